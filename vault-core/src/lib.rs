@@ -1,1 +1,3 @@
-//! .
+//! What only a member may see.
+
+pub mod chunk;
