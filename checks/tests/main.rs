@@ -1,0 +1,4 @@
+//! Checks over the workspace as a whole, which no single crate can make.
+
+mod graph;
+mod layering;
