@@ -1,9 +1,10 @@
-//! The dependency graph that `cargo metadata` prints.
+//! The dependency graph in what `cargo metadata` prints.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::process::Command;
 
 use serde_json::Value;
+
+use crate::metadata::{list, text};
 
 /// Packages, and what each needs to be built and to run.
 ///
@@ -21,42 +22,6 @@ struct Package {
 }
 
 impl Graph {
-    /// This workspace's graph, as this machine builds it.
-    ///
-    /// # Panics
-    ///
-    /// If cargo fails, or prints what is no metadata. `Cargo.lock` must be up
-    /// to date.
-    pub(crate) fn of_workspace() -> Self {
-        // One platform only: for all of them, cargo would first download what
-        // other systems need and this one never builds.
-        let rustc = Command::new("rustc")
-            .arg("-vV")
-            .output()
-            .expect("rustc runs");
-        let version = String::from_utf8(rustc.stdout).expect("rustc prints UTF-8");
-        let host = version
-            .lines()
-            .find_map(|line| line.strip_prefix("host: "))
-            .expect("rustc -vV names its host");
-
-        let metadata = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--locked"])
-            .args(["--filter-platform", host])
-            .args([
-                "--manifest-path",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
-            ])
-            .output()
-            .expect("cargo runs");
-        assert!(
-            metadata.status.success(),
-            "cargo metadata failed:\n{}",
-            String::from_utf8_lossy(&metadata.stderr)
-        );
-        Self::from_metadata(&serde_json::from_slice(&metadata.stdout).expect("metadata is JSON"))
-    }
-
     /// Reads the document that `cargo metadata --format-version 1` prints.
     ///
     /// # Panics
@@ -121,14 +86,6 @@ impl Graph {
             (Some(_), Some(_)) => panic!("several packages are called {name}"),
         }
     }
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().expect("metadata has this list").iter()
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().expect("metadata has this text").to_owned()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! could hold a member's key, and what holds the keys touches nothing outside.
 
 use crate::graph::Graph;
+use crate::metadata;
 
 /// Crates that bring a network, an executor, a file system or a database.
 /// `vault-core` is bytes in, bytes out.
@@ -49,7 +50,7 @@ const OUTSIDE: &[&str] = &[
 
 #[track_caller]
 fn assert_unreachable(from: &str, forbidden: impl Fn(&str) -> bool) {
-    if let Some(way) = Graph::of_workspace().way(from, forbidden) {
+    if let Some(way) = Graph::from_metadata(&metadata::of_workspace()).way(from, forbidden) {
         panic!(
             "{from} must not reach {}: {}",
             way[way.len() - 1],
@@ -81,7 +82,7 @@ fn the_core_reaches_no_network_no_file_system_and_no_executor() {
 /// a change in what cargo prints could make the tests above pass on nothing.
 #[test]
 fn what_is_known_to_be_reachable_is_reached() {
-    let graph = Graph::of_workspace();
+    let graph = Graph::from_metadata(&metadata::of_workspace());
     for (from, to) in [
         ("vault-client", "vault-core"),
         ("vault-core", "vault-proto"),

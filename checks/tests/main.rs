@@ -2,3 +2,5 @@
 
 mod graph;
 mod layering;
+mod manifests;
+mod metadata;
