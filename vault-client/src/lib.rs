@@ -1,1 +1,16 @@
-//! .
+//! A member's devices: accounts, vaults, and the way to the hoster.
+//!
+//! ```text
+//! platform ─▶ remote ─▶ state ─▶ account ─▶ vault ─▶ backup · restore · check
+//! clock,      the       what     who we     one      what moves files
+//! randomness  hoster    we know  are        vault    (and `files`)
+//! ```
+//!
+//! The library never prints, never reads the environment and never exits.
+//! Handles are owned, `Send + Sync + 'static`, and dropping one is safe
+//! anywhere; errors carry an [`error::ErrorCode`] that stays stable and no
+//! localised text.
+
+pub mod error;
+pub mod remote;
+pub mod vault;

@@ -1,0 +1,150 @@
+//! What goes to a hoster and what comes back.
+
+use std::fmt;
+
+use vault_proto::ids::{AccountId, HeadHash, PackId, VaultId};
+use vault_proto::wire::SignedEntry;
+
+/// The secret of an invitation; redacted when printed for debugging.
+#[derive(Clone)]
+pub struct InvitationSecret([u8; 32]);
+
+impl InvitationSecret {
+    /// Takes the 32 bytes that the invitation carries.
+    #[must_use]
+    pub const fn from_array(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for InvitationSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InvitationSecret(..)")
+    }
+}
+
+/// From where on to tell what is new in a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncRequest {
+    /// The vault.
+    pub vault: VaultId,
+    /// The newest entry of the vault log that is verified; 0 for none.
+    pub vault_log_seq: u64,
+    /// The newest head that is verified; 0 for none.
+    pub head_seq: u64,
+    /// The newest verified entry of each account log that is known.
+    pub accounts: Vec<(AccountId, u64)>,
+    /// Leaves the sealed root out, when the caller only wants to know.
+    pub without_root: bool,
+}
+
+/// What is new in a vault, as the hoster tells it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SyncAnswer {
+    /// New entries of account logs, in ascending order.
+    pub accounts: Vec<(AccountId, Vec<SignedEntry>)>,
+    /// New entries of the vault log, in ascending order.
+    pub vault_entries: Vec<SignedEntry>,
+    /// Signed heads on the shortest path from the newest to the one after the
+    /// requested, newest first. Empty when there is nothing new.
+    pub heads: Vec<Vec<u8>>,
+    /// The sealed root of the newest head, also when that is not new.
+    pub root: Vec<u8>,
+    /// Of the newest head; 0 while there is none.
+    pub newest_head_seq: u64,
+    /// There is more; ask again from what was sent.
+    pub more: bool,
+}
+
+/// Bytes of a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackRange {
+    /// The pack.
+    pub pack: PackId,
+    /// Where the range begins, in bytes.
+    pub offset: u32,
+    /// How long it is, in bytes.
+    pub length: u32,
+}
+
+/// What came of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PutOutcome {
+    /// The hoster has stored the pack.
+    Stored,
+    /// The hoster had it already.
+    WasThere,
+}
+
+/// A head on its way to the hoster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitRequest {
+    /// The signed head.
+    pub head: Vec<u8>,
+    /// Its sealed root.
+    pub root: Vec<u8>,
+    /// Packs it adds, in strictly ascending order; at most
+    /// [`super::MAX_PACKS_PER_CALL`].
+    pub adds: Vec<PackId>,
+    /// Packs it removes, likewise.
+    pub removes: Vec<PackId>,
+}
+
+/// What came of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommitOutcome {
+    /// The head stands, now or since an earlier attempt.
+    Accepted,
+    /// Another head, or a log entry that this head does not know, came first.
+    LostRace {
+        /// The newest head.
+        head_seq: u64,
+        /// The newest entry of the vault log.
+        vault_log_seq: u64,
+    },
+    /// Packs that the head adds are not there.
+    MissingPacks(Vec<PackId>),
+}
+
+/// What an account uses, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// What the account may use.
+    pub quota_bytes: u64,
+    /// Packs that heads hold.
+    pub committed_bytes: u64,
+    /// Packs uploaded that no head holds yet.
+    pub unclaimed_bytes: u64,
+    /// Packs removed, within the grace period.
+    pub trash_bytes: u64,
+}
+
+/// A hint that a vault has a new head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadNews {
+    /// The vault.
+    pub vault: VaultId,
+    /// Where its head is said to be.
+    pub head_seq: u64,
+    /// The head's hash.
+    pub head_hash: HeadHash,
+}
+
+/// What a connection has moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Calls, logins and repetitions included.
+    pub rpcs: u64,
+    /// Bytes on the wire, TLS included, TCP and IP not.
+    pub sent_bytes: u64,
+    /// Likewise.
+    pub received_bytes: u64,
+}

@@ -1,0 +1,42 @@
+//! One vault: its verified state, and how it moves on.
+//!
+//! ```text
+//! refresh: SyncVault ─▶ verify logs ─▶ verify heads ─▶ open root ─▶ persist
+//! commit:  seal root ─▶ sign head ─▶ persist ─▶ CommitHead ─▶ persist
+//! ```
+
+use vault_proto::ids::{HeadHash, PackId};
+use vault_proto::wire::Root;
+
+/// What the next head is to say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitPlan {
+    /// Packs that are uploaded and belong to the vault from now on; in any order.
+    pub adds: Vec<PackId>,
+    /// Packs that no longer do; in any order.
+    pub removes: Vec<PackId>,
+    /// The new root.
+    pub root: Root,
+}
+
+/// Where a chain of heads stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadAt {
+    /// Counts from 1.
+    pub seq: u64,
+    /// The head's hash.
+    pub hash: HeadHash,
+}
+
+/// What came of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommitResult {
+    /// The vault stands at this head now.
+    Committed(HeadAt),
+    /// Another device was first. The vault's state has been refreshed: rebase
+    /// the root on it and commit again.
+    LostRace,
+    /// These packs are not there: upload them and commit again.
+    Missing(Vec<PackId>),
+}
