@@ -1,0 +1,21 @@
+//! Who holds which key.
+//!
+//! ```text
+//! 24 words ──▶ paper device ─┐
+//!              device ───────┼─ opens ─▶ account seed, by generation
+//!                            │                 │ opens
+//!                                              ▼
+//!                               epoch secret ── derives ─▶ VaultKeys
+//! ```
+//!
+//! Nothing in here leaves the device but inside a box ([`crate::boxes`]) or
+//! wrapped under a newer secret of its own kind.
+
+mod account;
+mod device;
+mod phrase;
+mod vault;
+
+pub use device::{DeviceKeys, DeviceKeysError, SECRET_BYTES_LEN};
+pub use phrase::{PhraseError, PhraseLanguage, RecoveryPhrase};
+pub use vault::{ChunkerKeys, VaultKeys, VaultKeysError};

@@ -1,0 +1,198 @@
+//! What opens a vault: everything derived from its epoch secrets.
+//!
+//! ```text
+//! epoch 1 ─┬─ derive_key("coffre v1 chunk id key …")   one key a kind of chunk
+//!          └─ derive_key("coffre v1 … chunker …")      two keys a chunker
+//! epoch n ─┬─ derive_key("coffre v1 chunk sealing key")
+//!          ├─ derive_key("coffre v1 pack footer key")
+//!          └─ derive_key("coffre v1 root sealing key")
+//! ```
+//!
+//! What names chunks and cuts streams stays the same for the vault's life, so
+//! that deduplication survives a rotation; what seals changes with each epoch.
+
+use std::fmt;
+
+use vault_proto::ids::VaultId;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::{
+    aead::OpenError,
+    chunk::{ChunkId, ChunkKind},
+    labels,
+    secret::Secret,
+};
+
+/// Why the keys of a vault could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultKeysError {
+    /// A wrapped secret or a box does not open.
+    #[error("the secret of epoch {epoch} cannot be opened")]
+    Unopenable {
+        /// The epoch.
+        epoch: u64,
+    },
+}
+
+/// The keys of one chunker.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct ChunkerKeys {
+    universal_hash: [u8; 32],
+    cipher: [u8; 16],
+}
+
+impl ChunkerKeys {
+    /// Takes keys as they are, for tests and measurements.
+    #[must_use]
+    pub const fn from_arrays(universal_hash: [u8; 32], cipher: [u8; 16]) -> Self {
+        Self {
+            universal_hash,
+            cipher,
+        }
+    }
+
+    fn derive(secret: &Secret, hash_label: &str, cipher_label: &str) -> Self {
+        let mut cipher = [0; 16];
+        cipher.copy_from_slice(&secret.derive(cipher_label).as_bytes()[..16]);
+        Self {
+            universal_hash: *secret.derive(hash_label).as_bytes(),
+            cipher,
+        }
+    }
+
+    /// The key of the universal hash.
+    #[must_use]
+    pub const fn universal_hash(&self) -> &[u8; 32] {
+        &self.universal_hash
+    }
+
+    /// The AES-128 key.
+    #[must_use]
+    pub const fn cipher(&self) -> &[u8; 16] {
+        &self.cipher
+    }
+}
+
+impl fmt::Debug for ChunkerKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChunkerKeys(…)")
+    }
+}
+
+/// The keys of a vault, of every epoch up to the newest. Immutable; share it in
+/// an `Arc`.
+pub struct VaultKeys {
+    vault: VaultId,
+    chunk_ids: [Secret; ChunkKind::ALL.len()],
+    file_chunker: ChunkerKeys,
+    metadata_chunker: ChunkerKeys,
+    // Epoch n stands at n - 1; never empty.
+    epochs: Vec<EpochKeys>,
+}
+
+/// What seals within one epoch.
+pub(crate) struct EpochKeys {
+    #[expect(dead_code, reason = "wrapped by the next epoch")]
+    pub(crate) secret: Secret,
+    pub(crate) chunk: Secret,
+    pub(crate) footer: Secret,
+    #[expect(dead_code, reason = "the root")]
+    pub(crate) root: Secret,
+}
+
+impl EpochKeys {
+    fn derive(secret: Secret) -> Self {
+        Self {
+            chunk: secret.derive(labels::CHUNK_SEALING_KEY),
+            footer: secret.derive(labels::PACK_FOOTER_KEY),
+            root: secret.derive(labels::ROOT_SEALING_KEY),
+            secret,
+        }
+    }
+}
+
+impl VaultKeys {
+    /// Derives the keys from the secrets of epoch 1, 2 and so on, for tests and
+    /// measurements. Everywhere else they are opened from a vault log.
+    ///
+    /// # Panics
+    /// Without any secret.
+    #[must_use]
+    pub fn from_epoch_secrets(vault: VaultId, secrets: &[[u8; 32]]) -> Self {
+        let secrets = secrets.iter().copied().map(Secret::from_array).collect();
+        Self::derive(vault, secrets)
+    }
+
+    fn derive(vault: VaultId, secrets: Vec<Secret>) -> Self {
+        let first = secrets.first().expect("a vault has an epoch");
+        Self {
+            vault,
+            chunk_ids: ChunkKind::ALL.map(|kind| first.derive(labels::chunk_id_key(kind))),
+            file_chunker: ChunkerKeys::derive(
+                first,
+                labels::FILE_DATA_CHUNKER_HASH_KEY,
+                labels::FILE_DATA_CHUNKER_CIPHER_KEY,
+            ),
+            metadata_chunker: ChunkerKeys::derive(
+                first,
+                labels::METADATA_CHUNKER_HASH_KEY,
+                labels::METADATA_CHUNKER_CIPHER_KEY,
+            ),
+            epochs: secrets.into_iter().map(EpochKeys::derive).collect(),
+        }
+    }
+
+    /// The vault.
+    #[must_use]
+    pub fn vault_id(&self) -> VaultId {
+        self.vault
+    }
+
+    /// The newest epoch, the only one that anything is sealed in. Counts from 1.
+    #[must_use]
+    pub fn current_epoch(&self) -> u64 {
+        self.epochs.len() as u64
+    }
+
+    /// Whether an epoch's secret is known.
+    #[must_use]
+    pub fn has_epoch(&self, epoch: u64) -> bool {
+        self.epoch(epoch).is_ok()
+    }
+
+    /// What cuts file data.
+    #[must_use]
+    pub fn file_chunker(&self) -> &ChunkerKeys {
+        &self.file_chunker
+    }
+
+    /// What cuts trees, lists and the catalog's streams.
+    #[must_use]
+    pub fn metadata_chunker(&self) -> &ChunkerKeys {
+        &self.metadata_chunker
+    }
+
+    /// `BLAKE3-keyed(chunk-id key of kind, plaintext)`.
+    #[must_use]
+    pub fn chunk_id(&self, kind: ChunkKind, plaintext: &[u8]) -> ChunkId {
+        let key = &self.chunk_ids[usize::from(kind.to_byte()) - 1];
+        ChunkId::from_array(key.keyed_hash(plaintext))
+    }
+
+    pub(crate) fn epoch(&self, epoch: u64) -> Result<&EpochKeys, OpenError> {
+        epoch
+            .checked_sub(1)
+            .and_then(|index| self.epochs.get(usize::try_from(index).ok()?))
+            .ok_or(OpenError)
+    }
+}
+
+impl fmt::Debug for VaultKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultKeys")
+            .field("vault", &self.vault)
+            .field("epochs", &self.epochs.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,7 @@
+//! The tests of vault-core that use nothing but its public surface.
+#![allow(missing_docs, unreachable_pub, reason = "tests")]
+
+mod pack;
+mod phrase;
+mod seal;
+mod support;
