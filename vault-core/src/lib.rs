@@ -9,6 +9,10 @@ pub mod labels;
 mod secret;
 
 pub mod chunk;
+pub mod timestamp;
 
 pub mod pack;
 pub mod seal;
+
+pub mod stream;
+pub mod tree;
