@@ -1,0 +1,52 @@
+# `make help` lists what there is. All of it shares one cache outside the clone
+# (COFFRE_CACHE, ~/.cache/coffre): RocksDB, the tools, and cargo's target
+# directory. Plain `cargo build` works too; it builds RocksDB by itself, slowly.
+
+SHELL := /bin/bash
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+with_env := scripts/with-env
+
+# --examples asks for what development builds need, features included: without
+# it cargo would build most libraries a second time for the tests.
+build_programs := $(with_env) cargo build --workspace --bins --examples
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build lint fuzz bench rocksdb tools prerequisites
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
+
+demo: prerequisites ## a whole round trip on a real tree: make demo [DIR=/some/path]
+	$(build_programs)
+	@# Copies, since another clone may build into the same cache meanwhile.
+	@$(with_env) bash -c 'set -e; bin=$$(mktemp -d); trap "rm -rf \"$$bin\"" EXIT; \
+		cp "$$CARGO_TARGET_DIR"/debug/coffre{,-server} "$$bin"; \
+		PATH=$$bin:$$PATH scripts/demo "$$@"' demo $${DIR:+"$$DIR"}
+
+test: prerequisites ## every test
+	$(with_env) cargo test --workspace
+
+build: prerequisites ## coffre and coffre-server, as the demo and the tests use them
+	$(build_programs)
+
+lint: prerequisites ## format, clippy, licences and banned crates
+	cargo fmt --all --check
+	$(with_env) cargo clippy --workspace --all-targets -- -D warnings
+	PATH="$$(scripts/install-tool cargo-deny):$$PATH" cargo deny check bans licenses sources
+
+fuzz: prerequisites ## every fuzz target an equal share: make fuzz [FOR=120] (seconds)
+	$(with_env) scripts/fuzz $${FOR:-120}
+
+bench: prerequisites ## the benchmarks of the layers
+	$(with_env) cargo bench --workspace
+
+rocksdb: prerequisites ## build RocksDB into the cache, print where it is
+	@scripts/build-rocksdb
+
+tools: prerequisites ## build cargo-deny and cargo-fuzz into the cache
+	@scripts/install-tool cargo-deny
+	@scripts/install-tool cargo-fuzz
+
+prerequisites:
+	@scripts/prerequisites
