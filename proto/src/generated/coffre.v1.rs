@@ -425,6 +425,9 @@ pub struct Located {
     /// 32 bytes: BLAKE3 of the sealed bytes.
     #[prost(bytes = "vec", tag = "6")]
     pub sealed_hash: ::prost::alloc::vec::Vec<u8>,
+    /// Bytes of the pack, a power of two: what to ask for to have it whole.
+    #[prost(uint32, tag = "7")]
+    pub pack_size: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PackRow {
