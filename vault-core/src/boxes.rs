@@ -264,3 +264,6 @@ fn is_safe_share(share: &[u8; 32]) -> bool {
     // zero exactly for the points whose order divides 8.
     canonical && x25519_dalek::x25519([0; 32], *share) != [0; 32]
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,25 @@
-//! What only a member may see.
+//! What only a member may see: bytes in, bytes out. No network, no file
+//! system, no clock, no executor; randomness is passed in.
+//!
+//! ```text
+//! words, device ── keys ──▶ VaultKeys
+//!                               │
+//! plaintext ── chunker ──▶ chunk ── seal ──▶ sealed chunk ── pack ──▶ pack
+//! ```
 
 #![allow(dead_code, reason = "until the logs open boxes")]
 
+pub mod labels;
+mod secret;
 pub mod aead;
 pub mod boxes;
 pub mod keys;
-pub mod labels;
-mod secret;
 
 pub mod chunk;
 pub mod timestamp;
 
-pub mod pack;
 pub mod seal;
+pub mod pack;
 
 pub mod stream;
 pub mod tree;

@@ -14,7 +14,7 @@
 use std::{fmt, io, mem};
 
 use rand_core::CryptoRng;
-use zstd::bulk;
+use zstd::{bulk, zstd_safe};
 
 use crate::{
     aead::{self, OpenError},
@@ -208,9 +208,6 @@ fn append_body(plaintext: &[u8], compressor: &mut Compressor, out: &mut Vec<u8>)
 fn plaintext_of(kind: ChunkKind, mut body: Vec<u8>) -> Result<Vec<u8>, OpenError> {
     match body.first() {
         Some(&RAW) => {
-            if body.len() > 1 + kind.max_len() {
-                return Err(OpenError);
-            }
             body.remove(0);
             Ok(body)
         }
@@ -223,17 +220,137 @@ fn plaintext_of(kind: ChunkKind, mut body: Vec<u8>) -> Result<Vec<u8>, OpenError
             if length > kind.max_len() {
                 return Err(OpenError);
             }
-            // Zstd writes at most the capacity, whatever the frame claims.
-            let mut plaintext = Vec::with_capacity(length);
-            let written = bulk::Decompressor::new()
-                .and_then(|mut zstd| zstd.decompress_to_buffer(frame, &mut plaintext))
-                .map_err(|_| OpenError)?;
-            if written == length {
-                Ok(plaintext)
-            } else {
-                Err(OpenError)
-            }
+            decompress(frame, length)
         }
         _ => Err(OpenError),
+    }
+}
+
+/// Decompresses exactly one frame, which must say that it holds `length` bytes.
+fn decompress(frame: &[u8], length: usize) -> Result<Vec<u8>, OpenError> {
+    let claimed = zstd_safe::get_frame_content_size(frame).map_err(|_| OpenError)?;
+    let frame_len = zstd_safe::find_frame_compressed_size(frame).map_err(|_| OpenError)?;
+    if claimed != Some(length as u64) || frame_len != frame.len() {
+        return Err(OpenError);
+    }
+    // Zstd writes at most the capacity, whatever the frame claims.
+    let mut plaintext = Vec::with_capacity(length);
+    let written = bulk::Decompressor::new()
+        .and_then(|mut context| context.decompress_to_buffer(frame, &mut plaintext))
+        .map_err(|_| OpenError)?;
+    if written == length {
+        Ok(plaintext)
+    } else {
+        Err(OpenError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use vault_proto::ids::VaultId;
+
+    use super::*;
+
+    const KIND: ChunkKind = ChunkKind::Tree;
+    const LIMIT: usize = KIND.max_len();
+
+    /// Opens `body`, sealed by a member who does as he likes, under the id of
+    /// `plaintext`.
+    fn open(body: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let keys = VaultKeys::from_epoch_secrets(VaultId::from_array([1; 32]), &[[2; 32]]);
+        let id = keys.chunk_id(KIND, plaintext);
+        let key = keys.chunk_key(1, &id)?;
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let sealed = aead::seal(&key, &associated(KIND), body, &mut rng);
+        keys.open_chunk(1, KIND, &id, &sealed)
+    }
+
+    fn frame(plaintext: &[u8]) -> Vec<u8> {
+        bulk::compress(plaintext, 3).unwrap()
+    }
+
+    fn zstd_body(length: usize, frame: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(length).unwrap();
+        [&[ZSTD], length.to_le_bytes().as_slice(), frame].concat()
+    }
+
+    #[test]
+    fn both_codecs_open() {
+        let plaintext = vec![3; LIMIT];
+        let body = zstd_body(LIMIT, &frame(&plaintext));
+        assert_eq!(open(&body, &plaintext), Ok(plaintext.clone()));
+        let body = [&[RAW], plaintext.as_slice()].concat();
+        assert_eq!(open(&body, &plaintext), Ok(plaintext));
+        assert_eq!(open(&[RAW], b""), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_body_may_not_be_over_the_bound_of_its_kind() {
+        let plaintext = vec![3; LIMIT + 1];
+        let body = zstd_body(LIMIT + 1, &frame(&plaintext));
+        assert_eq!(open(&body, &plaintext), Err(OpenError));
+        let body = [&[RAW], plaintext.as_slice()].concat();
+        assert_eq!(open(&body, &plaintext), Err(OpenError));
+    }
+
+    #[test]
+    fn a_frame_must_hold_what_is_claimed() {
+        let plaintext = vec![3; 1_000];
+        let frame_ = frame(&plaintext);
+        for length in [0, 1, 999, 1_001, LIMIT, LIMIT + 1] {
+            assert_eq!(
+                open(&zstd_body(length, &frame_), &plaintext),
+                Err(OpenError)
+            );
+        }
+        let bomb = frame(&vec![3; 64 << 20]);
+        assert!(bomb.len() < LIMIT);
+        for length in [0, 1_000, LIMIT, 64 << 20] {
+            assert_eq!(open(&zstd_body(length, &bomb), &plaintext), Err(OpenError));
+        }
+        // The claim in the frame's own header, made to fit.
+        let mut liar = frame(&vec![3; 300]);
+        let truth = zstd_safe::get_frame_content_size(&liar).unwrap();
+        assert_eq!(truth, Some(300));
+        // Descriptor 0x60: a single segment, two bytes of content size less 256.
+        assert_eq!((liar[4], liar[5], liar[6]), (0x60, 44, 0));
+        liar[5] = 43;
+        assert_eq!(
+            open(&zstd_body(299, &liar), &plaintext[..299]),
+            Err(OpenError)
+        );
+    }
+
+    #[test]
+    fn one_frame_and_nothing_else() {
+        let plaintext = vec![3; 1_000];
+        let frame_ = frame(&plaintext);
+        let mut trailing = frame_.clone();
+        trailing.push(0);
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], frame_.as_slice()].concat();
+        let two = [frame(&plaintext[..500]), frame(&plaintext[500..])].concat();
+        let mut unsized_frame = Vec::new();
+        zstd::stream::copy_encode(plaintext.as_slice(), &mut unsized_frame, 3).unwrap();
+        for frame in [trailing, skippable, two, unsized_frame, vec![]] {
+            let body = zstd_body(1_000, &frame);
+            assert_eq!(open(&body, &plaintext), Err(OpenError));
+        }
+        for body in [
+            &[][..],
+            &[2],
+            &[ZSTD],
+            &[ZSTD, 0, 0, 0],
+            &[ZSTD, 0, 0, 0, 0],
+        ] {
+            assert_eq!(open(body, b""), Err(OpenError));
+        }
+    }
+
+    #[test]
+    fn a_chunk_does_not_open_under_the_id_of_another() {
+        assert_eq!(open(b"\0planted", b"planted"), Ok(b"planted".to_vec()));
+        assert_eq!(open(b"\0planted", b"expected"), Err(OpenError));
     }
 }
