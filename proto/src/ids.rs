@@ -4,6 +4,8 @@ use std::fmt;
 
 use data_encoding::HEXLOWER;
 
+use crate::labels;
+
 /// A byte string that should be an id and is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is 32 bytes, not {length}")]
@@ -105,6 +107,25 @@ id!(
     HeadHash,
     "a head hash"
 );
+
+id!(
+    /// A sealed root, by the hash that its head names.
+    RootHash,
+    "a root hash"
+);
+id!(
+    /// A list of packs, by the hash that a head names.
+    PackListHash,
+    "the hash of a list of packs"
+);
+
+impl RootHash {
+    /// `BLAKE3-derive_key("coffre v1 sealed root", sealed root)`.
+    #[must_use]
+    pub fn of(sealed_root: &[u8]) -> Self {
+        Self(labels::hash(labels::SEALED_ROOT, &[sealed_root]))
+    }
+}
 
 impl PackId {
     /// `BLAKE3(pack)`.

@@ -15,5 +15,24 @@ pub mod wire {
     include!("generated/coffre.v1.rs");
 }
 
+pub mod labels;
+
 pub mod canonical;
 pub mod ids;
+pub mod origin;
+pub mod sign;
+
+pub mod entry;
+pub mod position;
+
+pub mod device;
+
+pub mod account_log;
+pub mod vault_log;
+
+pub mod pack_list;
+
+pub mod head;
+
+pub mod invitation;
+pub mod login;

@@ -1,0 +1,193 @@
+//! An invitation to a hoster, as one URL:
+//! `coffre://HOST:PORT/invite#BASE64URL`, the fragment an encoded `Invitation`
+//! without padding.
+//!
+//! It carries what a device must know before it dials: the hoster's id, and how
+//! TLS is ended there. The secret is good for one account.
+
+use std::fmt;
+
+use data_encoding::BASE64URL_NOPAD;
+use prost::Message;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+use crate::canonical::{DecodeError, decode_canonical};
+use crate::entry::{FieldError, array};
+use crate::ids::HosterId;
+use crate::origin::{Origin, OriginError};
+use crate::wire;
+
+const SCHEME: &str = "coffre://";
+const PATH: &str = "/invite#";
+/// The most bytes of an invitation's URL.
+pub const MAX_INVITATION_BYTES: usize = 1024;
+/// The version that invitations carry.
+pub const INVITATION_VERSION: u32 = 1;
+
+/// How TLS is ended at a hoster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TlsTrust {
+    /// `coffre-server` ends it with the key whose SubjectPublicKeyInfo has this
+    /// SHA-256; certificates around it may change.
+    Pinned([u8; 32]),
+    /// `coffre-server` ends it with a certificate of a public authority.
+    Public,
+    /// A reverse proxy ends it.
+    Proxy,
+}
+
+impl TlsTrust {
+    /// Whether logins are bound to the channel: the two ends of TLS are the two
+    /// ends of the login.
+    #[must_use]
+    pub fn binds_channel(self) -> bool {
+        !matches!(self, Self::Proxy)
+    }
+}
+
+/// What an invitation is worth: 32 random bytes, good for one account.
+#[derive(Clone)]
+pub struct InvitationSecret([u8; 32]);
+
+/// An invitation to a hoster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Where the hoster is dialled.
+    pub origin: Origin,
+    /// Who the hoster is.
+    pub hoster: HosterId,
+    /// How TLS is ended there.
+    pub tls: TlsTrust,
+    /// What is handed in for an account.
+    pub secret: InvitationSecret,
+    /// Until when, in seconds since 1970.
+    pub expires: u64,
+}
+
+/// Why text is no invitation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvitationError {
+    /// Longer than [`MAX_INVITATION_BYTES`].
+    #[error("longer than an invitation is")]
+    TooLong,
+    /// Does not begin with `coffre://`.
+    #[error("an invitation begins with coffre://")]
+    Scheme,
+    /// Has no `/invite#` behind the address.
+    #[error("the invitation is cut off or not one: /invite# is missing")]
+    Path,
+    /// The address is none.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// What follows the `#` is not base64url without padding.
+    #[error("the invitation was damaged: what follows the # is not base64url")]
+    Base64,
+    /// What follows the `#` does not decode.
+    #[error("the invitation was damaged: it is {0}")]
+    Decode(#[from] DecodeError),
+    /// A version that this program does not know.
+    #[error("the invitation has version {0}; this program knows version 1")]
+    Version(u32),
+    /// A field is missing or not of its length.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+}
+
+impl Invitation {
+    /// Reads an invitation's URL; white space around it is ignored.
+    ///
+    /// # Errors
+    /// See [`InvitationError`].
+    pub fn parse(url: &str) -> Result<Self, InvitationError> {
+        let url = url.trim();
+        if url.len() > MAX_INVITATION_BYTES {
+            return Err(InvitationError::TooLong);
+        }
+        let rest = url.strip_prefix(SCHEME).ok_or(InvitationError::Scheme)?;
+        let (origin, fragment) = rest.split_once(PATH).ok_or(InvitationError::Path)?;
+        let origin = Origin::parse(origin)?;
+        let bytes = BASE64URL_NOPAD
+            .decode(fragment.as_bytes())
+            .map_err(|_| InvitationError::Base64)?;
+        Self::from_wire(origin, decode_canonical(&bytes, MAX_INVITATION_BYTES)?)
+    }
+
+    /// The URL, which is as secret as the invitation.
+    #[must_use]
+    pub fn to_url(&self) -> String {
+        let (tls_mode, tls_pin) = match self.tls {
+            TlsTrust::Pinned(pin) => (wire::TlsMode::Pinned, pin.to_vec()),
+            TlsTrust::Public => (wire::TlsMode::Public, Vec::new()),
+            TlsTrust::Proxy => (wire::TlsMode::Proxy, Vec::new()),
+        };
+        let message = wire::Invitation {
+            version: INVITATION_VERSION,
+            hoster: self.hoster.to_vec(),
+            tls_mode: tls_mode.into(),
+            tls_pin,
+            secret: self.secret.0.to_vec(),
+            expires: self.expires,
+        };
+        let fragment = BASE64URL_NOPAD.encode(&message.encode_to_vec());
+        format!("{SCHEME}{}{PATH}{fragment}", self.origin)
+    }
+
+    fn from_wire(origin: Origin, message: wire::Invitation) -> Result<Self, InvitationError> {
+        if message.version != INVITATION_VERSION {
+            return Err(InvitationError::Version(message.version));
+        }
+        let tls = match message.tls_mode() {
+            wire::TlsMode::Pinned => TlsTrust::Pinned(array(&message.tls_pin, "tls_pin")?),
+            wire::TlsMode::Public => TlsTrust::Public,
+            wire::TlsMode::Proxy => TlsTrust::Proxy,
+            wire::TlsMode::Unspecified => return Err(FieldError::new("tls_mode").into()),
+        };
+        if !matches!(tls, TlsTrust::Pinned(_)) {
+            array::<0>(&message.tls_pin, "tls_pin")?;
+        }
+        Ok(Self {
+            origin,
+            hoster: HosterId::from_array(array(&message.hoster, "hoster")?),
+            tls,
+            secret: InvitationSecret::from_array(array(&message.secret, "secret")?),
+            expires: message.expires,
+        })
+    }
+}
+
+impl InvitationSecret {
+    /// Takes 32 bytes, which must be random.
+    #[must_use]
+    pub const fn from_array(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for InvitationSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InvitationSecret(…)")
+    }
+}
+
+impl PartialEq for InvitationSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for InvitationSecret {}
+
+impl Drop for InvitationSecret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
