@@ -12,5 +12,12 @@
 //! localised text.
 
 pub mod error;
+pub mod platform;
 pub mod remote;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "account and vault, next, use it all"
+)]
+pub mod state;
 pub mod vault;

@@ -1,0 +1,158 @@
+//! The device's account.
+
+use rusqlite::{OptionalExtension, named_params};
+use vault_proto::ids::{AccountId, DeviceId, HosterId, VaultId};
+use vault_proto::wire::TlsMode;
+
+use super::{Durability, State, StateError, array};
+use crate::remote::InvitationSecret;
+
+/// How whoever answers at the hoster's address proves that the line is his.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsTrust {
+    /// By the key whose `SubjectPublicKeyInfo` has this SHA-256.
+    Pinned([u8; 32]),
+    /// By a certificate of an authority that this device trusts; the hoster's
+    /// program ends TLS itself.
+    Public,
+    /// Likewise, but a reverse proxy ends TLS.
+    Proxy,
+}
+
+/// What the device knows of its account besides the logs.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountRow {
+    pub(crate) account: AccountId,
+    pub(crate) vault: VaultId,
+    pub(crate) device: DeviceId,
+    pub(crate) device_name: String,
+    pub(crate) hoster: HosterId,
+    pub(crate) origin: String,
+    pub(crate) tls: TlsTrust,
+    /// Until the sign-up is done.
+    pub(crate) invitation: Option<InvitationSecret>,
+}
+
+impl State {
+    /// The account of this device; `None` before a sign-up has begun.
+    pub(crate) fn account(&self) -> Result<Option<AccountRow>, StateError> {
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok((
+                (
+                    row.get::<_, Vec<u8>>("account")?,
+                    row.get::<_, Vec<u8>>("vault")?,
+                    row.get::<_, Vec<u8>>("device")?,
+                    row.get::<_, Vec<u8>>("hoster")?,
+                ),
+                (row.get::<_, String>("device_name")?, row.get("origin")?),
+                (
+                    row.get::<_, i32>("tls_mode")?,
+                    row.get::<_, Vec<u8>>("tls_pin")?,
+                ),
+                row.get::<_, Option<Vec<u8>>>("invitation")?,
+            ))
+        };
+        let row = self.read(|database| {
+            Ok(database
+                .query_row("SELECT * FROM account", [], read)
+                .optional()?)
+        })?;
+        let Some((ids, (device_name, origin), (mode, pin), invitation)) = row else {
+            return Ok(None);
+        };
+        let tls = match TlsMode::try_from(mode) {
+            Ok(TlsMode::Pinned) => TlsTrust::Pinned(array(&pin, "a TLS pin")?),
+            Ok(TlsMode::Public) => TlsTrust::Public,
+            Ok(TlsMode::Proxy) => TlsTrust::Proxy,
+            _ => return Err(StateError::Damaged("a TLS mode")),
+        };
+        let invitation = invitation
+            .map(|secret| array(&secret, "an invitation").map(InvitationSecret::from_array))
+            .transpose()?;
+        Ok(Some(AccountRow {
+            account: AccountId::from_array(array(&ids.0, "an account id")?),
+            vault: VaultId::from_array(array(&ids.1, "a vault id")?),
+            device: DeviceId::from_array(array(&ids.2, "a device id")?),
+            hoster: HosterId::from_array(array(&ids.3, "a hoster id")?),
+            device_name,
+            origin,
+            tls,
+            invitation,
+        }))
+    }
+
+    /// Sets the account, and drops what was there of an unfinished sign-up.
+    pub(crate) fn set_account(&self, row: &AccountRow) -> Result<(), StateError> {
+        let (mode, pin): (_, &[u8]) = match &row.tls {
+            TlsTrust::Pinned(pin) => (TlsMode::Pinned, pin),
+            TlsTrust::Public => (TlsMode::Public, &[]),
+            TlsTrust::Proxy => (TlsMode::Proxy, &[]),
+        };
+        self.write(Durability::Durable, |database| {
+            database.execute(
+                "INSERT OR REPLACE INTO account
+                 (id, account, vault, device, device_name, hoster, origin,
+                  tls_mode, tls_pin, invitation)
+                 VALUES (1, :account, :vault, :device, :device_name, :hoster, :origin,
+                  :tls_mode, :tls_pin, :invitation)",
+                named_params! {
+                    ":account": row.account.as_bytes(),
+                    ":vault": row.vault.as_bytes(),
+                    ":device": row.device.as_bytes(),
+                    ":device_name": row.device_name,
+                    ":hoster": row.hoster.as_bytes(),
+                    ":origin": row.origin,
+                    ":tls_mode": mode as i32,
+                    ":tls_pin": pin,
+                    ":invitation": row.invitation.as_ref().map(InvitationSecret::as_bytes),
+                },
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The sign-up is done.
+    pub(crate) fn forget_invitation(&self) -> Result<(), StateError> {
+        self.write(Durability::Durable, |database| {
+            database.execute("UPDATE account SET invitation = NULL", [])?;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_comes_back_as_it_was() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::open(home.path()).unwrap();
+        assert!(state.account().unwrap().is_none());
+        for tls in [TlsTrust::Pinned([5; 32]), TlsTrust::Public, TlsTrust::Proxy] {
+            let row = AccountRow {
+                account: AccountId::from_array([1; 32]),
+                vault: VaultId::from_array([2; 32]),
+                device: DeviceId::from_array([3; 32]),
+                device_name: "a laptop".into(),
+                hoster: HosterId::from_array([4; 32]),
+                origin: "hoster.example:7743".into(),
+                tls,
+                invitation: Some(InvitationSecret::from_array([6; 32])),
+            };
+            state.set_account(&row).unwrap();
+            let back = state.account().unwrap().unwrap();
+            assert_eq!(
+                (back.account, back.vault, back.device),
+                (row.account, row.vault, row.device)
+            );
+            assert_eq!(
+                (back.hoster, back.origin, back.tls),
+                (row.hoster, row.origin, row.tls)
+            );
+            assert_eq!(back.invitation.unwrap().as_bytes(), &[6; 32]);
+        }
+        state.forget_invitation().unwrap();
+        assert!(state.account().unwrap().unwrap().invitation.is_none());
+    }
+}

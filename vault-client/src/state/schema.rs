@@ -1,0 +1,132 @@
+//! The tables, and how an older database becomes a newer one.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StateError;
+
+/// One step a version, applied in order; released steps never change.
+const STEPS: &[&str] = &["
+    -- The one account of this device.
+    CREATE TABLE account (
+        id            INTEGER PRIMARY KEY CHECK (id = 1),
+        account       BLOB NOT NULL,
+        vault         BLOB NOT NULL,    -- the account vault
+        device        BLOB NOT NULL,
+        device_name   TEXT NOT NULL,
+        hoster        BLOB NOT NULL,
+        origin        TEXT NOT NULL,
+        tls_mode      INTEGER NOT NULL, -- coffre.v1.TlsMode
+        tls_pin       BLOB NOT NULL,
+        invitation    BLOB              -- its secret, until the sign-up is done
+    );
+
+    -- Verified entries of account logs and vault logs, and those that this
+    -- device wrote itself.
+    CREATE TABLE entry (
+        log   BLOB NOT NULL,
+        seq   INTEGER NOT NULL,
+        entry BLOB NOT NULL,            -- coffre.v1.SignedEntry
+        PRIMARY KEY (log, seq)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE vault (
+        id       BLOB PRIMARY KEY,
+        kind     INTEGER NOT NULL,      -- coffre.v1.VaultKind
+        hoster   BLOB NOT NULL,
+        name     TEXT,                  -- as the account vault last said
+        creating INTEGER NOT NULL       -- 1 until hoster and account vault know it
+    ) WITHOUT ROWID;
+
+    -- The newest head that was verified, with its sealed root.
+    CREATE TABLE head (
+        vault BLOB PRIMARY KEY,
+        seq   INTEGER NOT NULL,
+        head  BLOB NOT NULL,
+        root  BLOB NOT NULL,
+        spine BLOB NOT NULL             -- (seq, hash) of the heads it skips back to
+    ) WITHOUT ROWID;
+
+    -- A commit that this device has signed and not yet seen accepted.
+    CREATE TABLE signed_commit (
+        vault   BLOB PRIMARY KEY,
+        seq     INTEGER NOT NULL,
+        head    BLOB NOT NULL,
+        root    BLOB NOT NULL,
+        adds    BLOB NOT NULL,
+        removes BLOB NOT NULL
+    ) WITHOUT ROWID;
+
+    -- Packs that were sealed, and that no head has claimed yet.
+    CREATE TABLE pending_pack (
+        vault    BLOB NOT NULL,
+        pack     BLOB NOT NULL,
+        number   INTEGER NOT NULL,      -- in the order they were sealed
+        epoch    INTEGER NOT NULL,
+        size     INTEGER NOT NULL,
+        entries  BLOB NOT NULL,
+        uploaded INTEGER NOT NULL,
+        PRIMARY KEY (vault, pack)
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX pending_pack_order ON pending_pack (vault, number);
+"];
+
+/// Brings a database up to the newest version.
+pub(super) fn migrate(database: &mut Connection) -> Result<(), StateError> {
+    let known = u32::try_from(STEPS.len()).expect("there are few steps");
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StateError::TooNew { found, known });
+    }
+    for step in &STEPS[found as usize..] {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) fn dump(database: &Connection) -> Vec<String> {
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+    let mut tables = database.prepare(tables).unwrap();
+    let names: Vec<String> = tables
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let mut lines = Vec::new();
+    for name in names {
+        let mut rows = database.prepare(&format!("SELECT * FROM {name}")).unwrap();
+        let columns = rows.column_count();
+        let found = rows
+            .query_map([], |row| {
+                let values: Vec<_> = (0..columns)
+                    .map(|i| format!("{:?}", row.get_ref(i).unwrap()))
+                    .collect();
+                Ok(format!("{name}: {}", values.join(" | ")))
+            })
+            .unwrap();
+        lines.extend(found.map(Result::unwrap));
+    }
+    lines.sort();
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_database_is_left_alone() {
+        let mut database = Connection::open_in_memory().unwrap();
+        migrate(&mut database).unwrap();
+        migrate(&mut database).unwrap();
+        database.pragma_update(None, "user_version", 900).unwrap();
+        let refused = migrate(&mut database);
+        assert!(
+            matches!(refused, Err(StateError::TooNew { found: 900, .. })),
+            "{refused:?}"
+        );
+    }
+}
