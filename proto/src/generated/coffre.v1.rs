@@ -429,9 +429,11 @@ pub struct Located {
     #[prost(uint32, tag = "7")]
     pub pack_size: u32,
 }
+/// The pack that holds the segment itself has a row without any field: whoever
+/// located the segment knows its id, epoch and size.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PackRow {
-    /// 32 bytes; empty for the pack that holds this segment itself.
+    /// 32 bytes.
     #[prost(bytes = "vec", tag = "1")]
     pub pack: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint64, tag = "2")]
@@ -443,6 +445,7 @@ pub struct PackRow {
 /// Entries are columns of equal length, ordered by chunk id without repetition.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct IndexSegment {
+    /// Ordered by pack, each used by an entry.
     #[prost(message, repeated, tag = "1")]
     pub packs: ::prost::alloc::vec::Vec<PackRow>,
     /// 32 bytes an entry.
