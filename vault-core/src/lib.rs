@@ -23,3 +23,8 @@ pub mod pack;
 
 pub mod stream;
 pub mod tree;
+pub mod snapshot;
+pub mod catalog;
+pub mod settings;
+
+pub mod index;

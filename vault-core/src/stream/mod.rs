@@ -21,7 +21,7 @@ use vault_proto::wire;
 
 use crate::chunk::{ChunkId, ChunkKind};
 
-pub use append::append;
+pub use append::{AppendError, append};
 pub use read::{StreamChunks, StreamReader};
 pub(crate) use record::{RecordReader, push_record};
 pub use write::{StreamBuilder, StreamWriter};

@@ -1,0 +1,64 @@
+//! The index: which pack holds a chunk, and where in it.
+//!
+//! ```text
+//! IndexEntry ── SegmentBuilder ──▶ bytes ── Segment::decode ──▶ Segment
+//!                    ▲                                            │
+//!                    └──────────── plan_merge · merge ◀───────────┤
+//!                                                                 ▼
+//!                      a device's cache: sorted::encode ──▶ sorted::SortedSegment
+//! ```
+//!
+//! An index is a list of segments, the newest last; where several name one
+//! chunk, the newest is right. A commit adds its entries in a new segment and
+//! merges older ones into it, as [`plan_merge`] says.
+
+mod filter;
+mod merge;
+mod plan;
+mod segment;
+pub mod sorted;
+
+use vault_proto::ids::PackId;
+
+use crate::chunk::{ChunkId, ChunkKind};
+use crate::pack::{MAX_PACK_LEN, MIN_PACK_LEN, TRAILER_LEN};
+use crate::seal::{MAX_SEALED_OVERHEAD, MIN_SEALED_LEN};
+
+pub use merge::merge;
+pub use plan::{MAX_SEGMENTS, MergePlan, SegmentStat, plan_merge};
+pub use segment::{OwnPack, Segment, SegmentBuilder, SegmentError, SegmentFull};
+
+/// The most entries of one segment.
+pub const MAX_ENTRIES: usize = 200_000;
+
+/// Where a chunk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// The chunk.
+    pub id: ChunkId,
+    /// What it holds.
+    pub kind: ChunkKind,
+    /// The pack that holds it.
+    pub pack: PackId,
+    /// The epoch that the pack is sealed in, from 1.
+    pub epoch: u64,
+    /// The pack's length in bytes: a power of two from 16 KiB to 16 MiB.
+    pub pack_size: u32,
+    /// Where in the pack its sealed bytes begin.
+    pub offset: u32,
+    /// How many there are.
+    pub sealed_length: u32,
+}
+
+/// Whether a pack can have that epoch and size.
+fn is_pack(epoch: u64, size: u32) -> bool {
+    epoch != 0 && size.is_power_of_two() && (MIN_PACK_LEN..=MAX_PACK_LEN).contains(&(size as usize))
+}
+
+/// Whether a sealed chunk of `kind` can stand there in a pack of that size.
+fn is_inside(kind: ChunkKind, offset: u32, sealed_length: u32, pack_size: u32) -> bool {
+    let longest = kind.max_len() + MAX_SEALED_OVERHEAD;
+    let end = u64::from(offset) + u64::from(sealed_length);
+    (MIN_SEALED_LEN..=longest).contains(&(sealed_length as usize))
+        && end + TRAILER_LEN as u64 <= u64::from(pack_size)
+}

@@ -1,0 +1,389 @@
+//! Segments: the index in pieces, as they are stored.
+
+use std::collections::{BTreeMap, HashMap};
+
+use prost::Message;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
+use vault_proto::canonical::{DecodeError, decode_canonical};
+use vault_proto::ids::PackId;
+use vault_proto::wire;
+
+use super::{IndexEntry, MAX_ENTRIES, is_inside, is_pack};
+use crate::chunk::{ChunkId, ChunkKind};
+use crate::pack::{MAX_PACK_LEN, PackEntry};
+
+/// The longest encoded segment, in bytes.
+pub(super) const MAX_SEGMENT_LEN: usize = ChunkKind::Index.max_len();
+
+/// The most bytes that one entry takes: an id, a kind, and varints for a row
+/// below 2^21, an offset below 2^24 and a length below 2^28.
+const ENTRY_LEN: usize = 32 + 1 + 3 + 4 + 4;
+
+/// The most bytes that one row takes: id, epoch and size with their tags, and
+/// its own tag and length.
+const ROW_LEN: usize = (2 + 32) + (1 + 10) + (1 + 4) + 2;
+
+/// More than the tags and lengths of the five columns.
+const COLUMNS_LEN: usize = 32;
+
+/// What is wrong with a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SegmentError {
+    /// Not the one encoding of a segment.
+    #[error("not a segment: {0}")]
+    Encoding(#[from] DecodeError),
+    /// No entries, or more than [`MAX_ENTRIES`].
+    #[error("a segment has from 1 to {MAX_ENTRIES} entries")]
+    Entries,
+    /// Columns of different lengths.
+    #[error("columns of different lengths")]
+    Columns,
+    /// A pack that is not 32 bytes, of no epoch, or not of a pack's size.
+    #[error("a row that is not a pack's")]
+    Pack,
+    /// Rows that are repeated, out of order, not there, or not used.
+    #[error("rows that are repeated, out of order, missing or unused")]
+    Rows,
+    /// The pack that holds the segment, with what only whoever located the
+    /// segment says of it: its id, epoch or size.
+    #[error("the pack that holds the segment, described in the segment")]
+    OwnPack,
+    /// Chunk ids that are repeated or out of order.
+    #[error("chunk ids that are not in strictly ascending order")]
+    NotAscending,
+    /// A kind that this version does not know.
+    #[error("an unknown kind of chunk")]
+    Kind,
+    /// A sealed chunk of a length that its kind cannot have, or beyond the end
+    /// of its pack.
+    #[error("a sealed chunk that its pack cannot hold")]
+    Place,
+}
+
+/// The pack that holds a segment, as whoever located the segment knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnPack {
+    /// The pack.
+    pub pack: PackId,
+    /// The epoch it is sealed in.
+    pub epoch: u64,
+    /// Its length in bytes.
+    pub size: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PackRow {
+    pub(super) pack: PackId,
+    pub(super) epoch: u64,
+    pub(super) size: u32,
+}
+
+/// Entries of the index, ordered by chunk id, each checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    packs: Vec<PackRow>,
+    ids: Vec<ChunkId>,
+    kinds: Vec<ChunkKind>,
+    rows: Vec<u32>,
+    offsets: Vec<u32>,
+    sealed_lengths: Vec<u32>,
+}
+
+impl Segment {
+    /// Decodes and checks a segment that was found in the pack `own`.
+    ///
+    /// Takes up to about 100 MB for a while when the bytes are hostile, and
+    /// twice their length when they are not.
+    ///
+    /// # Errors
+    /// See [`SegmentError`].
+    pub fn decode(bytes: &[u8], own: OwnPack) -> Result<Self, SegmentError> {
+        check_row_count(bytes)?;
+        let wire: wire::IndexSegment = decode_canonical(bytes, MAX_SEGMENT_LEN)?;
+        let (ids, rest) = wire.chunk_ids.as_chunks::<32>();
+        if !(1..=MAX_ENTRIES).contains(&ids.len()) {
+            return Err(SegmentError::Entries);
+        }
+        let lengths = [
+            wire.kinds.len(),
+            wire.rows.len(),
+            wire.offsets.len(),
+            wire.sealed_lengths.len(),
+        ];
+        if !rest.is_empty() || lengths.iter().any(|&length| length != ids.len()) {
+            return Err(SegmentError::Columns);
+        }
+        if !ids.is_sorted_by(|a, b| a < b) {
+            return Err(SegmentError::NotAscending);
+        }
+        let kinds = wire.kinds.iter().map(|&kind| ChunkKind::from_byte(kind));
+        let segment = Self {
+            packs: decode_packs(&wire.packs, own)?,
+            ids: ids.iter().copied().map(ChunkId::from_array).collect(),
+            kinds: kinds.collect::<Option<_>>().ok_or(SegmentError::Kind)?,
+            rows: wire.rows,
+            offsets: wire.offsets,
+            sealed_lengths: wire.sealed_lengths,
+        };
+        segment.check_places()?;
+        Ok(segment)
+    }
+
+    /// How many entries there are, at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a segment is never empty")]
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The entry of a chunk.
+    #[must_use]
+    pub fn find(&self, id: &ChunkId) -> Option<IndexEntry> {
+        self.ids.binary_search(id).ok().map(|at| self.entry(at))
+    }
+
+    /// The entries, ordered by chunk id.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = IndexEntry> + '_ {
+        (0..self.len()).map(|at| self.entry(at))
+    }
+
+    /// The entry at a place below [`len`](Self::len).
+    pub(super) fn entry(&self, at: usize) -> IndexEntry {
+        let pack = &self.packs[self.rows[at] as usize];
+        IndexEntry {
+            id: self.ids[at],
+            kind: self.kinds[at],
+            pack: pack.pack,
+            epoch: pack.epoch,
+            pack_size: pack.size,
+            offset: self.offsets[at],
+            sealed_length: self.sealed_lengths[at],
+        }
+    }
+
+    pub(super) fn packs(&self) -> &[PackRow] {
+        &self.packs
+    }
+
+    /// The entry's row in [`packs`](Self::packs).
+    pub(super) fn row(&self, at: usize) -> u32 {
+        self.rows[at]
+    }
+
+    fn check_places(&self) -> Result<(), SegmentError> {
+        let mut used = vec![false; self.packs.len()];
+        for at in 0..self.len() {
+            let row = self.rows[at] as usize;
+            *used.get_mut(row).ok_or(SegmentError::Rows)? = true;
+            let (offset, length) = (self.offsets[at], self.sealed_lengths[at]);
+            if !is_inside(self.kinds[at], offset, length, self.packs[row].size) {
+                return Err(SegmentError::Place);
+            }
+        }
+        if used.contains(&false) {
+            return Err(SegmentError::Rows);
+        }
+        Ok(())
+    }
+}
+
+/// Counts the rows before they are decoded: two bytes of an empty row would
+/// become forty in memory.
+fn check_row_count(bytes: &[u8]) -> Result<(), SegmentError> {
+    let malformed = |_| DecodeError::Malformed;
+    let mut rest = bytes;
+    let mut rows = 0;
+    while !rest.is_empty() {
+        let (tag, wire_type) = decode_key(&mut rest).map_err(malformed)?;
+        skip_field(wire_type, tag, &mut rest, DecodeContext::default()).map_err(malformed)?;
+        rows += usize::from(tag == 1);
+        if rows > MAX_ENTRIES {
+            return Err(SegmentError::Rows);
+        }
+    }
+    Ok(())
+}
+
+fn decode_packs(rows: &[wire::PackRow], own: OwnPack) -> Result<Vec<PackRow>, SegmentError> {
+    if !rows.is_sorted_by(|a, b| a.pack < b.pack) {
+        return Err(SegmentError::Rows);
+    }
+    let decode = |row: &wire::PackRow| {
+        let decoded = if row.pack.is_empty() {
+            // As the segment is part of the pack, it cannot say more.
+            if *row != wire::PackRow::default() {
+                return Err(SegmentError::OwnPack);
+            }
+            PackRow {
+                pack: own.pack,
+                epoch: own.epoch,
+                size: own.size,
+            }
+        } else {
+            let pack = PackId::from_slice(&row.pack).map_err(|_| SegmentError::Pack)?;
+            if pack == own.pack {
+                return Err(SegmentError::OwnPack);
+            }
+            PackRow {
+                pack,
+                epoch: row.epoch,
+                size: row.size,
+            }
+        };
+        if !is_pack(decoded.epoch, decoded.size) {
+            return Err(SegmentError::Pack);
+        }
+        Ok(decoded)
+    };
+    rows.iter().map(decode).collect()
+}
+
+/// The builder has as much as one segment holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the segment is full")]
+pub struct SegmentFull;
+
+/// Collects the entries of one segment. Of two entries for one chunk, the one
+/// that was added last is kept.
+#[derive(Debug, Default)]
+pub struct SegmentBuilder {
+    entries: Vec<Draft>,
+    packs: Vec<wire::PackRow>,
+    /// Of each pack, by its bytes: its place in `packs`.
+    places: HashMap<Vec<u8>, u32>,
+}
+
+impl SegmentBuilder {
+    /// A segment without entries yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many entries were added.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no entry was added yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// When the segment is full; it is as it was then.
+    ///
+    /// # Panics
+    /// If the entry is none that a segment can hold: its pack's size or epoch,
+    /// or its place in the pack; or if the pack was added with others. Entries
+    /// of a [`Segment`] and of a pack that was just made never do.
+    pub fn add(&mut self, entry: &IndexEntry) -> Result<(), SegmentFull> {
+        assert!(is_pack(entry.epoch, entry.pack_size), "a pack's row");
+        let row = wire::PackRow {
+            pack: entry.pack.to_vec(),
+            epoch: entry.epoch,
+            size: entry.pack_size,
+        };
+        let place = PackEntry {
+            kind: entry.kind,
+            id: entry.id,
+            offset: entry.offset,
+            sealed_length: entry.sealed_length,
+        };
+        self.push(&place, row, entry.pack_size)
+    }
+
+    /// Adds an entry of the pack that will hold this segment, whose id nobody
+    /// can know yet.
+    ///
+    /// # Errors
+    /// When the segment is full; it is as it was then.
+    ///
+    /// # Panics
+    /// If no pack can hold a chunk in that place.
+    pub fn add_own(&mut self, entry: &PackEntry) -> Result<(), SegmentFull> {
+        let largest = u32::try_from(MAX_PACK_LEN).expect("16 MiB");
+        self.push(entry, wire::PackRow::default(), largest)
+    }
+
+    /// The encoded segment.
+    ///
+    /// # Panics
+    /// If no entry was added.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        assert!(!self.is_empty(), "a segment is never empty");
+        let newest: BTreeMap<_, _> = self.entries.iter().map(|d| (d.entry.id, d)).collect();
+        let mut used: Vec<_> = newest.values().map(|draft| draft.pack).collect();
+        used.sort_unstable();
+        used.dedup();
+        used.sort_by_key(|&place| &self.packs[place as usize].pack);
+        let mut rows = vec![0; self.packs.len()];
+        for (row, &place) in (0..).zip(&used) {
+            rows[place as usize] = row;
+        }
+        let drafts = || newest.values();
+        wire::IndexSegment {
+            packs: used
+                .iter()
+                .map(|&place| self.packs[place as usize].clone())
+                .collect(),
+            chunk_ids: drafts().flat_map(|d| *d.entry.id.as_bytes()).collect(),
+            kinds: drafts().map(|d| d.entry.kind.to_byte()).collect(),
+            rows: drafts().map(|d| rows[d.pack as usize]).collect(),
+            offsets: drafts().map(|d| d.entry.offset).collect(),
+            sealed_lengths: drafts().map(|d| d.entry.sealed_length).collect(),
+        }
+        .encode_to_vec()
+    }
+
+    fn push(
+        &mut self,
+        entry: &PackEntry,
+        row: wire::PackRow,
+        pack_size: u32,
+    ) -> Result<(), SegmentFull> {
+        assert!(
+            is_inside(entry.kind, entry.offset, entry.sealed_length, pack_size),
+            "a sealed chunk inside its pack"
+        );
+        let known = self.places.get(&row.pack).copied();
+        let entries = self.entries.len() + 1;
+        let packs = self.packs.len() + usize::from(known.is_none());
+        if entries > MAX_ENTRIES
+            || entries * ENTRY_LEN + packs * ROW_LEN + COLUMNS_LEN > MAX_SEGMENT_LEN
+        {
+            return Err(SegmentFull);
+        }
+        let pack = match known {
+            Some(place) => {
+                let known = &self.packs[place as usize];
+                assert_eq!(*known, row, "a pack has one epoch and one size");
+                place
+            }
+            None => {
+                let place = u32::try_from(self.packs.len()).expect("fewer packs than entries");
+                self.places.insert(row.pack.clone(), place);
+                self.packs.push(row);
+                place
+            }
+        };
+        self.entries.push(Draft {
+            pack,
+            entry: *entry,
+        });
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Draft {
+    /// A place in the builder's `packs`.
+    pack: u32,
+    entry: PackEntry,
+}
