@@ -1,1 +1,3 @@
-//! .
+//! What a hoster of Coffre runs.
+pub mod clock;
+pub mod store;

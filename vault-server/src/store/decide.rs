@@ -1,0 +1,215 @@
+//! What a ledger decides, apart from where it reads and writes: pure functions
+//! that every adapter shares, so that none counts or compares differently.
+
+use vault_proto::ids::PackId;
+
+use super::{
+    ledger::{Commit, HeadCommit, Terms},
+    records::{Account, Fullness, HeadRecord, Pack, PackState, Usage, Vault},
+};
+use crate::clock::UnixTime;
+
+/// One pack's step in its life.
+pub(super) struct Step {
+    pub(super) pack: PackId,
+    pub(super) size: u32,
+    pub(super) from: PackState,
+    pub(super) to: PackState,
+}
+
+/// What accepting a head changes.
+pub(super) struct CommitPlan {
+    pub(super) steps: Vec<Step>,
+    pub(super) usage: Usage,
+    pub(super) added_bytes: u64,
+}
+
+/// Whether a head comes where the vault stands; the race lost if not.
+pub(super) fn race(commit: &HeadCommit<'_>, vault: &Vault) -> Option<Commit> {
+    let follows = commit.previous == vault.head
+        && commit.head.seq == vault.head_seq() + 1
+        && commit.log_seq == vault.log_seq;
+    (!follows).then(|| Commit::LostRace {
+        head_seq: vault.head_seq(),
+        log_seq: vault.log_seq,
+    })
+}
+
+/// What accepting a head does to the packs it names, whose records are given in
+/// its order; or why it cannot be accepted.
+pub(super) fn commit(
+    commit: &HeadCommit<'_>,
+    payer: &Account,
+    reserved_bytes: u64,
+    adds: &[Option<Pack>],
+    removes: &[Option<Pack>],
+    terms: &Terms,
+) -> Result<CommitPlan, Commit> {
+    let mut plan = CommitPlan {
+        steps: Vec::new(),
+        usage: payer.usage,
+        added_bytes: 0,
+    };
+    let mut missing = Vec::new();
+    for (&pack, record) in commit.adds.iter().zip(adds) {
+        match record {
+            Some(record) if record.is_there() => {
+                plan.added_bytes += u64::from(record.size);
+                plan.step(pack, record, PackState::Committed);
+            }
+            _ => missing.push(pack),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(Commit::Missing(missing));
+    }
+    for (&pack, record) in commit.removes.iter().zip(removes) {
+        let Some(record) = record else { continue };
+        match record.state {
+            PackState::Committed => {
+                let until = commit.now.plus(terms.grace);
+                plan.step(pack, record, PackState::Trash { until });
+            }
+            // There is nothing to keep for the grace period.
+            PackState::Lost => plan.step(pack, record, PackState::Doomed { due: commit.now }),
+            PackState::Unclaimed { .. } | PackState::Trash { .. } | PackState::Doomed { .. } => {}
+        }
+    }
+    // A head that neither revives nor removes leaves both sums as they are, so
+    // it is accepted however the quota was changed since.
+    let (before, after) = (&payer.usage, &plan.usage);
+    let used_bytes = after.charged_bytes().saturating_add(reserved_bytes);
+    if after.charged_bytes() > before.charged_bytes() && used_bytes > payer.quota_bytes {
+        return Err(Commit::OverQuota(Fullness {
+            quota_bytes: payer.quota_bytes,
+            used_bytes,
+        }));
+    }
+    if after.trash_bytes > before.trash_bytes && after.trash_bytes > payer.quota_bytes {
+        return Err(Commit::TrashFull(Fullness {
+            quota_bytes: payer.quota_bytes,
+            used_bytes: after.trash_bytes,
+        }));
+    }
+    Ok(plan)
+}
+
+impl CommitPlan {
+    fn step(&mut self, pack: PackId, record: &Pack, to: PackState) {
+        if record.state != to {
+            self.usage.shift(record.size, Some(record.state), Some(to));
+            self.steps.push(Step {
+                pack,
+                size: record.size,
+                from: record.state,
+                to,
+            });
+        }
+    }
+}
+
+/// How many bytes an upload must find room for; `None` if it is not needed.
+pub(super) fn upload_charge(size: u32, record: Option<&Pack>) -> Option<u64> {
+    match record.map(|pack| pack.state) {
+        None | Some(PackState::Doomed { .. }) => Some(u64::from(size)),
+        // Its bytes count already.
+        Some(PackState::Lost) => Some(0),
+        Some(PackState::Unclaimed { .. } | PackState::Committed | PackState::Trash { .. }) => None,
+    }
+}
+
+/// Whether `more_bytes` fit beside what is used and reserved.
+pub(super) fn over_quota(
+    payer: &Account,
+    reserved_bytes: u64,
+    more_bytes: u64,
+) -> Option<Fullness> {
+    let used_bytes = payer.usage.charged_bytes().saturating_add(reserved_bytes);
+    (more_bytes > 0 && used_bytes.saturating_add(more_bytes) > payer.quota_bytes).then_some(
+        Fullness {
+            quota_bytes: payer.quota_bytes,
+            used_bytes,
+        },
+    )
+}
+
+/// The state of a pack that has just been uploaded.
+pub(super) fn uploaded(record: Option<&Pack>, now: UnixTime, terms: &Terms) -> PackState {
+    match record.map(|pack| pack.state) {
+        Some(PackState::Lost) => PackState::Committed,
+        Some(state @ (PackState::Committed | PackState::Trash { .. })) => state,
+        None | Some(PackState::Doomed { .. } | PackState::Unclaimed { .. }) => {
+            PackState::Unclaimed {
+                until: now.plus(terms.lease),
+            }
+        }
+    }
+}
+
+/// What a pack becomes whose blob is missing; `None` if it is forgotten.
+pub(super) fn without_blob(state: PackState) -> Option<PackState> {
+    match state {
+        PackState::Committed | PackState::Lost => Some(PackState::Lost),
+        PackState::Unclaimed { .. } | PackState::Trash { .. } | PackState::Doomed { .. } => None,
+    }
+}
+
+/// What is kept of a head that is accepted.
+pub(super) fn head_record(commit: &HeadCommit<'_>, plan: &CommitPlan) -> HeadRecord {
+    let count = |packs: &[PackId]| u32::try_from(packs.len()).unwrap_or(u32::MAX);
+    HeadRecord {
+        hash: commit.head.hash,
+        signed: commit.signed.to_vec(),
+        received: commit.now,
+        device: commit.device,
+        added_packs: count(commit.adds),
+        added_bytes: plan.added_bytes,
+        removed_packs: count(commit.removes),
+    }
+}
+
+/// The renewed lease of an unclaimed pack; `None` if there is nothing to write.
+pub(super) fn renewed(state: PackState, now: UnixTime, terms: &Terms) -> Option<PackState> {
+    /// Below this, a lease is as good as new: asking for a million packs twice
+    /// writes once.
+    const NOT_WORTH_WRITING_SECONDS: u64 = 60 * 60;
+    let PackState::Unclaimed { until } = state else {
+        return None;
+    };
+    let renewed = now.plus(terms.lease);
+    (renewed.seconds() >= until.seconds().saturating_add(NOT_WORTH_WRITING_SECONDS))
+        .then_some(PackState::Unclaimed { until: renewed })
+}
+
+impl PackState {
+    /// When the sweep has to look at the pack.
+    pub(super) const fn due(self) -> Option<UnixTime> {
+        match self {
+            Self::Unclaimed { until } | Self::Trash { until } => Some(until),
+            Self::Doomed { due } => Some(due),
+            Self::Committed | Self::Lost => None,
+        }
+    }
+}
+
+impl Usage {
+    /// Moves a pack's bytes from what one state counts as to another's.
+    pub(super) fn shift(&mut self, size: u32, from: Option<PackState>, to: Option<PackState>) {
+        let size = u64::from(size);
+        if let Some(sum) = from.and_then(|state| self.sum_of(state)) {
+            *sum = sum.saturating_sub(size);
+        }
+        if let Some(sum) = to.and_then(|state| self.sum_of(state)) {
+            *sum = sum.saturating_add(size);
+        }
+    }
+
+    fn sum_of(&mut self, state: PackState) -> Option<&mut u64> {
+        match state {
+            PackState::Unclaimed { .. } => Some(&mut self.unclaimed_bytes),
+            PackState::Committed | PackState::Lost => Some(&mut self.committed_bytes),
+            PackState::Trash { .. } => Some(&mut self.trash_bytes),
+            PackState::Doomed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Keys of the tables.
+
+use vault_proto::ids::{AccountId, PackId, VaultId};
+
+use crate::clock::UnixTime;
+
+pub(super) fn of_log(log: &[u8; 32], seq: u64) -> Vec<u8> {
+    [&log[..], &seq.to_be_bytes()].concat()
+}
+
+pub(super) fn of_member(account: &AccountId, vault: &VaultId) -> Vec<u8> {
+    [&account.as_bytes()[..], vault.as_bytes()].concat()
+}
+
+pub(super) fn of_pack(vault: &VaultId, pack: &PackId) -> Vec<u8> {
+    [&vault.as_bytes()[..], pack.as_bytes()].concat()
+}
+
+/// The vault and pack of a key of that table; `None` if it is none.
+pub(super) fn pack_of(key: &[u8]) -> Option<(VaultId, PackId)> {
+    let (vault, pack) = key.split_at_checked(32)?;
+    Some((
+        VaultId::from_slice(vault).ok()?,
+        PackId::from_slice(pack).ok()?,
+    ))
+}
+
+/// What the sweep has to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A pack whose lease or grace period is over, or that is doomed.
+    Pack(VaultId, PackId),
+    /// A root that is not the newest, and may be dropped.
+    Root(VaultId, u64),
+}
+
+/// The tables of two kinds of due things in one: they sort by kind, then time.
+const PACK: u8 = 0;
+const ROOT: u8 = 1;
+
+impl Due {
+    pub(super) fn key(&self, due: UnixTime) -> Vec<u8> {
+        let time = due.seconds().to_be_bytes();
+        match self {
+            Self::Pack(vault, pack) => {
+                [&[PACK], &time[..], vault.as_bytes(), pack.as_bytes()].concat()
+            }
+            Self::Root(vault, seq) => {
+                [&[ROOT], &time[..], vault.as_bytes(), &seq.to_be_bytes()].concat()
+            }
+        }
+    }
+
+    /// Where the packs begin.
+    pub(super) const PACKS: [u8; 1] = [PACK];
+    /// Where the roots begin.
+    pub(super) const ROOTS: [u8; 1] = [ROOT];
+
+    /// The time and the thing of a key; `None` if it is none.
+    pub(super) fn from_key(key: &[u8]) -> Option<(UnixTime, Self)> {
+        let (kind, rest) = key.split_first()?;
+        let (time, rest) = rest.split_first_chunk::<8>()?;
+        let (vault, rest) = rest.split_first_chunk::<32>()?;
+        let vault = VaultId::from_array(*vault);
+        let due = match *kind {
+            PACK => Self::Pack(vault, PackId::from_slice(rest).ok()?),
+            ROOT => Self::Root(vault, u64::from_be_bytes(rest.try_into().ok()?)),
+            _ => return None,
+        };
+        Some((UnixTime::from_seconds(u64::from_be_bytes(*time)), due))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_sorts_by_kind_and_time_and_reads_back() {
+        let (vault, pack) = (VaultId::from_array([9; 32]), PackId::from_array([7; 32]));
+        let times = [0, 1, 255, 256, u64::MAX].map(UnixTime::from_seconds);
+        let things = [Due::Pack(vault, pack), Due::Root(vault, 300)];
+        let keys: Vec<_> = things
+            .iter()
+            .flat_map(|thing| times.map(|time| (thing.key(time), (time, *thing))))
+            .collect();
+        assert!(keys.is_sorted_by(|a, b| a.0 < b.0));
+        for (key, thing) in keys {
+            assert_eq!(Due::from_key(&key), Some(thing));
+            assert_eq!(Due::from_key(&key[..key.len() - 1]), None);
+        }
+    }
+}

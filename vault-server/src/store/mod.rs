@@ -1,0 +1,32 @@
+//! What a hoster keeps, behind two ports.
+//!
+//! ```text
+//! services ──▶ Packs ──▶ BlobStore   opaque bytes       memory · embedded
+//!        └────────┴────▶ Ledger      what agrees        memory · embedded
+//! ```
+//!
+//! [`Packs`] is where the two meet: an upload's checks, its order of writes,
+//! and the sweep. Everything here blocks; async code goes through
+//! `spawn_blocking`.
+
+mod blobs;
+mod decide;
+pub mod embedded;
+mod ledger;
+pub mod memory;
+mod packs;
+mod records;
+
+#[cfg(test)]
+mod contract;
+
+pub use blobs::{BlobError, BlobStore, Incoming, Room, Which};
+pub use ledger::{
+    AccountCreation, Appended, Commit, HeadCommit, Ledger, LedgerError, NewAccount, NewVault,
+    NewVaultEntry, Reservation, Reserve, Terms, VaultCreation,
+};
+pub use packs::{Begun, DiskReserve, Packs, PutError, Reconciled, StoreError, Swept, Upload};
+pub use records::{
+    Account, Blob, Fullness, HeadMark, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack,
+    PackState, Token, TokenHash, Usage, Vault,
+};

@@ -1,0 +1,223 @@
+//! What the ledger knows: one record per account, invitation, token, vault,
+//! pack and head. Both adapters speak in these.
+
+use vault_proto::{
+    ids::{AccountId, DeviceId, HeadHash, PackId, VaultId},
+    wire::VaultKind,
+};
+
+use crate::clock::UnixTime;
+
+/// The name of a blob: a pack of a vault, with its size in bytes.
+///
+/// The size is part of the name because an adapter may store small packs
+/// elsewhere than large ones, and the ledger, which is asked first, knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Blob {
+    /// The vault it belongs to: the same pack in two vaults is two blobs.
+    pub vault: VaultId,
+    /// BLAKE3 of its bytes.
+    pub pack: PackId,
+    /// Its length in bytes.
+    pub size: u32,
+}
+
+/// BLAKE3 of an invitation's secret. The secret itself is never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InvitationHash(pub [u8; 32]);
+
+/// BLAKE3 of a token. The token itself is never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+/// An invitation that the hoster made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Bytes that the new member may use.
+    pub quota_bytes: u64,
+    /// What the hoster typed to recognise the member by; may be empty.
+    pub label: String,
+    /// From when on it is refused.
+    pub expires: UnixTime,
+    /// The account it became.
+    pub used_by: Option<AccountId>,
+}
+
+impl Invitation {
+    /// Whether it can still become an account.
+    #[must_use]
+    pub fn is_open(&self, now: UnixTime) -> bool {
+        self.used_by.is_none() && now < self.expires
+    }
+}
+
+/// A member's account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The hash of its log's genesis.
+    pub id: AccountId,
+    /// From the invitation.
+    pub label: String,
+    /// When the invitation was used.
+    pub joined: UnixTime,
+    /// Bytes that the vaults it created may hold.
+    pub quota_bytes: u64,
+    /// Bytes that they do hold.
+    pub usage: Usage,
+    /// Entries in its log.
+    pub log_seq: u64,
+}
+
+/// Bytes of the packs in the vaults that an account created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Added by a head and not removed since.
+    pub committed_bytes: u64,
+    /// Uploaded and not yet added by a head.
+    pub unclaimed_bytes: u64,
+    /// Removed by a head, and kept for the grace period.
+    pub trash_bytes: u64,
+}
+
+impl Usage {
+    /// What counts against the quota; the trash counts apart.
+    #[must_use]
+    pub const fn charged_bytes(&self) -> u64 {
+        self.committed_bytes.saturating_add(self.unclaimed_bytes)
+    }
+
+    /// Adds another account's bytes.
+    pub const fn add(&mut self, other: &Self) {
+        self.committed_bytes = self.committed_bytes.saturating_add(other.committed_bytes);
+        self.unclaimed_bytes = self.unclaimed_bytes.saturating_add(other.unclaimed_bytes);
+        self.trash_bytes = self.trash_bytes.saturating_add(other.trash_bytes);
+    }
+}
+
+/// How full an account is, for a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fullness {
+    /// Bytes that it may use.
+    pub quota_bytes: u64,
+    /// Bytes that it uses, uploads under way included.
+    pub used_bytes: u64,
+}
+
+/// Who a token speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// The member.
+    pub account: AccountId,
+    /// The device that logged in.
+    pub device: DeviceId,
+    /// From when on it is refused.
+    pub expires: UnixTime,
+}
+
+/// A vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vault {
+    /// The hash of its log's genesis.
+    pub id: VaultId,
+    /// What it is for.
+    pub kind: VaultKind,
+    /// The account whose quota its packs count against.
+    pub creator: AccountId,
+    /// Entries in its log.
+    pub log_seq: u64,
+    /// Its newest head.
+    pub head: Option<HeadMark>,
+}
+
+impl Vault {
+    /// The newest head's sequence number; 0 while there is none.
+    #[must_use]
+    pub fn head_seq(&self) -> u64 {
+        self.head.map_or(0, |head| head.seq)
+    }
+}
+
+/// A place in a vault's chain of heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadMark {
+    /// Counts from 1.
+    pub seq: u64,
+    /// The hash of the head there.
+    pub hash: HeadHash,
+}
+
+/// A head that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadRecord {
+    /// Its hash.
+    pub hash: HeadHash,
+    /// Its bytes, signature included.
+    pub signed: Vec<u8>,
+    /// When it was accepted.
+    pub received: UnixTime,
+    /// The device that signed it.
+    pub device: DeviceId,
+    /// How many packs it added, and their bytes.
+    pub added_packs: u32,
+    /// See `added_packs`.
+    pub added_bytes: u64,
+    /// How many packs it removed.
+    pub removed_packs: u32,
+}
+
+/// A pack that the ledger knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pack {
+    /// Its length in bytes.
+    pub size: u32,
+    /// Where it is in its life.
+    pub state: PackState,
+}
+
+impl Pack {
+    /// Whether its bytes can be read, and a head may add it.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        !matches!(self.state, PackState::Doomed { .. } | PackState::Lost)
+    }
+}
+
+/// The life of a pack: unclaimed → committed → trash → doomed → forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackState {
+    /// Uploaded; no head has added it yet.
+    Unclaimed {
+        /// When the sweep may take it.
+        until: UnixTime,
+    },
+    /// Added by a head.
+    Committed,
+    /// Removed by a head; the next head that adds it revives it.
+    Trash {
+        /// When the sweep may take it.
+        until: UnixTime,
+    },
+    /// The sweep is about to unlink it: as good as gone.
+    Doomed {
+        /// The time it was due at.
+        due: UnixTime,
+    },
+    /// Committed, but its bytes are not where they should be. Uploading it
+    /// again repairs it.
+    Lost,
+}
+
+/// What [`stats`](super::Ledger::stats) counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LedgerStats {
+    /// Accounts.
+    pub accounts: u64,
+    /// Vaults.
+    pub vaults: u64,
+    /// Packs in any state.
+    pub packs: u64,
+    /// Bytes of them all.
+    pub usage: Usage,
+    /// Invitations that can still be used.
+    pub open_invitations: u64,
+}
