@@ -4,12 +4,13 @@ use std::io;
 
 use vault_proto::{
     ids::{AccountId, DeviceId, PackId, VaultId},
+    position::HeadPosition,
     wire::VaultKind,
 };
 
 use super::records::{
-    Account, Blob, Fullness, HeadMark, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack,
-    Token, TokenHash, Vault,
+    Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack, Token,
+    TokenHash, Vault,
 };
 use crate::clock::UnixTime;
 
@@ -361,7 +362,7 @@ pub struct NewVaultEntry<'a> {
     /// The entry's number.
     pub seq: u64,
     /// The head that it follows.
-    pub head: Option<HeadMark>,
+    pub head: Option<HeadPosition>,
     /// The encoded entry, verified.
     pub entry: &'a [u8],
     /// Who is a member from now on.
@@ -408,9 +409,9 @@ pub struct HeadCommit<'a> {
     /// The vault.
     pub vault: VaultId,
     /// The head before.
-    pub previous: Option<HeadMark>,
+    pub previous: Option<HeadPosition>,
     /// The new head.
-    pub head: HeadMark,
+    pub head: HeadPosition,
     /// The newest entry of the vault log that it names.
     pub log_seq: u64,
     /// The device that signed it.

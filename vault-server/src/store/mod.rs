@@ -17,9 +17,6 @@ pub mod memory;
 mod packs;
 mod records;
 
-#[cfg(test)]
-mod contract;
-
 pub use blobs::{BlobError, BlobStore, Incoming, Room, Which};
 pub use ledger::{
     AccountCreation, Appended, Commit, HeadCommit, Ledger, LedgerError, NewAccount, NewVault,
@@ -27,6 +24,6 @@ pub use ledger::{
 };
 pub use packs::{Begun, DiskReserve, Packs, PutError, Reconciled, StoreError, Swept, Upload};
 pub use records::{
-    Account, Blob, Fullness, HeadMark, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack,
-    PackState, Token, TokenHash, Usage, Vault,
+    Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack, PackState,
+    Token, TokenHash, Usage, Vault,
 };

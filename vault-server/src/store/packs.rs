@@ -54,7 +54,7 @@ pub enum Begun {
     /// The pack is there already, and its lease renewed: no byte is needed.
     There,
     /// Bytes are welcome.
-    Upload(Upload),
+    Upload(Box<Upload>),
 }
 
 impl Packs {
@@ -85,14 +85,14 @@ impl Packs {
             Reserve::Reserved(reservation) => reservation,
         };
         // From here on, dropping the upload gives the room back.
-        let mut upload = Upload {
+        let mut upload = Box::new(Upload {
             packs: Arc::clone(self),
             reservation: Some(reservation),
             incoming: None,
             hasher: blake3::Hasher::new(),
             blob: *blob,
             received_bytes: 0,
-        };
+        });
         upload.check_room()?;
         upload.incoming = Some(self.blobs.begin(blob)?);
         Ok(Begun::Upload(upload))

@@ -3,6 +3,7 @@
 
 use vault_proto::{
     ids::{AccountId, DeviceId, HeadHash, PackId, VaultId},
+    position::HeadPosition,
     wire::VaultKind,
 };
 
@@ -126,7 +127,7 @@ pub struct Vault {
     /// Entries in its log.
     pub log_seq: u64,
     /// Its newest head.
-    pub head: Option<HeadMark>,
+    pub head: Option<HeadPosition>,
 }
 
 impl Vault {
@@ -135,15 +136,6 @@ impl Vault {
     pub fn head_seq(&self) -> u64 {
         self.head.map_or(0, |head| head.seq)
     }
-}
-
-/// A place in a vault's chain of heads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadMark {
-    /// Counts from 1.
-    pub seq: u64,
-    /// The hash of the head there.
-    pub hash: HeadHash,
 }
 
 /// A head that was accepted.

@@ -3,6 +3,7 @@
 use prost::Message;
 use vault_proto::{
     ids::{AccountId, DeviceId, HeadHash},
+    position::HeadPosition,
     wire::VaultKind,
 };
 
@@ -10,9 +11,7 @@ use crate::{
     clock::UnixTime,
     store::{
         ledger::LedgerError,
-        records::{
-            Account, HeadMark, HeadRecord, Invitation, Pack, PackState, Token, Usage, Vault,
-        },
+        records::{Account, HeadRecord, Invitation, Pack, PackState, Token, Usage, Vault},
     },
 };
 
@@ -185,7 +184,7 @@ impl Record for Vault {
         let row: VaultRow = decode(row)?;
         let head = match row.head_seq {
             0 => None,
-            seq => Some(HeadMark {
+            seq => Some(HeadPosition {
                 seq,
                 hash: HeadHash::from_slice(&row.head_hash).map_err(damaged)?,
             }),

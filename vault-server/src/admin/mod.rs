@@ -1,0 +1,293 @@
+//! The hoster's own commands, over a Unix socket in the data directory.
+//!
+//! Who may open the socket owns the data directory anyway, so nobody logs in.
+
+mod client;
+mod socket;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+
+use tonic::{Request, Response, Status};
+use vault_proto::{
+    account_log::AccountLog,
+    device::DeviceKind,
+    ids::VaultId,
+    invitation::{Invitation as InvitationUrl, InvitationSecret, TlsTrust},
+    vault_log::{Role, VaultKind},
+};
+use vault_rpc::admin::{
+    self as rpc, InspectMemberRequest, InspectMemberResponse, InspectedDevice, InspectedHead,
+    InspectedSizeClass, InspectedVault, InviteRequest, InviteResponse, ListMembersRequest,
+    ListMembersResponse, Member, StatsRequest, StatsResponse,
+};
+
+pub use client::{ClientError, connect};
+pub(crate) use socket::{Socket, listen};
+
+use crate::{
+    random,
+    service::{Hoster, Refusal, hash_invitation},
+    store::{Account, Invitation},
+};
+
+/// The most heads that are shown of a vault.
+const SHOWN_HEADS: u64 = 100;
+/// How many accounts are read at a time.
+const PAGE: usize = 256;
+
+/// The admin service.
+pub(crate) struct Admin {
+    pub(crate) hoster: Arc<Hoster>,
+    pub(crate) trust: TlsTrust,
+    pub(crate) started: Instant,
+}
+
+impl Admin {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Hoster) -> Result<T, Status> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let hoster = Arc::clone(&self.hoster);
+        let done = tokio::task::spawn_blocking(move || work(&hoster)).await;
+        done.map_err(|error| Status::internal(error.to_string()))?
+            .map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl rpc::admin_server::Admin for Admin {
+    async fn invite(
+        &self,
+        request: Request<InviteRequest>,
+    ) -> Result<Response<InviteResponse>, Status> {
+        let (request, trust) = (request.into_inner(), self.trust);
+        self.blocking(move |hoster| invite(hoster, trust, request))
+            .await
+    }
+
+    async fn list_members(
+        &self,
+        _request: Request<ListMembersRequest>,
+    ) -> Result<Response<ListMembersResponse>, Status> {
+        let list = |hoster: &Hoster| {
+            let accounts = accounts(hoster)?;
+            let members = accounts.iter().map(|account| member(hoster, account));
+            Ok(ListMembersResponse {
+                members: members.collect::<Result<_, _>>()?,
+            })
+        };
+        self.blocking(list).await
+    }
+
+    async fn inspect_member(
+        &self,
+        request: Request<InspectMemberRequest>,
+    ) -> Result<Response<InspectMemberResponse>, Status> {
+        let wanted = request.into_inner().member;
+        self.blocking(move |hoster| inspect(hoster, &wanted)).await
+    }
+
+    async fn stats(
+        &self,
+        _request: Request<StatsRequest>,
+    ) -> Result<Response<StatsResponse>, Status> {
+        let uptime_seconds = self.started.elapsed().as_secs();
+        self.blocking(move |hoster| {
+            let stats = hoster.ledger.stats(hoster.clock.now()).map_err(broken)?;
+            let room = hoster.packs.room().map_err(broken)?;
+            Ok(StatsResponse {
+                members: stats.accounts,
+                vaults: stats.vaults,
+                packs: stats.packs,
+                committed_bytes: stats.usage.committed_bytes,
+                unclaimed_bytes: stats.usage.unclaimed_bytes,
+                trash_bytes: stats.usage.trash_bytes,
+                disk_free_bytes: room.free_bytes,
+                disk_total_bytes: room.total_bytes,
+                open_invitations: stats.open_invitations,
+                uptime_seconds,
+                version: env!("CARGO_PKG_VERSION").into(),
+                hoster_id: hoster.key.id().to_string(),
+            })
+        })
+        .await
+    }
+}
+
+fn invite(
+    hoster: &Hoster,
+    trust: TlsTrust,
+    request: InviteRequest,
+) -> Result<InviteResponse, Status> {
+    /// Longer labels are no labels.
+    const MAX_LABEL_BYTES: usize = 256;
+    let Some(origin) = hoster.origins.first() else {
+        return Err(Status::failed_precondition(
+            "the server listens on every address and does not know which one members dial; start \
+             it with --public-address HOST:PORT",
+        ));
+    };
+    if request.label.len() > MAX_LABEL_BYTES || request.label.contains(char::is_control) {
+        return Err(Status::invalid_argument(
+            "a label has at most 256 bytes and no control characters",
+        ));
+    }
+    let lifetime = Duration::from_secs(request.lifetime_seconds);
+    let expires = hoster.clock.now().plus(lifetime);
+    let secret = InvitationSecret::from_array(random::array().map_err(Refusal::from)?);
+    let invitation = Invitation {
+        quota_bytes: request.quota_bytes,
+        label: request.label,
+        expires,
+        used_by: None,
+    };
+    let hash = hash_invitation(secret.as_bytes());
+    hoster
+        .ledger
+        .add_invitation(&hash, &invitation)
+        .map_err(broken)?;
+    let url = InvitationUrl {
+        origin: origin.clone(),
+        hoster: hoster.key.id(),
+        tls: trust,
+        secret,
+        expires: expires.seconds(),
+    };
+    Ok(InviteResponse { url: url.to_url() })
+}
+
+/// All accounts, ordered by id.
+fn accounts(hoster: &Hoster) -> Result<Vec<Account>, Status> {
+    let mut accounts: Vec<Account> = Vec::new();
+    loop {
+        let last = accounts.last().map(|account| account.id);
+        let page = hoster
+            .ledger
+            .accounts(last.as_ref(), PAGE)
+            .map_err(broken)?;
+        let full = page.len() == PAGE;
+        accounts.extend(page);
+        if !full {
+            return Ok(accounts);
+        }
+    }
+}
+
+fn member(hoster: &Hoster, account: &Account) -> Result<Member, Status> {
+    let log = account_log(hoster, account)?;
+    let vaults = hoster.ledger.vaults_of(&account.id).map_err(broken)?;
+    let devices = log.active_devices_at(log.position().seq).count();
+    Ok(Member {
+        account: account.id.to_vec(),
+        label: account.label.clone(),
+        joined: account.joined.seconds(),
+        quota_bytes: account.quota_bytes,
+        committed_bytes: account.usage.committed_bytes,
+        unclaimed_bytes: account.usage.unclaimed_bytes,
+        trash_bytes: account.usage.trash_bytes,
+        vaults: u32::try_from(vaults.len()).unwrap_or(u32::MAX),
+        devices: u32::try_from(devices).unwrap_or(u32::MAX),
+    })
+}
+
+fn account_log(hoster: &Hoster, account: &Account) -> Result<Arc<AccountLog>, Status> {
+    let log = hoster.logs.account(&account.id)?;
+    log.ok_or_else(|| Status::internal("an account without a log"))
+}
+
+fn inspect(hoster: &Hoster, wanted: &str) -> Result<InspectMemberResponse, Status> {
+    let mut fitting = accounts(hoster)?;
+    fitting.retain(|account| account.label == wanted || account.id.to_string().starts_with(wanted));
+    if fitting.iter().any(|account| account.label == wanted) {
+        fitting.retain(|account| account.label == wanted);
+    }
+    let account = match &fitting[..] {
+        [account] if !wanted.is_empty() => account,
+        [] => return Err(Status::not_found("no member has this label or id")),
+        _ => {
+            return Err(Status::failed_precondition(
+                "several members fit; give more digits of the account id",
+            ));
+        }
+    };
+    let log = account_log(hoster, account)?;
+    let devices = log.devices().map(|device| InspectedDevice {
+        device: device.public.id().to_vec(),
+        kind: match device.public.kind() {
+            DeviceKind::Machine => "machine".into(),
+            DeviceKind::Paper => "paper".into(),
+            _ => "unknown".into(),
+        },
+        added_seq: device.added_seq,
+        removed_seq: device.removed_seq.unwrap_or_default(),
+    });
+    let devices = devices.collect();
+    let vaults = hoster.ledger.vaults_of(&account.id).map_err(broken)?;
+    let vaults = vaults
+        .iter()
+        .map(|vault| inspect_vault(hoster, account, vault));
+    Ok(InspectMemberResponse {
+        member: Some(member(hoster, account)?),
+        devices,
+        vaults: vaults.collect::<Result<_, _>>()?,
+    })
+}
+
+fn inspect_vault(
+    hoster: &Hoster,
+    account: &Account,
+    id: &VaultId,
+) -> Result<InspectedVault, Status> {
+    let gone = || Status::internal("a vault without a log");
+    let log = hoster.logs.vault(id)?.ok_or_else(gone)?;
+    let vault = hoster.ledger.vault(id).map_err(broken)?.ok_or_else(gone)?;
+    let mut classes = BTreeMap::new();
+    hoster
+        .ledger
+        .visit_packs(Some(id), &mut |_, _, pack| {
+            *classes.entry(pack.size).or_default() += 1;
+            Ok(())
+        })
+        .map_err(broken)?;
+    let newest = vault.head_seq();
+    let mut heads = Vec::new();
+    for seq in (1..=newest).rev().take(SHOWN_HEADS as usize) {
+        if let Some(head) = hoster.ledger.head(id, seq).map_err(broken)? {
+            heads.push(InspectedHead {
+                seq,
+                received: head.received.seconds(),
+                device: head.device.to_vec(),
+                added_packs: head.added_packs,
+                added_bytes: head.added_bytes,
+                removed_packs: head.removed_packs,
+            });
+        }
+    }
+    Ok(InspectedVault {
+        vault: id.to_vec(),
+        kind: match log.kind() {
+            VaultKind::Storage => "storage".into(),
+            VaultKind::Account => "account".into(),
+            _ => "unknown".into(),
+        },
+        role: match log.member(&account.id).map(|state| state.role) {
+            Some(Role::Manager) => "manager".into(),
+            Some(Role::Writer) => "writer".into(),
+            Some(Role::Reader) => "reader".into(),
+            _ => "none".into(),
+        },
+        epoch: log.epoch().number,
+        log_entries: vault.log_seq,
+        head_seq: newest,
+        size_classes: classes
+            .into_iter()
+            .map(|(size, packs)| InspectedSizeClass { size, packs })
+            .collect(),
+        heads,
+    })
+}
+
+/// The hoster's own commands are told what is wrong.
+fn broken(error: impl std::error::Error) -> Status {
+    Status::internal(error.to_string())
+}

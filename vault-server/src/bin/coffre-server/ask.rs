@@ -1,0 +1,132 @@
+//! The commands that ask a running server.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use serde_json::{Value, json};
+use vault_rpc::admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest};
+use vault_server::admin::{ClientError, connect};
+
+use crate::{Command, MemberCommand, Output, RunOptions, report};
+
+/// What a command prints: for a person, or for a program.
+pub(crate) struct Report {
+    pub(crate) text: String,
+    pub(crate) document: Value,
+}
+
+/// No server runs on the data directory.
+const NOT_RUNNING: u8 = 4;
+
+struct Failure {
+    code: &'static str,
+    message: String,
+    exit: u8,
+}
+
+pub(crate) fn ask(command: Command) -> ExitCode {
+    let output = match &command {
+        Command::Invite(options) => options.output,
+        Command::Inspect(options) => options.ask.output,
+        Command::Member(MemberCommand::List(options)) | Command::Stats(options) => options.output,
+        Command::Run(RunOptions { .. }) => Output { json: false },
+    };
+    match answer(command) {
+        Ok(Report { text, document }) => {
+            let text = if output.json {
+                format!("{document:#}\n")
+            } else {
+                text
+            };
+            // Whoever closed the pipe has seen enough.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(Failure {
+            code,
+            message,
+            exit,
+        }) => {
+            if output.json {
+                let document = json!({
+                    "schema": "coffre-server.error/1", "code": code, "message": message,
+                });
+                println!("{document:#}");
+            } else {
+                eprintln!("coffre-server: {message}");
+            }
+            ExitCode::from(exit)
+        }
+    }
+}
+
+fn answer(command: Command) -> Result<Report, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(error.to_string()))?;
+    runtime.block_on(async {
+        match command {
+            Command::Invite(options) => {
+                let request = InviteRequest {
+                    quota_bytes: options.quota.0,
+                    label: options.label,
+                    lifetime_seconds: options.expires.0,
+                };
+                let answer = client(options.data).await?.invite(request).await?;
+                Ok(report::invitation(answer.into_inner()))
+            }
+            Command::Member(MemberCommand::List(options)) => {
+                let mut client = client(options.data).await?;
+                let answer = client.list_members(ListMembersRequest {}).await?;
+                Ok(report::members(answer.into_inner()))
+            }
+            Command::Inspect(options) => {
+                let request = InspectMemberRequest {
+                    member: options.member,
+                };
+                let mut client = client(options.ask.data).await?;
+                let answer = client.inspect_member(request).await?;
+                Ok(report::member(answer.into_inner()))
+            }
+            Command::Stats(options) => {
+                let mut client = client(options.data).await?;
+                let answer = client.stats(StatsRequest {}).await?;
+                Ok(report::stats(answer.into_inner()))
+            }
+            Command::Run(_) => Err(failed("run is no question".into())),
+        }
+    })
+}
+
+type Client = vault_rpc::admin::admin_client::AdminClient<tonic::transport::Channel>;
+
+async fn client(data: PathBuf) -> Result<Client, Failure> {
+    /// A member with a thousand vaults of a hundred heads.
+    const MAX_ANSWER_BYTES: usize = 256 << 20;
+    let client = connect(&data).await.map_err(|error| match error {
+        ClientError::NotRunning => Failure {
+            code: "not_running",
+            message: format!(
+                "{error}; start it with: coffre-server run --data {} --listen ADDR:PORT",
+                data.display()
+            ),
+            exit: NOT_RUNNING,
+        },
+        error => failed(error.to_string()),
+    })?;
+    Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES))
+}
+
+fn failed(message: String) -> Failure {
+    Failure {
+        code: "failed",
+        message,
+        exit: 1,
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        failed(status.message().to_owned())
+    }
+}

@@ -1,0 +1,140 @@
+//! `coffre-server`: the hoster's program. `run` serves; the other commands ask
+//! the server that runs on the same data directory.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a program"
+)]
+
+mod ask;
+mod quantity;
+mod report;
+mod run;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use vault_proto::origin::Origin;
+
+use self::quantity::{Lifetime, Size};
+
+/// Hosts encrypted vaults that it cannot read.
+#[derive(Debug, Parser)]
+#[command(name = "coffre-server", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves until it gets SIGTERM or SIGINT.
+    Run(RunOptions),
+    /// Invites a member: prints one coffre:// URL, alone, on standard output.
+    ///
+    /// The URL is worth an account; send it as you would a key.
+    Invite(InviteOptions),
+    /// Members.
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Shows everything that this server knows of a member.
+    Inspect(InspectOptions),
+    /// Counts members, vaults, packs and bytes.
+    Stats(AskOptions),
+}
+
+#[derive(Debug, Args)]
+struct RunOptions {
+    /// The data directory; made at the first start.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where to listen. Port 0 picks a free one, which DIR/address then names.
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: SocketAddr,
+    /// Where members dial, as invitations name it; needed when listening on
+    /// every address. Given again, further addresses at which logins are taken.
+    #[arg(long, value_name = "HOST:PORT")]
+    public_address: Vec<Origin>,
+    /// A certificate chain of a public authority, in PEM. Without one, the
+    /// server makes its own key, and invitations pin it.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Serves plain HTTP/2, on a loopback address only, to a reverse proxy on
+    /// this machine that ends TLS.
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    insecure_behind_proxy: bool,
+    /// What to log, as `tracing` filters it: a level, or `target=level` pairs.
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "COFFRE_LOG",
+        default_value = "info"
+    )]
+    log: String,
+}
+
+#[derive(Debug, Args)]
+struct InviteOptions {
+    /// The data directory of the running server.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// How much the member may store: GB is 10^9 bytes, GiB 2^30.
+    #[arg(long, value_name = "SIZE", default_value = "5GB")]
+    quota: Size,
+    /// What to recognise the member by; no one else sees it.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    label: String,
+    /// How long the invitation is good for: a number and s, m, h, d or w.
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    expires: Lifetime,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum MemberCommand {
+    /// Lists the members.
+    List(AskOptions),
+}
+
+#[derive(Debug, Args)]
+struct InspectOptions {
+    /// The member's label, or the first digits of the account id.
+    member: String,
+    #[command(flatten)]
+    ask: AskOptions,
+}
+
+#[derive(Debug, Args)]
+struct AskOptions {
+    /// The data directory of the running server.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+struct Output {
+    /// Prints one JSON document instead, errors too.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output and is no error.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match cli.command {
+        Command::Run(options) => run::run(options),
+        command => ask::ask(command),
+    }
+}

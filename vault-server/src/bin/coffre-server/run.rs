@@ -1,0 +1,64 @@
+//! `coffre-server run`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use vault_server::{Config, Server, Tls};
+
+use crate::RunOptions;
+
+/// Threads that may block on the disk at a time. Each costs memory only while
+/// it is used; more would not make a disk faster.
+const BLOCKING_THREADS: usize = 64;
+
+pub(crate) fn run(options: RunOptions) -> ExitCode {
+    match serve(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("coffre-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(options: RunOptions) -> Result<()> {
+    let filter = EnvFilter::try_new(&options.log).context("--log")?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    runtime.block_on(async {
+        // Before anything is announced: who reads DIR/address may send a signal.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let server = Server::start(config(options)).await?;
+        eprintln!("listening on {}", server.address());
+        eprintln!("hoster id {}", server.id());
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        eprintln!("stopping");
+        server.stop().await;
+        Ok(())
+    })
+}
+
+fn config(options: RunOptions) -> Config {
+    let tls = match (options.tls_cert, options.tls_key) {
+        (Some(certificate), Some(key)) => Tls::Files { certificate, key },
+        _ if options.insecure_behind_proxy => Tls::BehindProxy,
+        _ => Tls::SelfSigned,
+    };
+    Config {
+        public_addresses: options.public_address,
+        tls,
+        ..Config::new(options.data, options.listen)
+    }
+}

@@ -1,0 +1,99 @@
+//! What stands between HTTP/2 and the service: refusals that tonic would give
+//! in its own words, and a bound on how long a request may take.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::http::{Request, Response},
+};
+use tower::{Layer, Service};
+
+use crate::service::Refusal;
+
+/// The most bytes of a message: a commit with 8,192 adds and removes and its
+/// root, or 1 MiB of a pack.
+pub(crate) const MAX_MESSAGE_BYTES: usize = (1 << 20) + (64 << 10);
+
+/// The refusal of a message over the limit.
+pub(crate) fn message_too_large() -> Refusal {
+    Refusal::too_large(format!(
+        "A message has more than {MAX_MESSAGE_BYTES} bytes."
+    ))
+}
+
+/// Answers late requests, and those that tonic could not read, with a
+/// [`Refusal`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answering {
+    /// A request is there, and its answer has begun, within this. Uploads go by
+    /// their own [`Pace`](crate::service::Pace).
+    pub(crate) patience: Duration,
+}
+
+impl<S> Layer<S> for Answering {
+    type Service = Answers<S>;
+
+    fn layer(&self, inner: S) -> Answers<S> {
+        Answers {
+            inner,
+            patience: self.patience,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Answers<S> {
+    inner: S,
+    patience: Duration,
+}
+
+impl<S> Service<Request<Body>> for Answers<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let lasts = request.uri().path() == "/coffre.rpc.v1.Hoster/PutPack";
+        let patience = self.patience;
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            if lasts {
+                return answer.await;
+            }
+            match timeout(patience, answer).await {
+                Ok(answer) => answer.map(in_our_words),
+                Err(_) => {
+                    let refusal = Refusal::too_slow("The request took too long to arrive.");
+                    Ok(Status::from(refusal).into_http())
+                }
+            }
+        })
+    }
+}
+
+/// tonic refuses a message over the limit before the service sees it.
+fn in_our_words(answer: Response<Body>) -> Response<Body> {
+    let status = Status::from_header_map(answer.headers());
+    match status {
+        Some(status) if status.code() == Code::OutOfRange && status.details().is_empty() => {
+            Status::from(message_too_large()).into_http()
+        }
+        _ => answer,
+    }
+}

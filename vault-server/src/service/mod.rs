@@ -1,0 +1,257 @@
+//! The gRPC service that devices speak to.
+//!
+//! ```text
+//! request ─▶ parse ─▶ whose token? ─▶ a member? ─▶ verify what is signed ─▶ one step of the ledger
+//!            request   login          vaults       logs, heads               store
+//! ```
+//!
+//! Every call that touches the store does so as a whole in one blocking task;
+//! only uploads, reads and watches, which last, come back to tokio in between.
+
+mod accounts;
+mod heads;
+mod login;
+mod logs;
+mod packs;
+mod refusal;
+mod request;
+mod vaults;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use vault_proto::origin::Origin;
+use vault_rpc::hoster::{
+    self as rpc, AppendAccountEntryRequest, AppendAccountEntryResponse, AppendVaultEntryRequest,
+    AppendVaultEntryResponse, CommitHeadRequest, CommitHeadResponse, CreateAccountRequest,
+    CreateAccountResponse, CreateVaultRequest, CreateVaultResponse, HavePacksRequest,
+    HavePacksResponse, HelloRequest, HelloResponse, ListVaultsRequest, ListVaultsResponse,
+    LoginRequest, LoginResponse, PutPackRequest, PutPackResponse, ReadPacksRequest,
+    ReadPacksResponse, SyncVaultRequest, SyncVaultResponse, UsageRequest, UsageResponse,
+    WatchHeadsRequest, WatchHeadsResponse,
+};
+
+pub use packs::Pace;
+pub use refusal::Refusal;
+
+pub(crate) use accounts::hash_invitation;
+pub(crate) use logs::Logs;
+
+use self::{
+    heads::Feed,
+    login::{Caller, Envelope, Nonces},
+};
+use crate::{
+    clock::Clock,
+    hoster_key::HosterKey,
+    net::Channel,
+    store::{Ledger, Packs},
+};
+
+/// What the service needs and what it keeps.
+pub(crate) struct Hoster {
+    pub(crate) key: HosterKey,
+    /// Where devices dial; empty if anything will do.
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) packs: Arc<Packs>,
+    pub(crate) logs: Logs,
+    pub(crate) nonces: Nonces,
+    pub(crate) feed: Feed,
+    pub(crate) limits: Limits,
+}
+
+/// How patient the service is.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// With uploads.
+    pub pace: Pace,
+    /// With all other requests: they are there, and their answer has begun.
+    pub request: Duration,
+    /// How often a message is sent on a quiet watch.
+    pub watch_keepalive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pace: Pace::default(),
+            request: Duration::from_secs(60),
+            watch_keepalive: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Hoster {
+    pub(crate) fn new(
+        key: HosterKey,
+        origins: Vec<Origin>,
+        clock: Arc<dyn Clock>,
+        ledger: Arc<dyn Ledger>,
+        packs: Arc<Packs>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            key,
+            origins,
+            clock,
+            logs: Logs::new(Arc::clone(&ledger)),
+            ledger,
+            packs,
+            nonces: Nonces::default(),
+            feed: Feed::default(),
+            limits,
+        }
+    }
+}
+
+/// Runs `work` where it may block.
+async fn blocking<T: Send + 'static>(
+    hoster: &Arc<Hoster>,
+    work: impl FnOnce(&Hoster) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Status> {
+    let hoster = Arc::clone(hoster);
+    match tokio::task::spawn_blocking(move || work(&hoster)).await {
+        Ok(result) => Ok(result?),
+        // It panicked, or the server is stopping.
+        Err(error) => Err(Refusal::internal(&error).into()),
+    }
+}
+
+/// The service over a shared [`Hoster`].
+pub(crate) struct Service(pub(crate) Arc<Hoster>);
+
+impl Service {
+    /// A call that needs no token.
+    async fn open<Q: Send + 'static, A: Send + 'static>(
+        &self,
+        request: Request<Q>,
+        work: impl FnOnce(&Hoster, &Channel, Q) -> Result<A, Refusal> + Send + 'static,
+    ) -> Result<Response<A>, Status> {
+        let channel = request.extensions().get().copied().unwrap_or_default();
+        let request = request.into_inner();
+        let answer = blocking(&self.0, move |hoster| work(hoster, &channel, request));
+        answer.await.map(Response::new)
+    }
+
+    /// A call of a device that has logged in.
+    async fn known<Q: Send + 'static, A: Send + 'static>(
+        &self,
+        request: Request<Q>,
+        work: impl FnOnce(&Hoster, Caller, Q) -> Result<A, Refusal> + Send + 'static,
+    ) -> Result<Response<A>, Status> {
+        let envelope = Envelope::of(&request);
+        let request = request.into_inner();
+        let answer = blocking(&self.0, move |hoster| {
+            let caller = hoster.caller(&envelope)?;
+            work(hoster, caller, request)
+        });
+        answer.await.map(Response::new)
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl rpc::hoster_server::Hoster for Service {
+    async fn hello(&self, request: Request<HelloRequest>) -> Answer<HelloResponse> {
+        self.open(request, Hoster::hello).await
+    }
+
+    async fn login(&self, request: Request<LoginRequest>) -> Answer<LoginResponse> {
+        self.open(request, Hoster::login).await
+    }
+
+    async fn create_account(
+        &self,
+        request: Request<CreateAccountRequest>,
+    ) -> Answer<CreateAccountResponse> {
+        let create = |hoster: &Hoster, _: &Channel, request| hoster.create_account(request);
+        self.open(request, create).await
+    }
+
+    async fn append_account_entry(
+        &self,
+        request: Request<AppendAccountEntryRequest>,
+    ) -> Answer<AppendAccountEntryResponse> {
+        self.known(request, Hoster::append_account_entry).await
+    }
+
+    async fn create_vault(
+        &self,
+        request: Request<CreateVaultRequest>,
+    ) -> Answer<CreateVaultResponse> {
+        self.known(request, Hoster::create_vault).await
+    }
+
+    async fn append_vault_entry(
+        &self,
+        request: Request<AppendVaultEntryRequest>,
+    ) -> Answer<AppendVaultEntryResponse> {
+        self.known(request, Hoster::append_vault_entry).await
+    }
+
+    async fn list_vaults(&self, request: Request<ListVaultsRequest>) -> Answer<ListVaultsResponse> {
+        let list = |hoster: &Hoster, caller, _| hoster.list_vaults(caller);
+        self.known(request, list).await
+    }
+
+    async fn sync_vault(&self, request: Request<SyncVaultRequest>) -> Answer<SyncVaultResponse> {
+        let sync = |hoster: &Hoster, caller, request| hoster.sync_vault(caller, &request);
+        self.known(request, sync).await
+    }
+
+    type WatchHeadsStream = ReceiverStream<Result<WatchHeadsResponse, Status>>;
+
+    async fn watch_heads(
+        &self,
+        request: Request<WatchHeadsRequest>,
+    ) -> Answer<Self::WatchHeadsStream> {
+        let envelope = Envelope::of(&request);
+        let request = request.into_inner();
+        let (caller, watched) = blocking(&self.0, move |hoster| {
+            let caller = hoster.caller(&envelope)?;
+            Ok((caller, hoster.watched(caller, &request.vaults)?))
+        })
+        .await?;
+        let stream = heads::watch(Arc::clone(&self.0), caller, watched);
+        Ok(Response::new(stream))
+    }
+
+    async fn have_packs(&self, request: Request<HavePacksRequest>) -> Answer<HavePacksResponse> {
+        let have = |hoster: &Hoster, caller, request| hoster.have_packs(caller, &request);
+        self.known(request, have).await
+    }
+
+    async fn put_pack(
+        &self,
+        request: Request<Streaming<PutPackRequest>>,
+    ) -> Answer<PutPackResponse> {
+        let envelope = Envelope::of(&request);
+        let answer = packs::put(&self.0, envelope, request.into_inner()).await;
+        answer.map(Response::new)
+    }
+
+    type ReadPacksStream = ReceiverStream<Result<ReadPacksResponse, Status>>;
+
+    async fn read_packs(
+        &self,
+        request: Request<ReadPacksRequest>,
+    ) -> Answer<Self::ReadPacksStream> {
+        let envelope = Envelope::of(&request);
+        let answer = packs::read(&self.0, envelope, request.into_inner()).await;
+        answer.map(Response::new)
+    }
+
+    async fn commit_head(&self, request: Request<CommitHeadRequest>) -> Answer<CommitHeadResponse> {
+        let commit = |hoster: &Hoster, caller, request| hoster.commit_head(caller, &request);
+        self.known(request, commit).await
+    }
+
+    async fn usage(&self, request: Request<UsageRequest>) -> Answer<UsageResponse> {
+        let usage = |hoster: &Hoster, caller, _| hoster.usage(caller);
+        self.known(request, usage).await
+    }
+}

@@ -1,0 +1,244 @@
+//! Packs over the wire: bytes in, bytes out, in bounded memory.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+use vault_proto::ids::VaultId;
+use vault_rpc::hoster::{
+    HavePacksRequest, HavePacksResponse, PutPackHeader, PutPackRequest, PutPackResponse,
+    ReadPacksRequest, ReadPacksResponse, Reason, put_pack_request::Part,
+};
+
+use super::{Caller, Envelope, Hoster, blocking, refusal::Refusal, request};
+use crate::store::{Begun, Blob, Upload};
+
+/// The most ranges of one read.
+const MAX_RANGES: usize = 1024;
+/// Bytes of one message of a read.
+const READ_MESSAGE_BYTES: u32 = 256 << 10;
+
+/// How slow an upload may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The header comes within this.
+    pub header: Duration,
+    /// So does every message after it,
+    pub message: Duration,
+    /// and the whole pack, whatever its size, within this.
+    pub pack: Duration,
+}
+
+impl Default for Pace {
+    /// 30 s, 60 s, and 30 minutes: 16 MiB at 9 KiB/s.
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(30),
+            message: Duration::from_secs(60),
+            pack: Duration::from_secs(30 * 60),
+        }
+    }
+}
+
+impl Hoster {
+    pub(crate) fn have_packs(
+        &self,
+        caller: Caller,
+        request: &HavePacksRequest,
+    ) -> Result<HavePacksResponse, Refusal> {
+        let vault = request::vault(&request.vault)?;
+        let packs = request::asked_packs(&request.packs)?;
+        self.membership(caller, &vault)?;
+        let there = self.packs.have(&vault, &packs, self.clock.now())?;
+        Ok(HavePacksResponse {
+            there: there.into_iter().map(u8::from).collect(),
+        })
+    }
+
+    fn begin_upload(&self, envelope: &Envelope, header: &PutPackHeader) -> Result<Begun, Refusal> {
+        let caller = self.caller(envelope)?;
+        let blob = Blob {
+            vault: request::vault(&header.vault)?,
+            pack: request::pack(&header.pack)?,
+            size: request::pack_size(header.size)?,
+        };
+        self.writable(caller, &blob.vault)?;
+        Ok(self.packs.begin(&blob, self.clock.now())?)
+    }
+
+    /// The ranges as places in packs that are there.
+    fn ranges(&self, caller: Caller, request: &ReadPacksRequest) -> Result<Vec<Range>, Refusal> {
+        let vault = request::vault(&request.vault)?;
+        if request.ranges.len() > MAX_RANGES {
+            return Err(Refusal::too_large(format!(
+                "At most {MAX_RANGES} ranges can be read at once."
+            )));
+        }
+        self.membership(caller, &vault)?;
+        self.locate(vault, request)
+    }
+
+    fn locate(&self, vault: VaultId, request: &ReadPacksRequest) -> Result<Vec<Range>, Refusal> {
+        let packs = request
+            .ranges
+            .iter()
+            .map(|range| request::pack(&range.pack));
+        let packs = packs.collect::<Result<Vec<_>, _>>()?;
+        let records = self.ledger.packs(&vault, &packs)?;
+        let ranges = request.ranges.iter().zip(packs).zip(records);
+        ranges
+            .map(|((range, pack), record)| {
+                let record = record.filter(|record| record.is_there());
+                let size = record
+                    .ok_or_else(|| {
+                        Refusal::new(Reason::NotFound, format!("There is no pack {pack} here."))
+                    })?
+                    .size;
+                let end = range.offset.checked_add(range.length);
+                if range.length == 0 || end.is_none_or(|end| end > size) {
+                    return Err(Refusal::malformed(format!(
+                        "The range is empty, or not inside pack {pack} of {size} bytes."
+                    )));
+                }
+                Ok(Range {
+                    blob: Blob { vault, pack, size },
+                    offset: range.offset,
+                    length: range.length,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Takes one pack. At most two messages are in memory at a time.
+pub(crate) async fn put(
+    hoster: &Arc<Hoster>,
+    envelope: Envelope,
+    mut stream: Streaming<PutPackRequest>,
+) -> Result<PutPackResponse, Status> {
+    let pace = hoster.limits.pace;
+    let header = match next(&mut stream, pace.header).await? {
+        Some(Part::Header(header)) => header,
+        Some(Part::Bytes(_)) | None => {
+            return Err(Refusal::malformed("An upload begins with a header.").into());
+        }
+    };
+    let begun = blocking(hoster, move |hoster| {
+        hoster.begin_upload(&envelope, &header)
+    })
+    .await?;
+    let Begun::Upload(upload) = begun else {
+        return Ok(PutPackResponse { was_there: true });
+    };
+    // Dropping the future drops the upload, which leaves nothing behind.
+    let taken = timeout(pace.pack, take_bytes(hoster, &mut stream, upload, pace));
+    let upload = taken.await.unwrap_or_else(|_| {
+        Err(Refusal::too_slow("The upload took too long. Nothing of it was kept.").into())
+    })?;
+    blocking(hoster, |hoster| Ok(upload.finish(hoster.clock.now())?)).await?;
+    Ok(PutPackResponse { was_there: false })
+}
+
+async fn take_bytes(
+    hoster: &Arc<Hoster>,
+    stream: &mut Streaming<PutPackRequest>,
+    mut upload: Box<Upload>,
+    pace: Pace,
+) -> Result<Box<Upload>, Status> {
+    while let Some(part) = next(stream, pace.message).await? {
+        let Part::Bytes(bytes) = part else {
+            return Err(Refusal::malformed("An upload has one header.").into());
+        };
+        if bytes.is_empty() {
+            // Else a message of no bytes a minute would hold its place for ever.
+            return Err(Refusal::malformed("A message of an upload is empty.").into());
+        }
+        upload = blocking(hoster, move |_| {
+            upload.write(&bytes)?;
+            Ok(upload)
+        })
+        .await?;
+    }
+    Ok(upload)
+}
+
+/// The next message; `None` at the end.
+async fn next(
+    stream: &mut Streaming<PutPackRequest>,
+    patience: Duration,
+) -> Result<Option<Part>, Status> {
+    let message = timeout(patience, stream.message()).await.map_err(|_| {
+        Status::from(Refusal::too_slow(
+            "The upload stood still for too long. Nothing of it was kept.",
+        ))
+    })?;
+    match message {
+        Ok(None) => Ok(None),
+        Ok(Some(PutPackRequest { part: Some(part) })) => Ok(Some(part)),
+        Ok(Some(PutPackRequest { part: None })) => {
+            Err(Refusal::malformed("A message of the upload is empty.").into())
+        }
+        Err(status) if status.code() == Code::OutOfRange => {
+            Err(crate::net::message_too_large().into())
+        }
+        Err(status) => Err(status),
+    }
+}
+
+struct Range {
+    blob: Blob,
+    offset: u32,
+    length: u32,
+}
+
+/// Sends the ranges, one message ahead of the network.
+pub(crate) async fn read(
+    hoster: &Arc<Hoster>,
+    caller: Envelope,
+    request: ReadPacksRequest,
+) -> Result<ReceiverStream<Result<ReadPacksResponse, Status>>, Status> {
+    let ranges = blocking(hoster, move |hoster| {
+        let caller = hoster.caller(&caller)?;
+        hoster.ranges(caller, &request)
+    })
+    .await?;
+    let (sender, receiver) = mpsc::channel(1);
+    let hoster = Arc::clone(hoster);
+    tokio::spawn(async move {
+        for message in ranges.into_iter().flat_map(messages) {
+            // Room first, so that no message is read that cannot go.
+            let Ok(room) = sender.reserve().await else {
+                return;
+            };
+            let read = blocking(&hoster, move |hoster| {
+                let mut bytes = vec![0; message.length as usize];
+                hoster
+                    .packs
+                    .read(&message.blob, message.offset, &mut bytes)?;
+                Ok(Bytes::from(bytes))
+            })
+            .await;
+            let failed = read.is_err();
+            room.send(read.map(|bytes| ReadPacksResponse { bytes }));
+            if failed {
+                return;
+            }
+        }
+    });
+    Ok(ReceiverStream::new(receiver))
+}
+
+/// A range in pieces of one message each. None spans two ranges: the client
+/// counts bytes, not messages, but a lost pack then costs its own range only.
+fn messages(range: Range) -> impl Iterator<Item = Range> {
+    let end = range.offset + range.length;
+    (range.offset..end)
+        .step_by(READ_MESSAGE_BYTES as usize)
+        .map(move |offset| Range {
+            blob: range.blob,
+            offset,
+            length: READ_MESSAGE_BYTES.min(end - offset),
+        })
+}

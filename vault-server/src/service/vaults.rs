@@ -1,0 +1,229 @@
+//! Vaults: their logs, and all that is new in one.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use vault_proto::{
+    head::skip_path,
+    ids::{AccountId, VaultId},
+    vault_log::{MemberState, Role, VaultLog, VaultLogError},
+    wire::SignedEntry,
+};
+use vault_rpc::hoster::{
+    AccountEntries, AppendVaultEntryRequest, AppendVaultEntryResponse, CreateVaultRequest,
+    CreateVaultResponse, ListVaultsResponse, ListedVault, SyncVaultRequest, SyncVaultResponse,
+};
+
+use super::{Caller, Hoster, refusal::Refusal, request};
+use crate::store::{Appended, NewVault, NewVaultEntry, VaultCreation};
+
+/// How many bytes of entries one answer carries, when that is not one entry.
+const ANSWER_BYTES: usize = 768 << 10;
+
+/// A vault that the caller is a member of.
+pub(crate) struct Membership {
+    pub(crate) log: Arc<VaultLog>,
+    state: MemberState,
+}
+
+impl Membership {
+    /// # Errors
+    /// If the member may not upload and commit.
+    pub(crate) fn check_may_write(&self) -> Result<(), Refusal> {
+        if !self.state.accepted {
+            return Err(Refusal::forbidden(
+                "The membership of this vault has to be accepted first.",
+            ));
+        }
+        if self.state.role < Role::Writer {
+            return Err(Refusal::forbidden("This vault may be read, not changed."));
+        }
+        Ok(())
+    }
+}
+
+impl Hoster {
+    /// The vault's log, if the caller is a member; else there is no such vault,
+    /// whatever is true.
+    pub(crate) fn membership(
+        &self,
+        caller: Caller,
+        vault: &VaultId,
+    ) -> Result<Membership, Refusal> {
+        let log = self.logs.vault(vault)?;
+        let log = log.ok_or_else(Refusal::no_such_vault)?;
+        let state = log.member(&caller.account);
+        let state = state.ok_or_else(Refusal::no_such_vault)?;
+        Ok(Membership { log, state })
+    }
+
+    /// As [`membership`](Self::membership), of one who may write, in a vault
+    /// whose home is here.
+    pub(crate) fn writable(&self, caller: Caller, vault: &VaultId) -> Result<Membership, Refusal> {
+        let membership = self.membership(caller, vault)?;
+        membership.check_may_write()?;
+        if membership.log.home() != self.key.id() {
+            return Err(Refusal::moved());
+        }
+        Ok(membership)
+    }
+
+    pub(crate) fn create_vault(
+        &self,
+        caller: Caller,
+        request: CreateVaultRequest,
+    ) -> Result<CreateVaultResponse, Refusal> {
+        let (entry, genesis) = request::entry(request.genesis)?;
+        let log = self.logs.vault_genesis(&entry)?;
+        let log = log.map_err(|error| Refusal::invalid(&error))?;
+        if log.creator() != caller.account {
+            return Err(Refusal::forbidden("The vault was made by another member."));
+        }
+        if log.home() != self.key.id() {
+            return Err(Refusal::forbidden("The vault was made for another hoster."));
+        }
+        let created = self.ledger.create_vault(&NewVault {
+            id: log.id(),
+            kind: log.kind().to_wire(),
+            creator: caller.account,
+            genesis: &genesis,
+        })?;
+        match created {
+            VaultCreation::Created | VaultCreation::Exists => Ok(CreateVaultResponse {}),
+            VaultCreation::NoSuchAccount => Err(Refusal::unauthenticated("Log in again.")),
+        }
+    }
+
+    pub(crate) fn append_vault_entry(
+        &self,
+        caller: Caller,
+        request: AppendVaultEntryRequest,
+    ) -> Result<AppendVaultEntryResponse, Refusal> {
+        let vault = request::vault(&request.vault)?;
+        let (entry, encoded) = request::entry(request.entry)?;
+        let membership = self.membership(caller, &vault)?;
+        let before = membership.log;
+        let mut after = VaultLog::clone(&before);
+        match self.logs.append(&mut after, &entry)? {
+            Ok(()) => {}
+            // Sent again, byte for byte, because the first answer was lost.
+            Err(VaultLogError::Repeated { .. }) => return Ok(AppendVaultEntryResponse {}),
+            Err(
+                VaultLogError::Fork { .. }
+                | VaultLogError::Missing { .. }
+                | VaultLogError::OlderHead { .. }
+                | VaultLogError::HeadFork { .. },
+            ) => return Err(Refusal::lost_race()),
+            Err(error) => return Err(Refusal::invalid(&error)),
+        }
+        if before.home() != self.key.id() {
+            return Err(Refusal::moved());
+        }
+        let members = |log: &VaultLog| -> BTreeSet<AccountId> {
+            log.members().map(|(account, _)| account).collect()
+        };
+        let (before, now) = (members(&before), members(&after));
+        let appended = self.ledger.append_vault_entry(&NewVaultEntry {
+            vault,
+            seq: after.position().seq,
+            head: after.pinned_head(),
+            entry: &encoded,
+            joined: now.difference(&before).next().copied(),
+            left: before.difference(&now).next().copied(),
+        })?;
+        match appended {
+            Appended::Appended => Ok(AppendVaultEntryResponse {}),
+            Appended::LostRace { .. } => Err(Refusal::lost_race()),
+        }
+    }
+
+    pub(crate) fn list_vaults(&self, caller: Caller) -> Result<ListVaultsResponse, Refusal> {
+        let mut vaults = Vec::new();
+        for id in self.ledger.vaults_of(&caller.account)? {
+            if let Some(vault) = self.ledger.vault(&id)? {
+                vaults.push(ListedVault {
+                    vault: id.to_vec(),
+                    kind: vault.kind.into(),
+                });
+            }
+        }
+        Ok(ListVaultsResponse { vaults })
+    }
+
+    /// What the caller has not verified yet, in the order in which he can:
+    /// account entries, then vault entries, then heads and the root.
+    pub(crate) fn sync_vault(
+        &self,
+        caller: Caller,
+        request: &SyncVaultRequest,
+    ) -> Result<SyncVaultResponse, Refusal> {
+        let id = request::vault(&request.vault)?;
+        let Membership { log, .. } = self.membership(caller, &id)?;
+        let mut room = Room(ANSWER_BYTES);
+        let mut answer = SyncVaultResponse::default();
+        for (account, _) in log.known_positions() {
+            let known = request
+                .accounts
+                .iter()
+                .find(|known| known.account == account.as_bytes());
+            let known = known.map_or(0, |known| known.seq);
+            let Some(log) = self.logs.account(&account)? else {
+                continue;
+            };
+            let entries = room.take(log.entries(), known, &mut answer.more);
+            if !entries.is_empty() {
+                answer.accounts.push(AccountEntries {
+                    account: account.to_vec(),
+                    entries,
+                });
+            }
+        }
+        if !answer.more {
+            answer.vault_entries =
+                room.take(log.entries(), request.vault_log_seq, &mut answer.more);
+        }
+        // After the log, so that no head comes with it that the log is too
+        // short for; the client asks again should a head have come since.
+        let vault = self.ledger.vault(&id)?;
+        let vault = vault.ok_or_else(Refusal::no_such_vault)?;
+        answer.newest_head_seq = vault.head_seq();
+        if vault.log_seq > log.position().seq {
+            answer.more = true;
+        }
+        if answer.more {
+            return Ok(answer);
+        }
+        for seq in skip_path(vault.head_seq(), request.head_seq) {
+            let head = self.ledger.head(&id, seq)?;
+            let head = head.ok_or_else(|| {
+                Refusal::internal(&crate::store::LedgerError::Damaged("a head is missing"))
+            })?;
+            answer.heads.push(head.signed);
+        }
+        if !request.without_root && vault.head_seq() > 0 {
+            answer.root = self.ledger.root(&id, vault.head_seq())?.unwrap_or_default();
+        }
+        Ok(answer)
+    }
+}
+
+/// Bytes that still fit into an answer.
+struct Room(usize);
+
+impl Room {
+    /// Entries after `known`, as many as fit; sets `more` if not all did.
+    fn take(&mut self, entries: &[SignedEntry], known: u64, more: &mut bool) -> Vec<SignedEntry> {
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        let mut taken = Vec::new();
+        for entry in entries.get(known..).unwrap_or_default() {
+            let bytes = prost::Message::encoded_len(entry);
+            // One entry always fits into an answer that has none yet.
+            if bytes > self.0 && self.0 < ANSWER_BYTES {
+                *more = true;
+                break;
+            }
+            self.0 = self.0.saturating_sub(bytes);
+            taken.push(entry.clone());
+        }
+        taken
+    }
+}
