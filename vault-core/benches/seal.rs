@@ -36,7 +36,9 @@ fn noise(length: usize) -> Vec<u8> {
 /// Compresses about threefold, as documents and programs do.
 fn text(length: usize) -> Vec<u8> {
     let mut rng = ChaCha20Rng::seed_from_u64(2);
-    let words: Vec<String> = (0..4_000).map(|n| format!("{:x} ", n * n + 7 * n)).collect();
+    let words: Vec<String> = (0..4_000)
+        .map(|n| format!("{:x} ", n * n + 7 * n))
+        .collect();
     let mut text = Vec::with_capacity(length + 16);
     while text.len() < length {
         let n = (rng.next_u32() % 4_000).min(rng.next_u32() % 4_000);

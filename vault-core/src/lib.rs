@@ -7,8 +7,6 @@
 //! plaintext ── chunker ──▶ chunk ── seal ──▶ sealed chunk ── pack ──▶ pack
 //! ```
 
-#![allow(dead_code, reason = "until the logs open boxes")]
-
 pub mod labels;
 mod secret;
 pub mod aead;
@@ -28,3 +26,6 @@ pub mod catalog;
 pub mod settings;
 
 pub mod index;
+
+pub mod root;
+pub mod author;

@@ -6,8 +6,9 @@ use ed25519_dalek::{Signer, SigningKey};
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use vault_proto::{
+    device::{DeviceKind, DevicePublic, KemKey},
     ids::DeviceId,
-    wire::{DeviceKind, DevicePublic},
+    sign::{SIGNATURE_BYTES, SignLabel, VerifyingKey, to_sign},
 };
 use zeroize::Zeroizing;
 
@@ -20,6 +21,9 @@ use crate::{
 /// kind (1) ‖ Ed25519 seed (32) ‖ X-Wing private key (32).
 pub const SECRET_BYTES_LEN: usize = 65;
 
+const MACHINE: u8 = 1;
+const PAPER: u8 = 2;
+
 /// Bytes that are no device's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these are not the keys of a device")]
@@ -29,11 +33,9 @@ pub struct DeviceKeysError;
 /// pair. Wiped when dropped.
 #[derive(Clone)]
 pub struct DeviceKeys {
-    kind: DeviceKind,
     signing: SigningKey,
     kem: KemPrivateKey,
     public: DevicePublic,
-    id: DeviceId,
 }
 
 impl DeviceKeys {
@@ -52,8 +54,9 @@ impl DeviceKeys {
     /// Anything that is not exactly such bytes is refused.
     pub fn from_secret_bytes(bytes: &[u8]) -> Result<Self, DeviceKeysError> {
         let bytes: &[u8; SECRET_BYTES_LEN] = bytes.try_into().map_err(|_| DeviceKeysError)?;
-        let kind = match DeviceKind::try_from(i32::from(bytes[0])) {
-            Ok(kind @ (DeviceKind::Machine | DeviceKind::Paper)) => kind,
+        let kind = match bytes[0] {
+            MACHINE => DeviceKind::Machine,
+            PAPER => DeviceKind::Paper,
             _ => return Err(DeviceKeysError),
         };
         let signing = Secret::from_slice(&bytes[1..33]).ok_or(DeviceKeysError)?;
@@ -65,7 +68,7 @@ impl DeviceKeys {
     #[must_use]
     pub fn to_secret_bytes(&self) -> Zeroizing<[u8; SECRET_BYTES_LEN]> {
         let mut bytes = Zeroizing::new([0; SECRET_BYTES_LEN]);
-        bytes[0] = u8::try_from(i32::from(self.kind)).expect("kinds are small numbers");
+        bytes[0] = if self.is_paper() { PAPER } else { MACHINE };
         bytes[1..33].copy_from_slice(self.signing.as_bytes());
         bytes[33..].copy_from_slice(self.kem.seed().as_bytes());
         bytes
@@ -74,18 +77,15 @@ impl DeviceKeys {
     pub(super) fn from_seeds(kind: DeviceKind, signing: Secret, kem: Secret) -> Self {
         let signing = SigningKey::from_bytes(signing.as_bytes());
         let kem = KemPrivateKey::from_seed(kem);
-        let public = DevicePublic {
-            kind: kind.into(),
-            signing_key: signing.verifying_key().to_bytes().to_vec(),
-            kem_key: kem.public().as_bytes().to_vec(),
-        };
-        let id = device_id(&public);
+        let verifying = VerifyingKey::from_slice(signing.verifying_key().as_bytes())
+            .expect("the key of a secret key is a point of large order");
+        let kem_key =
+            KemKey::from_slice(kem.public().as_bytes()).expect("an X-Wing key has this length");
+        let public = DevicePublic::new(kind, verifying, kem_key);
         Self {
-            kind,
             signing,
             kem,
             public,
-            id,
         }
     }
 
@@ -98,13 +98,13 @@ impl DeviceKeys {
     /// The hash of [`Self::public`].
     #[must_use]
     pub fn id(&self) -> DeviceId {
-        self.id
+        self.public.id()
     }
 
     /// Whether this device is a recovery phrase.
     #[must_use]
     pub fn is_paper(&self) -> bool {
-        self.kind == DeviceKind::Paper
+        self.public.kind() == DeviceKind::Paper
     }
 
     /// The key that others encrypt to.
@@ -118,9 +118,8 @@ impl DeviceKeys {
     /// An honest device never signs two things at one position: what is signed
     /// is stored before it is sent.
     #[must_use]
-    pub fn sign(&self, label: &str, payload: &[u8]) -> [u8; 64] {
-        let message = [label.as_bytes(), &[0], payload].concat();
-        self.signing.sign(&message).to_bytes()
+    pub fn sign(&self, label: SignLabel, payload: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        self.signing.sign(&to_sign(label, payload)).to_bytes()
     }
 
     pub(crate) fn kem(&self) -> &KemPrivateKey {
@@ -128,19 +127,11 @@ impl DeviceKeys {
     }
 }
 
-fn device_id(public: &DevicePublic) -> DeviceId {
-    use prost::Message;
-    DeviceId::from_array(blake3::derive_key(
-        "coffre v1 device id",
-        &public.encode_to_vec(),
-    ))
-}
-
 impl PartialEq for DeviceKeys {
     fn eq(&self, other: &Self) -> bool {
         let signing = self.signing.as_bytes().ct_eq(other.signing.as_bytes());
         let kem = self.kem.seed().ct_eq(other.kem.seed());
-        self.kind == other.kind && bool::from(signing & kem)
+        self.is_paper() == other.is_paper() && bool::from(signing & kem)
     }
 }
 
@@ -149,8 +140,8 @@ impl Eq for DeviceKeys {}
 impl fmt::Debug for DeviceKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeviceKeys")
-            .field("kind", &self.kind)
-            .field("id", &self.id)
+            .field("kind", &self.public.kind())
+            .field("id", &self.id())
             .finish_non_exhaustive()
     }
 }

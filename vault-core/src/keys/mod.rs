@@ -11,11 +11,12 @@
 //! Nothing in here leaves the device but inside a box ([`crate::boxes`]) or
 //! wrapped under a newer secret of its own kind.
 
-mod account;
+pub(crate) mod account;
 mod device;
 mod phrase;
-mod vault;
+pub(crate) mod vault;
 
+pub use account::{AccountSecrets, AccountSecretsError, MAX_NAME_LEN, NameTooLong};
 pub use device::{DeviceKeys, DeviceKeysError, SECRET_BYTES_LEN};
 pub use phrase::{PhraseError, PhraseLanguage, RecoveryPhrase};
 pub use vault::{ChunkerKeys, VaultKeys, VaultKeysError};

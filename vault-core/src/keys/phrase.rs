@@ -13,7 +13,7 @@ use std::fmt;
 
 use bip39::{Language, Mnemonic};
 use rand_core::CryptoRng;
-use vault_proto::wire::DeviceKind;
+use vault_proto::device::DeviceKind;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::DeviceKeys;

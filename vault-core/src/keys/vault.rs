@@ -10,14 +10,27 @@
 //!
 //! What names chunks and cuts streams stays the same for the vault's life, so
 //! that deduplication survives a rotation; what seals changes with each epoch.
+//!
+//! ```text
+//! commitment     = derive_key("coffre v1 epoch commitment", secret)
+//! wrapped secret = XChaCha20-Poly1305(
+//!     derive_key("coffre v1 epoch wrap key", new secret), random nonce,
+//!     "coffre v1 epoch wrap" ‖ vault salt ‖ new epoch (u64), old secret)
+//! ```
 
 use std::fmt;
 
-use vault_proto::ids::VaultId;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use rand_core::CryptoRng;
+use vault_proto::{
+    ids::{DeviceId, VaultId},
+    vault_log::VaultLog,
+};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::AccountSecrets;
 use crate::{
-    aead::OpenError,
+    aead::{self, OpenError},
+    boxes::{BoxContext, Purpose, open_box},
     chunk::{ChunkId, ChunkKind},
     labels,
     secret::Secret,
@@ -27,10 +40,28 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultKeysError {
-    /// A wrapped secret or a box does not open.
+    /// The newest epoch is not sealed to this account: it is no member any
+    /// more, or never was.
+    #[error("the vault's newest epoch is not sealed to this account")]
+    NotAMember,
+    /// The epoch is sealed to an account key that is newer than the account
+    /// log at hand: fetch the log.
+    #[error("the vault's newest epoch is sealed to account key {generation}, which is not at hand")]
+    AccountKeyMissing {
+        /// Which.
+        generation: u64,
+    },
+    /// A box or a wrapped secret does not open.
     #[error("the secret of epoch {epoch} cannot be opened")]
     Unopenable {
-        /// The epoch.
+        /// Whose secret.
+        epoch: u64,
+    },
+    /// A secret opens, and is not the one that the log commits to: whoever
+    /// began the epoch gave different members different secrets.
+    #[error("the secret of epoch {epoch} is not the one that the log commits to")]
+    WrongCommitment {
+        /// Whose secret.
         epoch: u64,
     },
 }
@@ -93,11 +124,9 @@ pub struct VaultKeys {
 
 /// What seals within one epoch.
 pub(crate) struct EpochKeys {
-    #[expect(dead_code, reason = "wrapped by the next epoch")]
     pub(crate) secret: Secret,
     pub(crate) chunk: Secret,
     pub(crate) footer: Secret,
-    #[expect(dead_code, reason = "the root")]
     pub(crate) root: Secret,
 }
 
@@ -113,6 +142,48 @@ impl EpochKeys {
 }
 
 impl VaultKeys {
+    /// Opens the newest epoch's secret, and from it all those before. Each is
+    /// compared with the commitment that the log shows.
+    ///
+    /// # Errors
+    /// See [`VaultKeysError`].
+    pub fn open(log: &VaultLog, secrets: &AccountSecrets) -> Result<Self, VaultKeysError> {
+        let newest = log.epoch();
+        let sealed = newest
+            .boxes
+            .get(&secrets.account())
+            .ok_or(VaultKeysError::NotAMember)?;
+        let key = secrets
+            .kem(sealed.generation)
+            .ok_or(VaultKeysError::AccountKeyMissing {
+                generation: sealed.generation,
+            })?;
+        // A genesis cannot name the log whose id is its hash.
+        let named = (sealed.sealed.entry_seq > 1).then_some(log.id());
+        let context = epoch_box_context(sealed.sealed.sender, named, sealed.sealed.entry_seq);
+        let mut secret = open_box(key, &context, &sealed.sealed.sealed).map_err(|OpenError| {
+            VaultKeysError::Unopenable {
+                epoch: newest.number,
+            }
+        })?;
+        let mut epochs = Vec::with_capacity(log.epochs().len());
+        for record in log.epochs().iter().rev() {
+            // A commitment is public.
+            if commitment(&secret) != record.commitment {
+                return Err(VaultKeysError::WrongCommitment {
+                    epoch: record.number,
+                });
+            }
+            let previous = match &record.previous_secret {
+                Some(wrapped) => unwrap_secret(&secret, log.salt(), record.number, wrapped)?,
+                None => Secret::from_array([0; 32]),
+            };
+            epochs.push(std::mem::replace(&mut secret, previous));
+        }
+        epochs.reverse();
+        Ok(Self::derive(log.id(), epochs))
+    }
+
     /// Derives the keys from the secrets of epoch 1, 2 and so on, for tests and
     /// measurements. Everywhere else they are opened from a vault log.
     ///
@@ -124,7 +195,7 @@ impl VaultKeys {
         Self::derive(vault, secrets)
     }
 
-    fn derive(vault: VaultId, secrets: Vec<Secret>) -> Self {
+    pub(crate) fn derive(vault: VaultId, secrets: Vec<Secret>) -> Self {
         let first = secrets.first().expect("a vault has an epoch");
         Self {
             vault,
@@ -180,6 +251,11 @@ impl VaultKeys {
         ChunkId::from_array(key.keyed_hash(plaintext))
     }
 
+    /// The newest epoch's secret, to be sealed to a member or wrapped.
+    pub(crate) fn current_secret(&self) -> &Secret {
+        &self.epochs.last().expect("a vault has an epoch").secret
+    }
+
     pub(crate) fn epoch(&self, epoch: u64) -> Result<&EpochKeys, OpenError> {
         epoch
             .checked_sub(1)
@@ -195,4 +271,50 @@ impl fmt::Debug for VaultKeys {
             .field("epochs", &self.epochs.len())
             .finish_non_exhaustive()
     }
+}
+
+/// `BLAKE3-derive_key("coffre v1 epoch commitment", epoch secret)`
+pub(crate) fn commitment(secret: &Secret) -> [u8; 32] {
+    *secret.derive(labels::EPOCH_COMMITMENT).as_bytes()
+}
+
+/// Where the box of an epoch secret stands, as its `info` says.
+pub(crate) fn epoch_box_context(sender: DeviceId, vault: Option<VaultId>, seq: u64) -> BoxContext {
+    BoxContext {
+        purpose: Purpose::EpochSecret,
+        sender,
+        log: vault.map_or([0; 32], |vault| *vault.as_bytes()),
+        seq,
+    }
+}
+
+/// Wraps the secret of the epoch before `epoch` under that one's secret.
+pub(crate) fn wrap_secret(
+    secret: &Secret,
+    salt: &[u8; 32],
+    epoch: u64,
+    previous: &Secret,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Vec<u8> {
+    let key = secret.derive(labels::EPOCH_WRAP_KEY);
+    let associated = wrap_associated(salt, epoch);
+    aead::seal(&key, &associated, previous.as_bytes(), rng)
+}
+
+fn unwrap_secret(
+    secret: &Secret,
+    salt: &[u8; 32],
+    epoch: u64,
+    wrapped: &[u8],
+) -> Result<Secret, VaultKeysError> {
+    let key = secret.derive(labels::EPOCH_WRAP_KEY);
+    aead::open(&key, &wrap_associated(salt, epoch), wrapped)
+        .ok()
+        .map(Zeroizing::new)
+        .and_then(|previous| Secret::from_slice(&previous))
+        .ok_or(VaultKeysError::Unopenable { epoch: epoch - 1 })
+}
+
+fn wrap_associated(salt: &[u8; 32], epoch: u64) -> Vec<u8> {
+    [labels::EPOCH_WRAP.as_bytes(), salt, &epoch.to_le_bytes()].concat()
 }

@@ -1,0 +1,304 @@
+//! Entries of account logs.
+
+use prost::Message;
+use rand_core::CryptoRng;
+use vault_proto::{
+    account_log::{AccountLog, AccountLogError, genesis_entry},
+    canonical::decode_canonical,
+    device::{DevicePublic, KemKey},
+    entry::{MAX_ENTRY_BYTES, UnsignedEntry},
+    ids::{AccountId, DeviceId, HosterId},
+    origin::Origin,
+    sign::SignLabel,
+    wire::{self, SignedEntry, account_entry::Body},
+};
+
+use super::AuthorError;
+use crate::{
+    boxes::{KemPrivateKey, KemPublicKey, seal_box},
+    keys::{
+        AccountSecrets, DeviceKeys,
+        account::{seal_name, seed_box_context, wrap_seed},
+    },
+    secret::Secret,
+};
+
+/// A device of a new account.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedDevice<'a> {
+    /// Its keys.
+    pub keys: &'a DeviceKeys,
+    /// What its owner calls it.
+    pub name: &'a str,
+}
+
+/// An account that was just made.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// The genesis, to be stored before it is sent.
+    pub genesis: SignedEntry,
+    /// The log, with the genesis in it.
+    pub log: AccountLog,
+    /// The account's secrets.
+    pub secrets: AccountSecrets,
+}
+
+/// Makes an account of at least one device, the author, and others: a paper
+/// device above all.
+///
+/// # Errors
+/// A name is too long, or there are too many devices.
+pub fn create_account(
+    home: HosterId,
+    author: NamedDevice<'_>,
+    others: &[NamedDevice<'_>],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<NewAccount, AuthorError> {
+    let mut devices = vec![author];
+    devices.extend_from_slice(others);
+    devices.sort_by_key(|device| device.keys.id());
+
+    let salt = Secret::generate(rng);
+    let key = KemPrivateKey::from_seed(Secret::generate(rng));
+    let mut named = Vec::with_capacity(devices.len());
+    for device in &devices {
+        named.push(wire::NewDevice {
+            public: Some(device.keys.public().to_wire()),
+            sealed_name: seal_name(key.seed(), 1, device.name, rng)?,
+        });
+    }
+    let recipients = devices.iter().map(|device| device.keys.public());
+    let context = EntryContext {
+        sender: author.keys.id(),
+        account: None,
+        seq: 1,
+    };
+    let genesis = wire::AccountGenesis {
+        salt: salt.as_bytes().to_vec(),
+        home: home.to_vec(),
+        devices: named,
+        account_key: Some(wire::AccountKey {
+            generation: 1,
+            kem_key: key.public().as_bytes().to_vec(),
+            seeds: context.seal_seeds(&key, recipients, rng)?,
+            previous_seed: Vec::new(),
+        }),
+    };
+    let entry = genesis_entry(author.keys.id(), genesis);
+    let genesis = sign(&entry, devices.iter().map(|device| device.keys));
+    let log = AccountLog::verify_genesis(&genesis)?;
+    let secrets = AccountSecrets::open(&log, author.keys)?;
+    Ok(NewAccount {
+        genesis,
+        log,
+        secrets,
+    })
+}
+
+/// Writes entries of an account log, for one of its devices.
+///
+/// Every entry it gives would be accepted by the log as it stands; it is yet to
+/// be stored, sent and appended.
+#[derive(Debug, Clone, Copy)]
+pub struct AccountAuthor<'a> {
+    /// The log up to its newest entry.
+    pub log: &'a AccountLog,
+    /// The account's secrets, opened from that log.
+    pub secrets: &'a AccountSecrets,
+    /// The device that signs.
+    pub device: &'a DeviceKeys,
+}
+
+impl AccountAuthor<'_> {
+    /// Adds a device. The entry still wants the new device's signature, after
+    /// this one's: see [`countersign`].
+    ///
+    /// # Errors
+    /// See [`AuthorError`].
+    pub fn add_device(
+        &self,
+        new: &DevicePublic,
+        name: &str,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<SignedEntry, AuthorError> {
+        self.check_secrets()?;
+        let sealed_name = self.secrets.seal_name(name, rng)?;
+        let seed = self
+            .context()
+            .seal_seed(self.secrets.newest(), new.id(), new.kem_key(), rng)?;
+        let body = Body::AddDevice(wire::AddDevice {
+            device: Some(wire::NewDevice {
+                public: Some(new.to_wire()),
+                sealed_name,
+            }),
+            seed: Some(seed),
+        });
+        let entry = self.log.next_entry(self.device.id(), body);
+        let half = sign(&entry, [self.device]);
+        // All but the signature that is missing.
+        match self.log.clone().append(&half) {
+            Err(AccountLogError::Signers) => Ok(half),
+            Err(error) => Err(error.into()),
+            Ok(()) => unreachable!("an added device has to sign"),
+        }
+    }
+
+    /// Removes a device and begins a new generation of the account key.
+    ///
+    /// # Errors
+    /// See [`AuthorError`].
+    pub fn remove_device(
+        &self,
+        device: &DeviceId,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<SignedEntry, AuthorError> {
+        self.check_secrets()?;
+        let generation = self.secrets.generation() + 1;
+        let key = KemPrivateKey::from_seed(Secret::generate(rng));
+        let previous = self.secrets.newest().seed();
+        let remaining = self
+            .log
+            .active_devices_at(self.log.position().seq)
+            .map(|record| &record.public)
+            .filter(|public| public.id() != *device);
+        let account_key = wire::AccountKey {
+            generation,
+            kem_key: key.public().as_bytes().to_vec(),
+            seeds: self.context().seal_seeds(&key, remaining, rng)?,
+            previous_seed: wrap_seed(key.seed(), generation, previous, rng),
+        };
+        self.finish(Body::RemoveDevice(wire::RemoveDevice {
+            device: device.to_vec(),
+            account_key: Some(account_key),
+        }))
+    }
+
+    /// Gives a device another name.
+    ///
+    /// # Errors
+    /// See [`AuthorError`].
+    pub fn rename_device(
+        &self,
+        device: &DeviceId,
+        name: &str,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<SignedEntry, AuthorError> {
+        self.check_secrets()?;
+        self.finish(Body::RenameDevice(wire::RenameDevice {
+            device: device.to_vec(),
+            sealed_name: self.secrets.seal_name(name, rng)?,
+        }))
+    }
+
+    /// Closes the log at its home; it goes on at another hoster.
+    ///
+    /// # Errors
+    /// See [`AuthorError`].
+    pub fn moved(&self, home: HosterId, origin: &Origin) -> Result<SignedEntry, AuthorError> {
+        self.finish(Body::Moved(wire::AccountMoved {
+            home: home.to_vec(),
+            origin: origin.as_str().to_owned(),
+        }))
+    }
+
+    fn finish(&self, body: Body) -> Result<SignedEntry, AuthorError> {
+        let entry = sign(&self.log.next_entry(self.device.id(), body), [self.device]);
+        self.log.clone().append(&entry)?;
+        Ok(entry)
+    }
+
+    fn context(&self) -> EntryContext {
+        EntryContext {
+            sender: self.device.id(),
+            account: Some(self.log.id()),
+            seq: self.log.position().seq + 1,
+        }
+    }
+
+    fn check_secrets(&self) -> Result<(), AuthorError> {
+        let newest = self.log.account_key().generation;
+        if self.secrets.account() == self.log.id() && self.secrets.generation() == newest {
+            Ok(())
+        } else {
+            Err(AuthorError::StaleKeys)
+        }
+    }
+}
+
+/// Signs the entry that adds this very device, after its author did.
+///
+/// # Errors
+/// [`AuthorError::NotForThisDevice`] if it adds another, and the log's own if
+/// the log would refuse it.
+pub fn countersign(
+    log: &AccountLog,
+    mut half: SignedEntry,
+    new: &DeviceKeys,
+) -> Result<SignedEntry, AuthorError> {
+    let entry: wire::AccountEntry = decode_canonical(&half.payload, MAX_ENTRY_BYTES)
+        .map_err(|error| AuthorError::AccountLog(error.into()))?;
+    let added = match entry.body {
+        Some(Body::AddDevice(add)) => add.device.and_then(|device| device.public),
+        _ => None,
+    };
+    if added != Some(new.public().to_wire()) {
+        return Err(AuthorError::NotForThisDevice);
+    }
+    half.signatures.push(wire::Signature {
+        device: new.id().to_vec(),
+        signature: new.sign(SignLabel::AccountEntry, &half.payload).to_vec(),
+    });
+    log.clone().append(&half)?;
+    Ok(half)
+}
+
+/// Where an entry stands, for the boxes in it.
+#[derive(Clone, Copy)]
+struct EntryContext {
+    sender: DeviceId,
+    account: Option<AccountId>,
+    seq: u64,
+}
+
+impl EntryContext {
+    fn seal_seed(
+        self,
+        key: &KemPrivateKey,
+        device: DeviceId,
+        recipient: &KemKey,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<wire::SealedSeed, AuthorError> {
+        let recipient = KemPublicKey::from_slice(recipient.as_bytes())?;
+        let context = seed_box_context(self.sender, self.account, self.seq);
+        Ok(wire::SealedSeed {
+            device: device.to_vec(),
+            r#box: seal_box(&recipient, &context, key.seed(), rng),
+        })
+    }
+
+    fn seal_seeds<'a>(
+        self,
+        key: &KemPrivateKey,
+        devices: impl Iterator<Item = &'a DevicePublic>,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Vec<wire::SealedSeed>, AuthorError> {
+        devices
+            .map(|device| self.seal_seed(key, device.id(), device.kem_key(), rng))
+            .collect()
+    }
+}
+
+fn sign<'a>(
+    entry: &wire::AccountEntry,
+    signers: impl IntoIterator<Item = &'a DeviceKeys>,
+) -> SignedEntry {
+    let payload = entry.encode_to_vec();
+    let signatures: Vec<_> = signers
+        .into_iter()
+        .map(|device| {
+            let signature = device.sign(SignLabel::AccountEntry, &payload);
+            (device.id(), signature)
+        })
+        .collect();
+    UnsignedEntry::account(entry).with_signatures(signatures)
+}
