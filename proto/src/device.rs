@@ -141,3 +141,30 @@ impl DevicePublic {
         &self.kem_key
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestDevice;
+
+    #[test]
+    fn kind_and_both_keys_make_the_id() {
+        let machine = TestDevice::machine("one").public;
+        assert_eq!(
+            DevicePublic::from_wire(&machine.to_wire()),
+            Ok(machine.clone())
+        );
+        let paper = TestDevice::paper("one").public;
+        assert_eq!(machine.signing_key(), paper.signing_key());
+        let other = TestDevice::machine("another").public;
+        let ids = [
+            machine.id(),
+            paper.id(),
+            other.id(),
+            DevicePublic::new(machine.kind, machine.signing_key, other.kem_key.clone()).id(),
+            DevicePublic::new(machine.kind, other.signing_key, machine.kem_key.clone()).id(),
+        ];
+        let different: std::collections::BTreeSet<_> = ids.into_iter().collect();
+        assert_eq!(different.len(), ids.len());
+    }
+}

@@ -191,3 +191,137 @@ impl Drop for InvitationSecret {
         self.0.zeroize();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{filler_32, hoster};
+
+    fn invitation(tls: TlsTrust) -> Invitation {
+        Invitation {
+            origin: Origin::parse("coffre.example:8443").unwrap(),
+            hoster: hoster("inviting"),
+            tls,
+            secret: InvitationSecret::from_array(filler_32("invitation")),
+            expires: 1_800_000_000,
+        }
+    }
+
+    fn message() -> wire::Invitation {
+        wire::Invitation {
+            version: 1,
+            hoster: hoster("inviting").to_vec(),
+            tls_mode: wire::TlsMode::Pinned.into(),
+            tls_pin: vec![7; 32],
+            secret: filler_32("invitation").to_vec(),
+            expires: 1_800_000_000,
+        }
+    }
+
+    fn url_of(bytes: &[u8]) -> String {
+        let fragment = BASE64URL_NOPAD.encode(bytes);
+        format!("coffre://coffre.example:8443/invite#{fragment}")
+    }
+
+    #[test]
+    fn is_printed_and_read_back() {
+        for tls in [TlsTrust::Pinned([7; 32]), TlsTrust::Public, TlsTrust::Proxy] {
+            let invitation = invitation(tls);
+            let url = invitation.to_url();
+            assert!(url.starts_with("coffre://coffre.example:8443/invite#"));
+            assert_eq!(Invitation::parse(&url), Ok(invitation.clone()));
+            assert_eq!(Invitation::parse(&format!(" {url}\r\n")), Ok(invitation));
+        }
+        assert!(TlsTrust::Public.binds_channel() && !TlsTrust::Proxy.binds_channel());
+    }
+
+    #[test]
+    fn shows_no_secret_when_debugged() {
+        let shown = format!("{:?}", invitation(TlsTrust::Public));
+        assert!(shown.contains("InvitationSecret(…)"), "{shown}");
+    }
+
+    #[test]
+    fn refuses_what_is_none() {
+        let good = invitation(TlsTrust::Public).to_url();
+        let fragment = good.split_once('#').unwrap().1;
+        let at = |origin: &str| format!("coffre://{origin}/invite#{fragment}");
+        let encoded = message().encode_to_vec();
+        for (url, error) in [
+            (
+                good.replace("coffre://", "https://"),
+                InvitationError::Scheme,
+            ),
+            (String::new(), InvitationError::Scheme),
+            (good.replace("/invite", ""), InvitationError::Path),
+            (good.replace('#', "?"), InvitationError::Path),
+            (at("coffre.example"), OriginError::NoPort.into()),
+            (at(""), OriginError::NoPort.into()),
+            (at("coffre.example:0"), OriginError::Port.into()),
+            (at("a b:1"), OriginError::Host.into()),
+            (good.clone() + "=", InvitationError::Base64),
+            (good.clone() + "+", InvitationError::Base64),
+            (good.replace('#', "# "), InvitationError::Base64),
+            ("x".repeat(1025), InvitationError::TooLong),
+            (url_of(&encoded[1..]), DecodeError::Malformed.into()),
+            (
+                url_of(&[&encoded[..], &[0x38, 1]].concat()),
+                DecodeError::NotCanonical.into(),
+            ),
+            (url_of(b""), InvitationError::Version(0)),
+        ] {
+            assert_eq!(Invitation::parse(&url), Err(error), "{url}");
+        }
+    }
+
+    #[test]
+    fn refuses_fields_that_are_not_what_they_must_be() {
+        type Change = fn(&mut wire::Invitation);
+        let field = |name| InvitationError::Field(FieldError::new(name));
+        let changes: [(Change, InvitationError); 9] = [
+            (|m| m.version = 2, InvitationError::Version(2)),
+            (|m| m.hoster.truncate(31), field("hoster")),
+            (|m| m.secret.push(0), field("secret")),
+            (|m| m.secret.clear(), field("secret")),
+            (|m| m.tls_mode = 0, field("tls_mode")),
+            (|m| m.tls_mode = 4, field("tls_mode")),
+            (|m| m.tls_pin.clear(), field("tls_pin")),
+            (|m| m.tls_mode = 2, field("tls_pin")),
+            (|m| m.tls_mode = 3, field("tls_pin")),
+        ];
+        for (change, error) in changes {
+            let mut message = message();
+            change(&mut message);
+            let url = url_of(&message.encode_to_vec());
+            assert_eq!(Invitation::parse(&url), Err(error), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_character_that_is_cut_off_or_changed_is_noticed_or_means_another() {
+        let url = invitation(TlsTrust::Pinned([7; 32])).to_url();
+        for length in 0..url.len() {
+            assert!(Invitation::parse(&url[..length]).is_err(), "{length}");
+        }
+        // A URL has no check sum; but no two fragments mean the same.
+        let fragment = url.find('#').unwrap() + 1;
+        for at in fragment..url.len() {
+            let mut changed = url.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            if let Ok(other) = Invitation::parse(&changed) {
+                assert_eq!(other.to_url(), changed);
+                assert_ne!(other, Invitation::parse(&url).unwrap());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "(coffre://)?.{0,20}(:[0-9]{1,6})?(/invite#)?[A-Za-z0-9_-]{0,90}") {
+            let _ = Invitation::parse(&text);
+        }
+    }
+}

@@ -36,3 +36,8 @@ pub mod head;
 
 pub mod invitation;
 pub mod login;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod vectors;

@@ -187,3 +187,143 @@ fn push_origin(payload: &mut Vec<u8>, origin: &Origin) {
     payload.extend_from_slice(&length.to_le_bytes());
     payload.extend_from_slice(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestAccount, TestDevice, filler_32};
+
+    fn hello(hoster: &TestDevice) -> Hello {
+        Hello {
+            hoster: hoster.public.signing_key().hoster_id(),
+            client_nonce: filler_32("client"),
+            server_nonce: filler_32("server"),
+            time: 1_800_000_000,
+            exporter: Some(filler_32("exporter")),
+            origin: Origin::parse("coffre.example:443").unwrap(),
+        }
+    }
+
+    fn login(account: &TestAccount) -> Login {
+        let hello = hello(&TestDevice::machine("hoster"));
+        Login {
+            hoster: hello.hoster,
+            client_nonce: hello.client_nonce,
+            server_nonce: hello.server_nonce,
+            time: hello.time,
+            exporter: hello.exporter,
+            account: account.id(),
+            device: account.machine.id(),
+            origin: hello.origin,
+        }
+    }
+
+    #[test]
+    fn payloads_are_laid_out_as_the_format_says() {
+        let account = TestAccount::new("alice");
+        let login = login(&account);
+        let payload = login.to_payload();
+        assert_eq!(payload.len(), 32 * 3 + 8 + 1 + 32 + 32 * 2 + 2 + 18);
+        assert_eq!(payload[..32], *login.hoster.as_bytes());
+        assert_eq!(payload[32..64], filler_32("client"));
+        assert_eq!(payload[64..96], filler_32("server"));
+        assert_eq!(payload[96..104], 1_800_000_000_u64.to_le_bytes());
+        assert_eq!(payload[104], 1);
+        assert_eq!(payload[105..137], filler_32("exporter"));
+        assert_eq!(payload[137..169], *account.id().as_bytes());
+        assert_eq!(payload[169..201], *account.machine.id().as_bytes());
+        assert_eq!(payload[201..], *b"\x12\0coffre.example:443");
+
+        let behind_proxy = Login {
+            exporter: None,
+            ..login
+        };
+        let without = behind_proxy.to_payload();
+        assert_eq!(without[104], 0);
+        assert_eq!(without[105..], payload[137..]);
+
+        let hello = hello(&TestDevice::machine("hoster")).to_payload();
+        assert_eq!(hello[..137], payload[..137]);
+        assert_eq!(hello[137..], payload[201..]);
+    }
+
+    #[test]
+    fn a_hello_is_believed_of_the_hoster_for_what_it_covers() {
+        let hoster = TestDevice::machine("hoster");
+        let key = hoster.public.signing_key();
+        let hello = hello(&hoster);
+        let signature = hoster.sign(&hello.to_sign());
+        assert_eq!(hello.verify(key, &signature), Ok(()));
+
+        let other = TestDevice::machine("another hoster");
+        let forged = other.sign(&hello.to_sign());
+        let expected = hello.hoster;
+        let got = other.public.signing_key().hoster_id();
+        let error = hello.verify(other.public.signing_key(), &forged);
+        assert_eq!(error, Err(LoginError::OtherHoster { expected, got }));
+        assert_eq!(hello.verify(key, &forged), Err(LoginError::BadSignature));
+
+        let changes: [fn(&mut Hello); 6] = [
+            |hello| hello.client_nonce[0] ^= 1,
+            |hello| hello.server_nonce[31] ^= 1,
+            |hello| hello.time += 1,
+            |hello| hello.exporter = None,
+            |hello| hello.exporter = Some([0; 32]),
+            |hello| hello.origin = Origin::parse("other.example:443").unwrap(),
+        ];
+        for (which, change) in changes.into_iter().enumerate() {
+            let mut other = hello.clone();
+            change(&mut other);
+            let error = other.verify(key, &signature);
+            assert_eq!(error, Err(LoginError::BadSignature), "change {which}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_believed_of_an_active_device_for_what_it_covers() {
+        let mut account = TestAccount::new("alice");
+        let laptop = account.renew_account_key();
+        let login = login(&account);
+        let signature = account.machine.sign(&login.to_sign());
+        assert_eq!(login.verify(&account.log, &signature), Ok(()));
+
+        let error = login.verify(&TestAccount::new("bob").log, &signature);
+        assert_eq!(error, Err(LoginError::OtherAccount));
+        for device in [&laptop, &TestDevice::machine("unknown")] {
+            let login = Login {
+                device: device.id(),
+                ..login.clone()
+            };
+            let error = login.verify(&account.log, &device.sign(&login.to_sign()));
+            assert_eq!(error, Err(LoginError::DeviceNotActive(device.id())));
+        }
+        let by_paper = account.paper.sign(&login.to_sign());
+        let error = login.verify(&account.log, &by_paper);
+        assert_eq!(error, Err(LoginError::BadSignature));
+
+        let changes: [fn(&mut Login); 6] = [
+            |login| login.hoster = HosterId::from_array([1; 32]),
+            |login| login.client_nonce[0] ^= 1,
+            |login| login.server_nonce[31] ^= 1,
+            |login| login.time += 1,
+            |login| login.exporter = None,
+            |login| login.origin = Origin::parse("coffre.example:444").unwrap(),
+        ];
+        for (which, change) in changes.into_iter().enumerate() {
+            let mut other = login.clone();
+            change(&mut other);
+            let error = other.verify(&account.log, &signature);
+            assert_eq!(error, Err(LoginError::BadSignature), "change {which}");
+        }
+    }
+
+    /// The two halves cannot stand for each other, even over the same bytes.
+    #[test]
+    fn a_hello_is_no_login() {
+        let account = TestAccount::new("alice");
+        let login = login(&account);
+        let message = to_sign(SignLabel::Hello, &login.to_payload());
+        let error = login.verify(&account.log, &account.machine.sign(&message));
+        assert_eq!(error, Err(LoginError::BadSignature));
+    }
+}

@@ -155,3 +155,112 @@ fn is_reduced(bytes: &[u8; 32]) -> bool {
     let top = bytes[31] & 0x7f;
     !(top == 0x7f && bytes[1..31].iter().all(|byte| *byte == 0xff) && bytes[0] >= 0xed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestDevice, filler};
+
+    #[test]
+    fn no_label_begins_another() {
+        for (i, one) in SignLabel::ALL.into_iter().enumerate() {
+            assert!(!one.as_str().contains('\0'));
+            for another in &SignLabel::ALL[i + 1..] {
+                assert_ne!(one.as_str(), another.as_str());
+            }
+        }
+        let message = to_sign(SignLabel::Hello, b"payload");
+        assert_eq!(message, b"coffre v1 sign hello\0payload");
+    }
+
+    #[test]
+    fn a_signature_is_good_for_one_key_label_and_payload() {
+        let device = TestDevice::machine("one");
+        let other = TestDevice::machine("another");
+        let key = device.public.signing_key();
+        let signature = device.sign(&to_sign(SignLabel::Head, b"payload"));
+        assert_eq!(key.verify(SignLabel::Head, b"payload", &signature), Ok(()));
+        let other_key = other.public.signing_key();
+        for (key, label, payload) in [
+            (key, SignLabel::Login, &b"payload"[..]),
+            (key, SignLabel::Head, b"payloae"),
+            (key, SignLabel::Head, b""),
+            (other_key, SignLabel::Head, b"payload"),
+        ] {
+            let verdict = key.verify(label, payload, &signature);
+            assert_eq!(verdict, Err(BadSignature));
+        }
+        for at in 0..64 {
+            let mut flipped = signature;
+            flipped[at] ^= 1 << (at % 8);
+            let verdict = key.verify(SignLabel::Head, b"payload", &flipped);
+            assert_eq!(verdict, Err(BadSignature), "byte {at}");
+        }
+    }
+
+    /// A signer can make such a signature over anything: `R` is the neutral
+    /// point, `S` the challenge times the secret. RFC 8032's equation holds.
+    #[test]
+    fn an_r_of_small_order_is_refused() {
+        let key = "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
+        let signature = "01000000000000000000000000000000000000000000000000000000000000\
+                         0016070be6bd7f8a74820fb7c4bea4941676005d4aa969a665492c649cf5f55d0b";
+        let key = VerifyingKey::from_slice(&HEXLOWER.decode(key.as_bytes()).unwrap()).unwrap();
+        let signature = HEXLOWER.decode(signature.as_bytes()).unwrap();
+        let verdict = key.verify(SignLabel::Head, b"payload", &signature.try_into().unwrap());
+        assert_eq!(verdict, Err(BadSignature));
+    }
+
+    /// `S` and `S` plus the group's order would be two signatures of one message.
+    #[test]
+    fn an_s_that_is_not_reduced_is_refused() {
+        let order = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+        let order = HEXLOWER.decode(order.as_bytes()).unwrap();
+        let device = TestDevice::machine("one");
+        let mut signature = device.sign(&to_sign(SignLabel::Head, b"payload"));
+        let mut carry = 0;
+        for (byte, addend) in signature[32..].iter_mut().zip(order) {
+            let sum = u16::from(*byte) + u16::from(addend) + carry;
+            *byte = (sum & 0xff) as u8;
+            carry = sum >> 8;
+        }
+        let key = device.public.signing_key();
+        let verdict = key.verify(SignLabel::Head, b"payload", &signature);
+        assert_eq!(verdict, Err(BadSignature));
+    }
+
+    #[test]
+    fn a_key_of_small_order_or_of_a_second_spelling_is_refused() {
+        let key = |text: &str| VerifyingKey::from_slice(&HEXLOWER.decode(text.as_bytes()).unwrap());
+        for text in [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000080",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000080",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        ] {
+            assert_eq!(key(text), Err(KeyError::SmallOrder), "{text}");
+        }
+        // y = p, p + 1, p + 3 and 2^255 - 1: points, but these are not their encodings.
+        for text in [
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ] {
+            assert_eq!(key(text), Err(KeyError::NotAPoint), "{text}");
+        }
+        // y = 2 is of no point.
+        let two = "0200000000000000000000000000000000000000000000000000000000000000";
+        assert_eq!(key(two), Err(KeyError::NotAPoint));
+        for length in [0, 31, 33, 64] {
+            let key = VerifyingKey::from_slice(&filler("key", length));
+            assert_eq!(key, Err(KeyError::Length(length)));
+        }
+    }
+}

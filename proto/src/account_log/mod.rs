@@ -12,6 +12,8 @@
 mod error;
 mod payload;
 mod rules;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -51,7 +53,7 @@ impl AccountLogs for AccountLog {
 }
 
 /// A verified account log; it only grows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AccountLog {
     id: AccountId,
     entries: Vec<SignedEntry>,

@@ -175,7 +175,7 @@ impl UnverifiedHead {
         if counts.contains(&0) {
             return Err(HeadError::Zero);
         }
-        if head.previous.is_none() != (seq == 1) || head.skip.is_none() != (skip_seq(seq) == 0) {
+        if !links_fit(&head) {
             return Err(HeadError::Links);
         }
         Ok(Self {
@@ -217,6 +217,15 @@ impl UnverifiedHead {
     pub fn to_bytes(&self) -> [u8; SIGNED_HEAD_BYTES] {
         join(&self.head, &self.signature)
     }
+}
+
+/// There is a link exactly where there is a head to link to, and where both
+/// links go to one head, they are one hash.
+fn links_fit(head: &Head) -> bool {
+    let skip = skip_seq(head.seq);
+    head.previous.is_none() == (head.seq == 1)
+        && head.skip.is_none() == (skip == 0)
+        && (skip + 1 != head.seq || head.skip == head.previous)
 }
 
 fn hash(signed_bytes: &[u8; HEAD_BYTES]) -> HeadHash {

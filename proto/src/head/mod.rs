@@ -15,6 +15,9 @@ mod layout;
 mod path;
 mod verify;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use error::HeadError;
 pub use layout::{Head, SignedHead, UnverifiedHead};
 pub use path::{HeadLinks, HeadPath, SeenHeads, skip_path, skip_seq, verify_path};

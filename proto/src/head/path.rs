@@ -1,11 +1,11 @@
 //! The way from a newest head back to one that is known, along previous and
 //! skip hashes, and what a side keeps so that it can link and verify the next.
 //!
-//! The head at `n` links to `n - 1` and to `n - lowbit(n)`. Walking skip links
-//! strips set bits, so the heads on the way from `n` to `m` are at most
-//! `b (b + 1) / 2` where `2^b >= n - m` up to a constant, and mostly far fewer:
-//! what has to be sent and hashed grows with the square of the logarithm of
-//! what was missed.
+//! The head at `n` links to `n - 1` and to `n - lowbit(n)`. Between two heads
+//! that are `2^k` apart or less, the way is at most `k (k + 1) / 2 + 1` heads
+//! long: after 100,000 missed heads, about 80 and at most 154.
+
+use std::collections::BTreeMap;
 
 use super::{Head, HeadError, UnverifiedHead};
 use crate::ids::HeadHash;
@@ -255,26 +255,31 @@ impl SeenHeads {
         })
     }
 
-    /// What has been seen once `newest` is accepted.
+    /// What has been seen once `newest` is accepted. Checks the links that the
+    /// path did not take, as far as they go to heads that are known.
     fn advance(
         &self,
         newest_first: &[UnverifiedHead],
         newest: &UnverifiedHead,
     ) -> Result<Self, HeadError> {
+        let kept = self.chain.iter().map(|at| (at.seq, at.hash));
+        let path = newest_first.iter().map(|head| (head.seq(), head.hash()));
+        let hashes: BTreeMap<u64, HeadHash> = kept.chain(path).collect();
+        for head in newest_first {
+            let seq = skip_seq(head.seq());
+            if hashes.contains_key(&seq) && hashes.get(&seq) != head.head.skip.as_ref() {
+                return Err(HeadError::Fork { seq });
+            }
+        }
         let mut chain = vec![newest.position()];
         let mut seq = skip_seq(newest.seq());
         while seq > 0 {
-            // Every link across `seq` ends at it, so that either the path holds
+            // No link goes across `seq` without ending there: the path holds
             // this head, or it was kept from before.
-            let hash = newest_first
-                .iter()
-                .find(|head| head.seq() == seq)
-                .map(UnverifiedHead::hash)
-                .or_else(|| self.hash_at(seq))
-                .ok_or(HeadError::MissingLink {
-                    newer: newest.seq(),
-                    older: seq,
-                })?;
+            let hash = *hashes.get(&seq).ok_or(HeadError::MissingLink {
+                newer: newest.seq(),
+                older: seq,
+            })?;
             chain.push(HeadPosition { seq, hash });
             seq = skip_seq(seq);
         }

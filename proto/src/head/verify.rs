@@ -2,7 +2,6 @@
 
 use super::{
     Head, HeadError, HeadPath, SEALED_ROOT_BYTES, SIGNED_HEAD_BYTES, SeenHeads, UnverifiedHead,
-    skip_seq,
 };
 use crate::account_log::AccountLogs;
 use crate::ids::{HeadHash, RootHash};
@@ -79,23 +78,17 @@ impl UnverifiedHead {
         self.check_device(vault_log, account_logs)
     }
 
-    /// Checks both links of a head that comes right after what was seen.
+    /// The path of one head that comes right after what was seen. All that its
+    /// links can point at was kept, so following it checks both.
     fn into_next_of(self, seen: &SeenHeads) -> Result<HeadPath, HeadError> {
-        let links = seen.next_links();
-        if self.head.seq > links.seq {
+        let next = seen.next_links().seq;
+        if self.head.seq > next {
             return Err(HeadError::MissingLink {
                 newer: self.head.seq,
-                older: links.seq,
+                older: next,
             });
         }
-        let skip = self.head.skip;
-        // Checks the previous hash, and tells an older head from a fork.
-        let path = seen.follow(vec![self])?;
-        if skip != links.skip {
-            let seq = skip_seq(links.seq);
-            return Err(HeadError::Fork { seq });
-        }
-        Ok(path)
+        seen.follow(vec![self])
     }
 
     /// The device was active at the place that the head names in its author's

@@ -14,6 +14,8 @@
 mod error;
 mod payload;
 mod rules;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -94,7 +96,7 @@ pub struct EpochBoxRecord {
 }
 
 /// A verified vault log; it only grows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VaultLog {
     id: VaultId,
     kind: VaultKind,
@@ -113,7 +115,7 @@ pub struct VaultLog {
 }
 
 /// What holds once an entry is appended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Place {
     hash: EntryHash,
     head: Option<HeadPosition>,
@@ -121,7 +123,7 @@ struct Place {
 }
 
 /// A value that holds from an entry on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Since<T> {
     seq: u64,
     value: T,

@@ -1,0 +1,3 @@
+//! What others of this format see of the crate: its public interface alone.
+
+mod vectors;
