@@ -2,7 +2,15 @@
 #![allow(missing_docs, unreachable_pub, reason = "tests")]
 
 mod author;
+mod catalogs;
+mod memory;
+mod nodes;
 mod pack;
 mod phrase;
+mod plans;
 mod seal;
+mod segments;
+mod streams;
 mod support;
+mod tree_vectors;
+mod trees;

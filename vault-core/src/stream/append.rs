@@ -3,8 +3,8 @@
 use super::read::read_chunk;
 use super::write::Level;
 use super::{
-    ChunkRef, Cut, RECORD_LEN, ReadError, StreamBuilder, StreamError, StreamRef, StreamWriter,
-    check_chunk_length,
+    ChunkRef, Cut, MAX_INLINE, RECORD_LEN, ReadError, StreamBuilder, StreamError, StreamRef,
+    StreamWriter, check_chunk_length,
 };
 use crate::chunk::{ChunkKind, ChunkSink, ChunkSource};
 
@@ -54,7 +54,12 @@ pub fn append<C: Cut, R: ChunkSource, W: ChunkSink>(
     let builder = StreamBuilder::resume(list_chunker, length, end.levels);
     let mut writer = StreamWriter::resume(kind, chunker, last, builder);
     writer.write(tail, sink).map_err(AppendError::Write)?;
-    writer.finish(sink).map_err(AppendError::Write)
+    let builder = writer.into_builder(sink).map_err(AppendError::Write)?;
+    let appended = builder.finish_within_depth(sink);
+    // Only a stream that no chunker made is as deep and yet so short.
+    appended
+        .map_err(AppendError::Write)?
+        .ok_or_else(|| ReadError::Stream(StreamError::TooDeep).into())
 }
 
 /// The ends of a stream's lists, taken off from the last chunk backwards.
@@ -93,7 +98,13 @@ impl End {
         depth: usize,
         source: &mut S,
     ) -> Result<Option<ChunkRef>, ReadError<S::Error>> {
-        while self.levels[depth].uncut.len() < RECORD_LEN {
+        // A list that was hardly needed may not be any more, as another end can
+        // be cut into fewer chunks: then all of it is needed in line.
+        let is_short =
+            depth + 2 == self.levels.len() && self.levels[depth].chunks <= 2 * MAX_INLINE as u64;
+        while self.levels[depth].uncut.len() < RECORD_LEN
+            || (is_short && self.levels[depth + 1].chunks > 0)
+        {
             let above = if depth + 1 < self.levels.len() {
                 self.pop(depth + 1, source)?
             } else {

@@ -35,6 +35,9 @@ pub const MAX_DEPTH: usize = 4;
 /// Bytes of one record of a list: a chunk id and a length.
 pub(crate) const RECORD_LEN: usize = 36;
 
+/// The longest stream, in bytes: what a file system can address.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
 /// The longest chunk that any stream has.
 const MAX_CHUNK_LEN: usize = ChunkKind::FileData.max_len();
 
@@ -247,6 +250,9 @@ fn check_chunk_length(chunk: &ChunkRef, depth: usize) -> Result<(), StreamError>
 /// Whether a stream of `length` bytes can have chunks at `depth` that are
 /// `named` bytes together.
 fn check_length(length: u64, depth: usize, named: u64) -> Result<(), StreamError> {
+    if length > MAX_LENGTH {
+        return Err(StreamError::Length);
+    }
     if depth == 0 {
         return if length == named {
             Ok(())

@@ -87,19 +87,30 @@ impl<C: Cut> StreamBuilder<C> {
     /// # Panics
     /// If the lists are deeper than [`MAX_DEPTH`], which takes a stream of
     /// petabytes, or a list chunker that makes chunks of a few records.
-    pub fn finish<S: ChunkSink>(mut self, sink: &mut S) -> Result<StreamRef, S::Error> {
+    pub fn finish<S: ChunkSink>(self, sink: &mut S) -> Result<StreamRef, S::Error> {
+        let stream = self.finish_within_depth(sink)?;
+        Ok(stream.expect("a stream has at most MAX_DEPTH lists"))
+    }
+
+    /// As [`finish`](Self::finish), but `None` if the lists are too deep.
+    pub(super) fn finish_within_depth<S: ChunkSink>(
+        mut self,
+        sink: &mut S,
+    ) -> Result<Option<StreamRef>, S::Error> {
         let mut depth = 0;
         while self.levels[depth].chunks > MAX_INLINE as u64 {
+            if depth == MAX_DEPTH {
+                return Ok(None);
+            }
             self.cut_level(depth, 1, sink)?;
             depth += 1;
-            assert!(depth <= MAX_DEPTH, "a stream has at most {MAX_DEPTH} lists");
         }
         let (records, _) = self.levels[depth].uncut.as_chunks();
-        Ok(StreamRef {
+        Ok(Some(StreamRef {
             length: self.length,
             depth,
             chunks: records.iter().map(ChunkRef::from_record).collect(),
-        })
+        }))
     }
 
     fn push_at(&mut self, depth: usize, chunk: ChunkRef) {
@@ -199,9 +210,20 @@ impl<C: Cut> StreamWriter<C> {
     ///
     /// # Errors
     /// The sink's.
-    pub fn finish<S: ChunkSink>(mut self, sink: &mut S) -> Result<StreamRef, S::Error> {
+    ///
+    /// # Panics
+    /// As [`StreamBuilder::finish`].
+    pub fn finish<S: ChunkSink>(self, sink: &mut S) -> Result<StreamRef, S::Error> {
+        self.into_builder(sink)?.finish(sink)
+    }
+
+    /// Stores what is left of the bytes, but not of the lists.
+    pub(super) fn into_builder<S: ChunkSink>(
+        mut self,
+        sink: &mut S,
+    ) -> Result<StreamBuilder<C>, S::Error> {
         self.cut(1, sink)?;
-        self.builder.finish(sink)
+        Ok(self.builder)
     }
 
     /// Cuts while there are at least `enough` bytes.

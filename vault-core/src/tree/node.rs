@@ -393,7 +393,8 @@ fn check_holes(stored: u64, size: u64, holes: &[Hole]) -> Result<(), NodeError> 
         end_before = Some(end);
         total = total.checked_add(hole.length).ok_or(NodeError::Holes)?;
     }
-    if total != size {
+    // What a file system can address.
+    if total != size || size > i64::MAX as u64 {
         return Err(NodeError::Holes);
     }
     Ok(())
