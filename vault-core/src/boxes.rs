@@ -95,7 +95,7 @@ impl KemPublicKey {
     }
 
     /// `BLAKE3-derive_key("coffre v1 kem key hash", key)`.
-    fn hash(&self) -> [u8; 32] {
+    pub(crate) fn hash(&self) -> [u8; 32] {
         blake3::derive_key(labels::KEM_KEY_HASH, self.bytes.as_slice())
     }
 }
@@ -156,7 +156,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::AccountKeySeed => labels::ACCOUNT_KEY_SEED,
             Self::EpochSecret => labels::EPOCH_SECRET,
@@ -176,7 +176,7 @@ pub(crate) struct BoxContext {
 }
 
 impl BoxContext {
-    fn info(&self, recipient: &KemPublicKey) -> Vec<u8> {
+    pub(crate) fn info(&self, recipient: &KemPublicKey) -> Vec<u8> {
         let mut info = Vec::with_capacity(160);
         info.extend_from_slice(labels::BOX.as_bytes());
         info.push(0);
@@ -266,4 +266,4 @@ fn is_safe_share(share: &[u8; 32]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,3 +29,6 @@ pub mod index;
 
 pub mod root;
 pub mod author;
+
+#[cfg(test)]
+mod vectors;

@@ -171,13 +171,13 @@ impl VaultKeys {
     }
 
     /// `BLAKE3-keyed(epoch's chunk sealing key, chunk id)`.
-    fn chunk_key(&self, epoch: u64, id: &ChunkId) -> Result<Secret, OpenError> {
+    pub(crate) fn chunk_key(&self, epoch: u64, id: &ChunkId) -> Result<Secret, OpenError> {
         let root = &self.epoch(epoch)?.chunk;
         Ok(Secret::from_array(root.keyed_hash(id.as_bytes())))
     }
 }
 
-const fn associated(kind: ChunkKind) -> [u8; 2] {
+pub(crate) const fn associated(kind: ChunkKind) -> [u8; 2] {
     [VERSION, kind.to_byte()]
 }
 

@@ -94,7 +94,12 @@ fn every_flip_truncation_and_extension_is_refused() {
 /// RFC 9180, section 5.1, by hand: what a sender does who is free in the choice
 /// of `enc`. It needs the recipient's key here, as X-Wing's ML-KEM half would
 /// otherwise have to be encapsulated by hand as well.
-fn seal_with_enc(recipient: &KemPrivateKey, enc: &[u8; ENC_LEN]) -> Vec<u8> {
+pub(crate) fn seal_with_enc(
+    recipient: &KemPrivateKey,
+    context: &BoxContext,
+    secret: &[u8; 32],
+    enc: &[u8; ENC_LEN],
+) -> Vec<u8> {
     let decapsulation = DecapsulationKey::from(*recipient.seed().as_bytes());
     let shared = decapsulation.decapsulate(enc.into());
 
@@ -110,20 +115,20 @@ fn seal_with_enc(recipient: &KemPrivateKey, enc: &[u8; ENC_LEN]) -> Vec<u8> {
         hkdf.expand(&info, &mut out).unwrap();
         out
     };
-    let info = context().info(recipient.public());
+    let info = context.info(recipient.public());
     let schedule = [
         vec![0],
         extract(b"", b"psk_id_hash", b""),
         extract(b"", b"info_hash", &info),
     ]
     .concat();
-    let secret = extract(&shared, b"secret", b"");
-    let key = expand(&secret, b"key", &schedule, 32);
-    let nonce = expand(&secret, b"base_nonce", &schedule, 12);
+    let prk = extract(&shared, b"secret", b"");
+    let key = expand(&prk, b"key", &schedule, 32);
+    let nonce = expand(&prk, b"base_nonce", &schedule, 12);
     let nonce: [u8; 12] = nonce.try_into().unwrap();
     let ciphertext = Cipher::new_from_slice(&key)
         .unwrap()
-        .encrypt(&nonce.into(), Payload::from(SECRET.as_slice()))
+        .encrypt(&nonce.into(), Payload::from(secret.as_slice()))
         .unwrap();
     [enc.as_slice(), &ciphertext].concat()
 }
@@ -131,7 +136,7 @@ fn seal_with_enc(recipient: &KemPrivateKey, enc: &[u8; ENC_LEN]) -> Vec<u8> {
 /// The u coordinates whose points have order 1, 2, 4 or 8, on the curve or on
 /// its twist, as <https://cr.yp.to/ecdh.html#validate> lists them; the last
 /// four are second encodings of the first ones.
-fn unsafe_shares() -> Vec<[u8; 32]> {
+pub(crate) fn unsafe_shares() -> Vec<[u8; 32]> {
     let small = |n: u8| {
         let mut share = [0; 32];
         share[0] = n;
@@ -170,11 +175,11 @@ fn a_box_with_an_unsafe_share_is_refused_though_it_would_open() {
     assert!(opens(
         &recipient,
         &context(),
-        &seal_with_enc(&recipient, &enc)
+        &seal_with_enc(&recipient, &context(), &SECRET, &enc)
     ));
     for share in unsafe_shares() {
         enc[ENC_LEN - 32..].copy_from_slice(&share);
-        let sealed = seal_with_enc(&recipient, &enc);
+        let sealed = seal_with_enc(&recipient, &context(), &SECRET, &enc);
         assert!(!opens(&recipient, &context(), &sealed), "{share:02x?}");
     }
 }

@@ -83,6 +83,13 @@ impl RecoveryPhrase {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_entropy(entropy: [u8; 32]) -> Self {
+        Self {
+            entropy: Secret::from_array(entropy),
+        }
+    }
+
     /// Reads 24 words in either language.
     ///
     /// Case, accents and the white space between words do not matter: no two
