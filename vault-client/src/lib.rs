@@ -12,6 +12,7 @@
 //! localised text.
 
 pub mod error;
+pub mod files;
 pub mod platform;
 pub mod remote;
 #[allow(

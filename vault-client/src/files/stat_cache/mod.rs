@@ -1,0 +1,13 @@
+//! What the last backup knew, so that unchanged files need not be read.
+//!
+//! A row per directory, not per file. All of it is only a hint: a cache that
+//! is gone, damaged or locked makes a backup slower and nothing else, so no
+//! call here fails.
+
+mod record;
+mod store;
+
+pub use record::{
+    CachedDirectory, CachedEntry, Comparison, DirectoryRecord, RecordBuilder, Settled,
+};
+pub use store::StatCache;
