@@ -12,6 +12,7 @@
 //!
 //! Paths and names are bytes, as the file system gives them.
 
+mod compare;
 mod directory;
 mod exclude;
 mod handle;
@@ -24,6 +25,7 @@ mod stat;
 mod stat_cache;
 mod walk;
 
+pub use compare::{Aspect, Difference, compare_trees};
 pub use directory::{Directory, Entry, Listing};
 pub use exclude::{ExcludeError, Excludes};
 pub use left_out::{LeftOut, Reason};
