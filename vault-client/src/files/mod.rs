@@ -19,10 +19,13 @@ mod handle;
 mod left_out;
 mod metadata;
 mod owners;
+mod place;
 mod read;
 mod roots;
 mod stat;
 mod stat_cache;
+#[cfg(test)]
+mod testing;
 mod walk;
 
 pub use compare::{Aspect, Difference, compare_trees};
@@ -31,6 +34,10 @@ pub use exclude::{ExcludeError, Excludes};
 pub use left_out::{LeftOut, Reason};
 pub use metadata::ReadMetadata;
 pub use owners::{OwnerNames, OwnerSource, SystemOwners};
+pub use place::{
+    FilePlacement, Finished, Overwrite, Ownership, PlaceError, PlaceOptions, Placed, PlannedFile,
+    Target, TargetDirectory,
+};
 pub use read::{FileReader, MAX_HOLES, ReadFile, Source};
 pub use roots::{Roots, RootsError};
 pub use stat::{FileId, NodeKind, Stat};
