@@ -301,3 +301,6 @@ impl Source for OwnedFd {
         Some(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

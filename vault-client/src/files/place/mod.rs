@@ -39,3 +39,6 @@ pub(super) const UNFINISHED_FILE: u32 = 0o1200;
 
 /// The mode of a directory until all in it is done.
 pub(super) const UNFINISHED_DIRECTORY: u32 = 0o1700;
+
+#[cfg(test)]
+mod tests;

@@ -255,6 +255,15 @@ impl Target {
     }
 }
 
+#[cfg(test)]
+impl Target {
+    /// Ends as a killed process would: nothing is tidied up, the lock is gone.
+    pub(super) fn kill(mut self) {
+        self.marker = None;
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Target {
     fn drop(&mut self) {
         // Names that wait hold directories, and those hold what is shared.

@@ -170,7 +170,7 @@ fn goes_on_after_a_directory_that_cannot_be_read() {
     let (_guard, base) = base();
     fs::create_dir_all(base.join("closed/inside")).unwrap();
     fs::create_dir_all(base.join("open/inside")).unwrap();
-    fs::set_permissions(base.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(base.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
     without_privileges(|| {
         let all = walk_all(&[&base], on_threads(2));
         let closed = find(&all, &base.join("closed"));
