@@ -15,7 +15,7 @@ use vault_core::{
     chunk::ChunkKind,
     keys::VaultKeys,
     pack::{PackBuilder, read_pack_entries},
-    seal::{CompressionLevel, Compressor},
+    seal::{CompressionLevel, Compressor, Decompressor},
 };
 use vault_proto::ids::VaultId;
 
@@ -77,6 +77,7 @@ fn chunks(c: &mut Criterion) {
     let keys = keys();
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let mut compressor = Compressor::new(CompressionLevel::default());
+    let mut decompressor = Decompressor::default();
     let mut group = c.benchmark_group("chunk");
     let cases = [
         ("noise 1 MiB", noise(CHUNK)),
@@ -100,7 +101,7 @@ fn chunks(c: &mut Criterion) {
             });
         });
         group.bench_function(format!("open {name}"), |b| {
-            b.iter(|| keys.open_chunk(1, KIND, &id, black_box(&out)));
+            b.iter(|| keys.open_chunk_with(1, KIND, &id, black_box(&out), &mut decompressor));
         });
     }
 }

@@ -13,6 +13,7 @@ pub mod aead;
 pub mod boxes;
 pub mod keys;
 
+pub mod chunker;
 pub mod chunk;
 pub mod timestamp;
 

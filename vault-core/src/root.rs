@@ -168,3 +168,265 @@ fn unpad(padded: &[u8]) -> Option<&[u8]> {
     let (encoded, zeros) = rest.split_at_checked(length)?;
     zeros.iter().all(|byte| *byte == 0).then_some(encoded)
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use vault_proto::{
+        ids::{AccountId, DeviceId, EntryHash, HeadHash, PackListHash, VaultId},
+        position::LogPosition,
+    };
+
+    use super::*;
+
+    fn keys_of(vault: u8) -> VaultKeys {
+        VaultKeys::from_epoch_secrets(VaultId::from_array([vault; 32]), &[[2; 32], [3; 32]])
+    }
+
+    fn keys() -> VaultKeys {
+        keys_of(1)
+    }
+
+    fn head() -> Head {
+        let at = |seq, byte| LogPosition {
+            seq,
+            hash: EntryHash::from_array([byte; 32]),
+        };
+        Head {
+            vault: VaultId::from_array([1; 32]),
+            seq: 5,
+            previous: Some(HeadHash::from_array([10; 32])),
+            skip: Some(HeadHash::from_array([11; 32])),
+            vault_position: at(3, 12),
+            account: AccountId::from_array([13; 32]),
+            device: DeviceId::from_array([14; 32]),
+            account_position: at(4, 15),
+            epoch: 2,
+            root: RootHash::from_array([0; 32]),
+            adds: PackListHash::from_array([16; 32]),
+            removes: PackListHash::from_array([17; 32]),
+            reconciled: None,
+        }
+    }
+
+    fn root(links: usize) -> Root {
+        Root {
+            minimum_reader: 1,
+            minimum_writer: 1,
+            segments: vec![Default::default(); links],
+            pack_count: 9,
+            ..Default::default()
+        }
+    }
+
+    fn rng() -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(1)
+    }
+
+    /// A head that names the sealed root, as a member would sign it.
+    fn head_of(sealed: &[u8]) -> Head {
+        Head {
+            root: RootHash::of(sealed),
+            ..head()
+        }
+    }
+
+    fn seal(root: &Root) -> (Head, Vec<u8>) {
+        let sealed = seal_root(&keys(), &head(), root, &mut rng()).unwrap();
+        (head_of(&sealed), sealed)
+    }
+
+    /// Seals whatever is given in the place of a padded root.
+    fn forge(padded: &[u8]) -> (Head, Vec<u8>) {
+        let key = &keys().epoch(2).unwrap().root.clone();
+        let sealed = aead::seal(key, &head().to_root_associated_data(), padded, &mut rng());
+        (head_of(&sealed), sealed)
+    }
+
+    fn padded(length: u32, encoded: &[u8], total: usize) -> Vec<u8> {
+        let mut padded = length.to_le_bytes().to_vec();
+        padded.extend_from_slice(encoded);
+        padded.resize(total - aead::OVERHEAD, 0);
+        padded
+    }
+
+    #[test]
+    fn a_root_has_one_of_two_sizes() {
+        let length_of = |links| root(links).encoded_len();
+        // An empty segment takes two bytes.
+        for (free, expected) in [(3_000, 4_096), (0, 4_096), (-1, 16_384), (-9_000, 16_384)] {
+            let room = 4_096 - aead::OVERHEAD - LENGTH_LEN - length_of(0);
+            let links = usize::try_from(room as i64 - free).unwrap().div_ceil(2);
+            let (head, sealed) = seal(&root(links));
+            assert_eq!(sealed.len(), expected);
+            assert_eq!(open_root(&keys(), &head, &sealed), Ok(root(links)));
+        }
+        let links = (MAX_ROOT_LEN - length_of(0)) / 2;
+        assert_eq!(seal(&root(links)).1.len(), 16_384);
+        let refused = seal_root(&keys(), &head(), &root(links + 1), &mut rng());
+        let length = length_of(links + 1);
+        assert_eq!(refused, Err(SealRootError::TooLong { length }));
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_other_size_shows() {
+        let (head, sealed) = seal(&root(1));
+        let unopenable = Err(OpenRootError::Unopenable(OpenError));
+        for position in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[position] ^= 1 << (position % 8);
+            let read = open_root(&keys(), &head, &flipped);
+            assert_eq!(read, Err(OpenRootError::NotThisRoot));
+            // Even under a head that names the flipped bytes.
+            let read = open_root(&keys(), &head_of(&flipped), &flipped);
+            assert_eq!(read, unopenable);
+        }
+        for length in [0, 39, 4_095] {
+            let cut = &sealed[..length];
+            let read = open_root(&keys(), &head_of(cut), cut);
+            assert_eq!(read, Err(OpenRootError::NotThisRoot));
+        }
+        let longer = [sealed.as_slice(), &[0; 16_384 - 4_096]].concat();
+        assert_eq!(open_root(&keys(), &head_of(&longer), &longer), unopenable);
+    }
+
+    #[test]
+    fn a_root_belongs_to_one_head() {
+        let (right, sealed) = seal(&root(1));
+        let hash = HeadHash::from_array([99; 32]);
+        let elsewhere = LogPosition {
+            seq: 3,
+            hash: EntryHash::from_array([99; 32]),
+        };
+        let wrong = [
+            Head {
+                seq: 6,
+                ..right.clone()
+            },
+            Head {
+                previous: Some(hash),
+                ..right.clone()
+            },
+            Head {
+                skip: None,
+                ..right.clone()
+            },
+            Head {
+                vault_position: elsewhere,
+                ..right.clone()
+            },
+            Head {
+                account: AccountId::from_array([0; 32]),
+                ..right.clone()
+            },
+            Head {
+                device: DeviceId::from_array([0; 32]),
+                ..right.clone()
+            },
+            Head {
+                account_position: elsewhere,
+                ..right.clone()
+            },
+            Head {
+                epoch: 1,
+                ..right.clone()
+            },
+            Head {
+                epoch: 0,
+                ..right.clone()
+            },
+            Head {
+                epoch: 3,
+                ..right.clone()
+            },
+            Head {
+                adds: PackListHash::from_array([0; 32]),
+                ..right.clone()
+            },
+            Head {
+                removes: PackListHash::from_array([0; 32]),
+                ..right.clone()
+            },
+            Head {
+                reconciled: Some(hash),
+                ..right.clone()
+            },
+            Head {
+                vault: VaultId::from_array([0; 32]),
+                ..right.clone()
+            },
+        ];
+        let unopenable = Err(OpenRootError::Unopenable(OpenError));
+        for head in wrong {
+            assert_eq!(open_root(&keys(), &head, &sealed), unopenable, "{head:?}");
+        }
+        assert_eq!(open_root(&keys_of(9), &right, &sealed), unopenable);
+        assert!(open_root(&keys(), &right, &sealed).is_ok());
+    }
+
+    #[test]
+    fn keys_of_another_vault_or_epoch_seal_nothing() {
+        let unknown = Err(SealRootError::UnknownEpoch);
+        assert_eq!(
+            seal_root(&keys_of(9), &head(), &root(1), &mut rng()),
+            unknown
+        );
+        let later = Head { epoch: 3, ..head() };
+        assert_eq!(seal_root(&keys(), &later, &root(1), &mut rng()), unknown);
+    }
+
+    #[test]
+    fn the_padding_is_zeros_and_the_length_inside() {
+        let encoded = root(1).encode_to_vec();
+        let length = encoded.len() as u32;
+        let (head, sealed) = forge(&padded(length, &encoded, 4_096));
+        assert_eq!(open_root(&keys(), &head, &sealed), Ok(root(1)));
+        let mut noisy = padded(length, &encoded, 4_096);
+        *noisy.last_mut().unwrap() = 1;
+        let beyond = (4_096 - aead::OVERHEAD - LENGTH_LEN + 1) as u32;
+        for padded in [
+            noisy,
+            padded(length - 1, &encoded, 4_096),
+            padded(beyond, &encoded, 4_096),
+            padded(u32::MAX, &encoded, 4_096),
+            padded(8, &[0xff; 8], 4_096),
+            // A known field given twice.
+            padded(2 + length, &[&[8, 1], encoded.as_slice()].concat(), 4_096),
+        ] {
+            let (head, sealed) = forge(&padded);
+            let read = open_root(&keys(), &head, &sealed);
+            assert_eq!(read, Err(OpenRootError::Malformed));
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_a_malformed_root() {
+        // Field 500, which this version does not know.
+        let unknown = [0xa0, 0x1f, 1];
+        for (minimum, expected) in [
+            (1, OpenRootError::Malformed),
+            (2, OpenRootError::ReaderTooOld { minimum: 2 }),
+        ] {
+            let root = Root {
+                minimum_reader: minimum,
+                ..root(1)
+            };
+            let encoded = [root.encode_to_vec().as_slice(), &unknown].concat();
+            let (head, sealed) = forge(&padded(encoded.len() as u32, &encoded, 4_096));
+            assert_eq!(open_root(&keys(), &head, &sealed), Err(expected));
+        }
+    }
+
+    #[test]
+    fn an_old_writer_may_read_and_not_write() {
+        assert_eq!(check_writer(&root(1)), Ok(()));
+        let newer = Root {
+            minimum_writer: 2,
+            ..root(1)
+        };
+        assert_eq!(check_writer(&newer), Err(WriterTooOld { minimum: 2 }));
+        let (head, sealed) = seal(&newer);
+        assert_eq!(open_root(&keys(), &head, &sealed), Ok(newer));
+    }
+}

@@ -84,6 +84,19 @@ impl fmt::Debug for Compressor {
     }
 }
 
+/// A zstd context for the way back, worth keeping as well: making one costs
+/// more than opening a small chunk.
+#[derive(Default)]
+pub struct Decompressor {
+    context: bulk::Decompressor<'static>,
+}
+
+impl fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decompressor")
+    }
+}
+
 /// Why a chunk could not be sealed: the caller's mistake, each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -158,12 +171,27 @@ impl VaultKeys {
         id: &ChunkId,
         sealed: &[u8],
     ) -> Result<Vec<u8>, OpenError> {
+        self.open_chunk_with(epoch, kind, id, sealed, &mut Decompressor::default())
+    }
+
+    /// The same as [`VaultKeys::open_chunk`], for who opens many.
+    ///
+    /// # Errors
+    /// One, whatever is wrong.
+    pub fn open_chunk_with(
+        &self,
+        epoch: u64,
+        kind: ChunkKind,
+        id: &ChunkId,
+        sealed: &[u8],
+        decompressor: &mut Decompressor,
+    ) -> Result<Vec<u8>, OpenError> {
         if sealed.len() > kind.max_len() + MAX_SEALED_OVERHEAD {
             return Err(OpenError);
         }
         let key = self.chunk_key(epoch, id)?;
         let body = aead::open(&key, &associated(kind), sealed)?;
-        let plaintext = plaintext_of(kind, body)?;
+        let plaintext = plaintext_of(kind, body, decompressor)?;
         if self.chunk_id(kind, &plaintext) != *id {
             return Err(OpenError);
         }
@@ -205,7 +233,11 @@ fn append_body(plaintext: &[u8], compressor: &mut Compressor, out: &mut Vec<u8>)
 }
 
 /// Takes the plaintext out of an opened body, within the bound of its kind.
-fn plaintext_of(kind: ChunkKind, mut body: Vec<u8>) -> Result<Vec<u8>, OpenError> {
+fn plaintext_of(
+    kind: ChunkKind,
+    mut body: Vec<u8>,
+    decompressor: &mut Decompressor,
+) -> Result<Vec<u8>, OpenError> {
     match body.first() {
         Some(&RAW) => {
             body.remove(0);
@@ -220,28 +252,32 @@ fn plaintext_of(kind: ChunkKind, mut body: Vec<u8>) -> Result<Vec<u8>, OpenError
             if length > kind.max_len() {
                 return Err(OpenError);
             }
-            decompress(frame, length)
+            decompressor.decompress(frame, length)
         }
         _ => Err(OpenError),
     }
 }
 
-/// Decompresses exactly one frame, which must say that it holds `length` bytes.
-fn decompress(frame: &[u8], length: usize) -> Result<Vec<u8>, OpenError> {
-    let claimed = zstd_safe::get_frame_content_size(frame).map_err(|_| OpenError)?;
-    let frame_len = zstd_safe::find_frame_compressed_size(frame).map_err(|_| OpenError)?;
-    if claimed != Some(length as u64) || frame_len != frame.len() {
-        return Err(OpenError);
-    }
-    // Zstd writes at most the capacity, whatever the frame claims.
-    let mut plaintext = Vec::with_capacity(length);
-    let written = bulk::Decompressor::new()
-        .and_then(|mut context| context.decompress_to_buffer(frame, &mut plaintext))
-        .map_err(|_| OpenError)?;
-    if written == length {
-        Ok(plaintext)
-    } else {
-        Err(OpenError)
+impl Decompressor {
+    /// Decompresses exactly one frame, which must say that it holds `length`
+    /// bytes.
+    fn decompress(&mut self, frame: &[u8], length: usize) -> Result<Vec<u8>, OpenError> {
+        let claimed = zstd_safe::get_frame_content_size(frame).map_err(|_| OpenError)?;
+        let frame_len = zstd_safe::find_frame_compressed_size(frame).map_err(|_| OpenError)?;
+        if claimed != Some(length as u64) || frame_len != frame.len() {
+            return Err(OpenError);
+        }
+        // Zstd writes at most the capacity, whatever the frame claims.
+        let mut plaintext = Vec::with_capacity(length);
+        let written = self
+            .context
+            .decompress_to_buffer(frame, &mut plaintext)
+            .map_err(|_| OpenError)?;
+        if written == length {
+            Ok(plaintext)
+        } else {
+            Err(OpenError)
+        }
     }
 }
 

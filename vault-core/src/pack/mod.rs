@@ -52,3 +52,6 @@ fn associated(part: &str, vault: VaultId, epoch: u64) -> Vec<u8> {
     associated.extend_from_slice(&epoch.to_le_bytes());
     associated
 }
+
+#[cfg(test)]
+mod tests;
