@@ -8,12 +8,12 @@
 //! ```
 
 pub mod labels;
+pub mod chunker;
 mod secret;
 pub mod aead;
 pub mod boxes;
 pub mod keys;
 
-pub mod chunker;
 pub mod chunk;
 pub mod timestamp;
 

@@ -147,6 +147,18 @@ impl ChunkerKeys {
     }
 }
 
+#[cfg(test)]
+impl ChunkerKeys {
+    /// What the derivations' vectors compare.
+    pub(crate) const fn universal_hash(&self) -> &[u8; 32] {
+        &self.universal_hash_key
+    }
+
+    pub(crate) const fn cipher(&self) -> &[u8; 16] {
+        &self.cipher_key
+    }
+}
+
 impl fmt::Debug for ChunkerKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ChunkerKeys(…)")

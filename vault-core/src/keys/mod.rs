@@ -19,7 +19,7 @@ pub(crate) mod vault;
 pub use account::{AccountSecrets, AccountSecretsError, MAX_NAME_LEN, NameTooLong};
 pub use device::{DeviceKeys, DeviceKeysError, SECRET_BYTES_LEN};
 pub use phrase::{PhraseError, PhraseLanguage, RecoveryPhrase};
-pub use vault::{ChunkerKeys, VaultKeys, VaultKeysError};
+pub use vault::{VaultKeys, VaultKeysError};
 
 #[cfg(test)]
 mod tests;

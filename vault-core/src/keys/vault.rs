@@ -25,13 +25,14 @@ use vault_proto::{
     ids::{DeviceId, VaultId},
     vault_log::VaultLog,
 };
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::AccountSecrets;
 use crate::{
     aead::{self, OpenError},
     boxes::{BoxContext, Purpose, open_box},
     chunk::{ChunkId, ChunkKind},
+    chunker::ChunkerKeys,
     labels,
     secret::Secret,
 };
@@ -66,49 +67,13 @@ pub enum VaultKeysError {
     },
 }
 
-/// The keys of one chunker.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct ChunkerKeys {
-    universal_hash: [u8; 32],
-    cipher: [u8; 16],
-}
-
-impl ChunkerKeys {
-    /// Takes keys as they are, for tests and measurements.
-    #[must_use]
-    pub const fn from_arrays(universal_hash: [u8; 32], cipher: [u8; 16]) -> Self {
-        Self {
-            universal_hash,
-            cipher,
-        }
-    }
-
-    fn derive(secret: &Secret, hash_label: &str, cipher_label: &str) -> Self {
-        let mut cipher = [0; 16];
-        cipher.copy_from_slice(&secret.derive(cipher_label).as_bytes()[..16]);
-        Self {
-            universal_hash: *secret.derive(hash_label).as_bytes(),
-            cipher,
-        }
-    }
-
-    /// The key of the universal hash.
-    #[must_use]
-    pub const fn universal_hash(&self) -> &[u8; 32] {
-        &self.universal_hash
-    }
-
-    /// The AES-128 key.
-    #[must_use]
-    pub const fn cipher(&self) -> &[u8; 16] {
-        &self.cipher
-    }
-}
-
-impl fmt::Debug for ChunkerKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ChunkerKeys(…)")
-    }
+/// A chunker's keys: `DK(hash label, secret)` and the first 16 bytes of
+/// `DK(cipher label, secret)`.
+fn chunker_keys(secret: &Secret, hash_label: &str, cipher_label: &str) -> ChunkerKeys {
+    let cipher = secret.derive(cipher_label);
+    let mut cipher_key = Zeroizing::new([0; 16]);
+    cipher_key.copy_from_slice(&cipher.as_bytes()[..16]);
+    ChunkerKeys::new(secret.derive(hash_label).as_bytes(), &cipher_key)
 }
 
 /// The keys of a vault, of every epoch up to the newest. Immutable; share it in
@@ -200,12 +165,12 @@ impl VaultKeys {
         Self {
             vault,
             chunk_ids: ChunkKind::ALL.map(|kind| first.derive(labels::chunk_id_key(kind))),
-            file_chunker: ChunkerKeys::derive(
+            file_chunker: chunker_keys(
                 first,
                 labels::FILE_DATA_CHUNKER_HASH_KEY,
                 labels::FILE_DATA_CHUNKER_CIPHER_KEY,
             ),
-            metadata_chunker: ChunkerKeys::derive(
+            metadata_chunker: chunker_keys(
                 first,
                 labels::METADATA_CHUNKER_HASH_KEY,
                 labels::METADATA_CHUNKER_CIPHER_KEY,

@@ -160,6 +160,39 @@ impl PackBuilder {
         self.bytes.len() + self.footer.sealed() + TRAILER_LEN
     }
 
+    /// Bytes of the finished pack, were one more sealed chunk of that length
+    /// pushed and it finished then.
+    #[must_use]
+    pub fn finished_len_with(&self, sealed_length: usize) -> usize {
+        let length = u32::try_from(sealed_length).unwrap_or(u32::MAX);
+        padded(self.bytes.len() + sealed_length + self.footer.with(length).sealed() + TRAILER_LEN)
+    }
+
+    /// Appends all of another open pack of the same epoch, as it is: neither
+    /// was sent, so no sealed bytes come to stand in two packs.
+    ///
+    /// # Errors
+    /// When it does not fit; nothing has changed then.
+    pub fn absorb(&mut self, other: &Self) -> Result<(), PackFull> {
+        let mut footer = self.footer;
+        for entry in &other.entries {
+            footer = footer.with(entry.sealed_length);
+        }
+        let total = self.bytes.len() + other.bytes.len() + footer.sealed() + TRAILER_LEN;
+        if total > MAX_PACK_LEN || other.epoch != self.epoch {
+            return Err(PackFull);
+        }
+        let start = self.next_offset();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.entries
+            .extend(other.entries.iter().map(|entry| PackEntry {
+                offset: start + entry.offset,
+                ..*entry
+            }));
+        self.footer = footer;
+        Ok(())
+    }
+
     /// The epoch it is sealed in.
     #[must_use]
     pub fn epoch(&self) -> u64 {
@@ -186,9 +219,7 @@ impl PackBuilder {
         let key = &keys.epoch(epoch).expect("checked in new()").footer;
         let vault = keys.vault_id();
 
-        let total = (bytes.len() + footer.sealed() + TRAILER_LEN)
-            .next_power_of_two()
-            .max(MIN_PACK_LEN);
+        let total = padded(bytes.len() + footer.sealed() + TRAILER_LEN);
         bytes.reserve_exact(total - bytes.len());
 
         let footer_offset = bytes.len();
@@ -227,6 +258,11 @@ impl PackBuilder {
             filler_bytes,
         }
     }
+}
+
+/// What a pack of that many bytes is filled up to.
+fn padded(length: usize) -> usize {
+    length.next_power_of_two().max(MIN_PACK_LEN)
 }
 
 fn encode_footer(entries: &[PackEntry]) -> PackFooter {

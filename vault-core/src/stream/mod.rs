@@ -20,6 +20,7 @@ mod write;
 use vault_proto::wire;
 
 use crate::chunk::{ChunkId, ChunkKind};
+use crate::chunker::Chunker;
 
 pub use append::{AppendError, append};
 pub use read::{StreamChunks, StreamReader};
@@ -53,6 +54,16 @@ pub trait Cut {
 
     /// The longest chunk, in bytes.
     fn max_len(&self) -> usize;
+}
+
+impl Cut for Chunker {
+    fn cut(&self, buf: &[u8]) -> usize {
+        Self::cut(self, buf)
+    }
+
+    fn max_len(&self) -> usize {
+        self.sizes().max()
+    }
 }
 
 impl<C: Cut + ?Sized> Cut for &C {

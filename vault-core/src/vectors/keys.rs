@@ -4,7 +4,8 @@ use vault_proto::ids::VaultId;
 use super::{array, bytes, hex, list, noise32, number, run, text};
 use crate::{
     chunk::ChunkKind,
-    keys::{ChunkerKeys, VaultKeys, vault::commitment},
+    chunker::ChunkerKeys,
+    keys::{VaultKeys, vault::commitment},
     labels,
     secret::Secret,
 };
