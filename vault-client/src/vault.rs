@@ -5,7 +5,8 @@
 //! commit:  seal root ─▶ sign head ─▶ persist ─▶ CommitHead ─▶ persist
 //! ```
 
-use vault_proto::ids::{HeadHash, PackId};
+use vault_proto::ids::PackId;
+use vault_proto::position::HeadPosition;
 use vault_proto::wire::Root;
 
 /// What the next head is to say.
@@ -19,21 +20,12 @@ pub struct CommitPlan {
     pub root: Root,
 }
 
-/// Where a chain of heads stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeadAt {
-    /// Counts from 1.
-    pub seq: u64,
-    /// The head's hash.
-    pub hash: HeadHash,
-}
-
 /// What came of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommitResult {
     /// The vault stands at this head now.
-    Committed(HeadAt),
+    Committed(HeadPosition),
     /// Another device was first. The vault's state has been refreshed: rebase
     /// the root on it and commit again.
     LostRace,

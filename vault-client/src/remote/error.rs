@@ -25,6 +25,12 @@ pub enum RemoteError {
     /// Whoever answered does not hold the hoster's key.
     #[error("whoever answers does not hold the hoster's key")]
     WrongHosterKey,
+    /// Whoever answered has no certificate that this device trusts.
+    #[error("the hoster's certificate is not to be trusted: {detail}")]
+    UntrustedCertificate {
+        /// For a developer; English.
+        detail: String,
+    },
     /// The caller stopped the call.
     #[error("cancelled")]
     Cancelled,
@@ -37,7 +43,9 @@ impl RemoteError {
         match self {
             Self::Unreachable { .. } | Self::Stalled => ErrorCode::HosterUnreachable,
             Self::Refused(refusal) => refusal.code(),
-            Self::Misbehaved(_) | Self::WrongHosterKey => ErrorCode::HosterMisbehaved,
+            Self::Misbehaved(_) | Self::WrongHosterKey | Self::UntrustedCertificate { .. } => {
+                ErrorCode::HosterMisbehaved
+            }
             Self::Cancelled => ErrorCode::Cancelled,
         }
     }
@@ -51,7 +59,10 @@ impl RemoteError {
                 refusal.reason,
                 RefusalReason::Internal | RefusalReason::TooSlow
             ),
-            Self::Misbehaved(_) | Self::WrongHosterKey | Self::Cancelled => false,
+            Self::Misbehaved(_)
+            | Self::WrongHosterKey
+            | Self::UntrustedCertificate { .. }
+            | Self::Cancelled => false,
         }
     }
 }
@@ -158,6 +169,9 @@ pub enum Misbehaviour {
     /// More bytes came than were asked for.
     #[error("the hoster sent more bytes than it was asked for")]
     ReadTooLong,
+    /// A pack that was read is not there.
+    #[error("the hoster has lost a pack")]
+    PackMissing,
     /// The hoster says that a pack is missing which it was not asked about.
     #[error("the hoster misses packs that it was not asked about")]
     MissingUnasked,

@@ -9,11 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use vault_proto::ids::{PackId, VaultId};
+use vault_proto::invitation::InvitationSecret;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 use super::{
-    CommitOutcome, CommitRequest, HeadNews, InvitationSecret, Misbehaviour, PackRange, PutOutcome,
-    Refusal, RefusalReason, Remote, RemoteError, SyncAnswer, SyncRequest, Traffic, Usage,
+    CommitOutcome, CommitRequest, HeadNews, Misbehaviour, PackRange, PutOutcome, Refusal,
+    RefusalReason, Remote, RemoteError, SyncAnswer, SyncRequest, Traffic, Usage,
 };
 
 /// A call that a [`MemoryHoster`] got.
@@ -158,7 +159,7 @@ impl Remote for MemoryHoster {
         drop(self.called(Call::ReadPacks(ranges.to_vec())));
         for range in ranges {
             let pack = self.lock().packs.get(&(*vault, range.pack)).cloned();
-            let pack = pack.ok_or_else(|| refuse(RefusalReason::NotFound, "no such pack"))?;
+            let pack = pack.ok_or(RemoteError::Misbehaved(Misbehaviour::PackMissing))?;
             let start = range.offset as usize;
             let end = start.saturating_add(range.length as usize);
             if end > pack.len() {

@@ -5,6 +5,7 @@
 //! that comes out of a `Remote` is to be believed before that.
 
 mod error;
+pub mod grpc;
 pub mod memory;
 mod types;
 
@@ -12,19 +13,20 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use vault_proto::ids::{PackId, VaultId};
+use vault_proto::invitation::InvitationSecret;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 pub use error::{Misbehaviour, Refusal, RefusalReason, RemoteError};
 pub use types::{
-    CommitOutcome, CommitRequest, HeadNews, InvitationSecret, PackRange, PutOutcome, SyncAnswer,
-    SyncRequest, Traffic, Usage,
+    CommitOutcome, CommitRequest, HeadNews, PackRange, PutOutcome, SyncAnswer, SyncRequest,
+    Traffic, Usage,
 };
 
-/// The most packs that one [`Remote::have_packs`], or one list of a
-/// [`CommitRequest`], may name.
+/// The most packs that the protocol carries in one call, and in each list of a
+/// [`CommitRequest`].
 pub const MAX_PACKS_PER_CALL: usize = 8_192;
 
-/// The most ranges that one [`Remote::read_packs`] may name.
+/// The most ranges that the protocol carries in one call.
 pub const MAX_RANGES_PER_CALL: usize = 1_024;
 
 /// A place that keeps vaults.
@@ -76,8 +78,8 @@ pub trait Remote: Send + Sync + 'static {
     fn sync_vault(&self, request: &SyncRequest) -> Result<SyncAnswer, RemoteError>;
 
     /// Which of the packs are there, committed or not, in the order asked for.
-    /// Renews the lease of those that no head has claimed yet. Splits the list
-    /// as the protocol's limit asks.
+    /// Renews the lease of those that no head has claimed yet. One call a
+    /// [`MAX_PACKS_PER_CALL`] packs.
     ///
     /// # Errors
     /// [`RemoteError`].
@@ -96,14 +98,14 @@ pub trait Remote: Send + Sync + 'static {
     ) -> Result<PutOutcome, RemoteError>;
 
     /// Hands the bytes of the ranges to `deliver`, one after the other, in the
-    /// order asked for, in pieces of any size; at most
-    /// [`MAX_RANGES_PER_CALL`] ranges. Success means that exactly as many
-    /// bytes came as the ranges are long; what they are worth is for the caller
-    /// to check. Not repeated by itself once a byte was delivered.
+    /// order asked for, in pieces of any size but none empty. Success means that
+    /// exactly as many bytes came as the ranges are long; what they are worth is
+    /// for the caller to check. One call a [`MAX_RANGES_PER_CALL`] ranges.
     ///
     /// # Errors
     /// [`RemoteError`]; [`Misbehaviour::ReadTooShort`] and
     /// [`Misbehaviour::ReadTooLong`] when the length is wrong;
+    /// [`Misbehaviour::PackMissing`] when a pack is not there;
     /// [`RemoteError::Cancelled`] when `deliver` breaks.
     fn read_packs(
         &self,

@@ -1,33 +1,7 @@
 //! What goes to a hoster and what comes back.
 
-use std::fmt;
-
 use vault_proto::ids::{AccountId, HeadHash, PackId, VaultId};
 use vault_proto::wire::SignedEntry;
-
-/// The secret of an invitation; redacted when printed for debugging.
-#[derive(Clone)]
-pub struct InvitationSecret([u8; 32]);
-
-impl InvitationSecret {
-    /// Takes the 32 bytes that the invitation carries.
-    #[must_use]
-    pub const fn from_array(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for InvitationSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("InvitationSecret(..)")
-    }
-}
 
 /// From where on to tell what is new in a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]

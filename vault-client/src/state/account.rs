@@ -2,22 +2,11 @@
 
 use rusqlite::{OptionalExtension, named_params};
 use vault_proto::ids::{AccountId, DeviceId, HosterId, VaultId};
+use vault_proto::invitation::{InvitationSecret, TlsTrust};
+use vault_proto::origin::Origin;
 use vault_proto::wire::TlsMode;
 
 use super::{Durability, State, StateError, array};
-use crate::remote::InvitationSecret;
-
-/// How whoever answers at the hoster's address proves that the line is his.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TlsTrust {
-    /// By the key whose `SubjectPublicKeyInfo` has this SHA-256.
-    Pinned([u8; 32]),
-    /// By a certificate of an authority that this device trusts; the hoster's
-    /// program ends TLS itself.
-    Public,
-    /// Likewise, but a reverse proxy ends TLS.
-    Proxy,
-}
 
 /// What the device knows of its account besides the logs.
 #[derive(Debug, Clone)]
@@ -27,7 +16,7 @@ pub(crate) struct AccountRow {
     pub(crate) device: DeviceId,
     pub(crate) device_name: String,
     pub(crate) hoster: HosterId,
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
     pub(crate) tls: TlsTrust,
     /// Until the sign-up is done.
     pub(crate) invitation: Option<InvitationSecret>,
@@ -44,7 +33,10 @@ impl State {
                     row.get::<_, Vec<u8>>("device")?,
                     row.get::<_, Vec<u8>>("hoster")?,
                 ),
-                (row.get::<_, String>("device_name")?, row.get("origin")?),
+                (
+                    row.get::<_, String>("device_name")?,
+                    row.get::<_, String>("origin")?,
+                ),
                 (
                     row.get::<_, i32>("tls_mode")?,
                     row.get::<_, Vec<u8>>("tls_pin")?,
@@ -75,7 +67,7 @@ impl State {
             device: DeviceId::from_array(array(&ids.2, "a device id")?),
             hoster: HosterId::from_array(array(&ids.3, "a hoster id")?),
             device_name,
-            origin,
+            origin: Origin::parse_exact(&origin).map_err(|_| StateError::Damaged("an origin"))?,
             tls,
             invitation,
         }))
@@ -87,6 +79,7 @@ impl State {
             TlsTrust::Pinned(pin) => (TlsMode::Pinned, pin),
             TlsTrust::Public => (TlsMode::Public, &[]),
             TlsTrust::Proxy => (TlsMode::Proxy, &[]),
+            _ => return Err(StateError::Damaged("a kind of TLS that is not known here")),
         };
         self.write(Durability::Durable, |database| {
             database.execute(
@@ -101,7 +94,7 @@ impl State {
                     ":device": row.device.as_bytes(),
                     ":device_name": row.device_name,
                     ":hoster": row.hoster.as_bytes(),
-                    ":origin": row.origin,
+                    ":origin": row.origin.as_str(),
                     ":tls_mode": mode as i32,
                     ":tls_pin": pin,
                     ":invitation": row.invitation.as_ref().map(InvitationSecret::as_bytes),
@@ -136,7 +129,7 @@ mod tests {
                 device: DeviceId::from_array([3; 32]),
                 device_name: "a laptop".into(),
                 hoster: HosterId::from_array([4; 32]),
-                origin: "hoster.example:7743".into(),
+                origin: Origin::parse("hoster.example:7743").unwrap(),
                 tls,
                 invitation: Some(InvitationSecret::from_array([6; 32])),
             };

@@ -2,23 +2,23 @@
 //! is not accepted yet.
 
 use rusqlite::{OptionalExtension, Transaction, params};
+use vault_proto::head::SeenHeads;
 use vault_proto::ids::{HeadHash, PackId, VaultId};
+use vault_proto::position::HeadPosition;
 
 use super::logs::{self, NewEntries};
 use super::{Durability, State, StateError, array, signed, unsigned};
 use crate::remote::CommitRequest;
-use crate::vault::HeadAt;
 
 /// A verified head, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredHead {
-    pub(crate) at: HeadAt,
     /// The signed bytes.
     pub(crate) signed: Vec<u8>,
     /// The sealed root.
     pub(crate) root: Vec<u8>,
-    /// The heads that it skips back to, newest first, without itself.
-    pub(crate) spine: Vec<HeadAt>,
+    /// What the next head will have to extend.
+    pub(crate) seen: SeenHeads,
 }
 
 /// What a refresh or a commit has verified, to be stored in one step.
@@ -26,7 +26,7 @@ pub(crate) struct StoredHead {
 pub(crate) struct Progress {
     pub(crate) vault: VaultId,
     /// Where the head stood when the work began.
-    pub(crate) base: Option<HeadAt>,
+    pub(crate) base: Option<HeadPosition>,
     /// Of account logs and of the vault log.
     pub(crate) entries: Vec<NewEntries>,
     /// The new head; `None` when only logs moved.
@@ -60,16 +60,16 @@ impl State {
                 return Ok(Advanced::Contradiction);
             }
             let held = read_head(database, &progress.vault)?;
-            if held.map(|held| held.at) != progress.base {
+            if held.and_then(|held| held.seen.position()) != progress.base {
                 return Ok(Advanced::Stale);
             }
             logs::insert(database, &progress.entries)?;
             if let Some(head) = &progress.head {
-                let (vault, seq) = (progress.vault.as_bytes(), signed(head.at.seq)?);
+                let seq = head.seen.position().map_or(0, |at| at.seq);
+                let (vault, seq) = (progress.vault.as_bytes(), signed(seq)?);
                 database.execute(
-                    "INSERT OR REPLACE INTO head (vault, seq, head, root, spine)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![vault, seq, head.signed, head.root, encode_spine(head)],
+                    "INSERT OR REPLACE INTO head (vault, head, root, skips) VALUES (?1, ?2, ?3, ?4)",
+                    params![vault, head.signed, head.root, encode_skips(&head.seen)],
                 )?;
                 database.execute(
                     "DELETE FROM signed_commit WHERE vault = ?1 AND seq <= ?2",
@@ -146,55 +146,33 @@ fn read_head(
 ) -> Result<Option<StoredHead>, StateError> {
     let row = database
         .query_row(
-            "SELECT seq, head, root, spine FROM head WHERE vault = ?1",
+            "SELECT head, root, skips FROM head WHERE vault = ?1",
             [vault.as_bytes()],
             |row| {
                 Ok((
-                    row.get::<_, i64>(0)?,
+                    row.get::<_, Vec<u8>>(0)?,
                     row.get(1)?,
-                    row.get(2)?,
-                    row.get::<_, Vec<u8>>(3)?,
+                    row.get::<_, Vec<u8>>(2)?,
                 ))
             },
         )
         .optional()?;
-    let Some((seq, signed, root, spine)) = row else {
+    let Some((signed, root, skips)) = row else {
         return Ok(None);
     };
-    let seq = unsigned(seq, "the place of a head")?;
-    let mut spine = decode_spine(&spine)?.into_iter();
-    match spine.next() {
-        Some(at) if at.seq == seq => Ok(Some(StoredHead {
-            at,
-            signed,
-            root,
-            spine: spine.collect(),
-        })),
-        _ => Err(StateError::Damaged("the spine of a head")),
-    }
+    let damaged = |_| StateError::Damaged("a head");
+    let skips: Vec<_> = skips
+        .chunks(32)
+        .map(|hash| HeadHash::from_slice(hash).map_err(|_| StateError::Damaged("a head")))
+        .collect::<Result<_, _>>()?;
+    let seen = SeenHeads::restore(&signed, &skips).map_err(damaged)?;
+    Ok(Some(StoredHead { signed, root, seen }))
 }
 
-/// The head's own place, then its spine: 8 and 32 bytes each.
-fn encode_spine(head: &StoredHead) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity((head.spine.len() + 1) * 40);
-    for at in std::iter::once(&head.at).chain(&head.spine) {
-        bytes.extend(at.seq.to_le_bytes());
-        bytes.extend(at.hash.as_bytes());
-    }
-    bytes
-}
-
-fn decode_spine(bytes: &[u8]) -> Result<Vec<HeadAt>, StateError> {
-    bytes
-        .chunks(40)
-        .map(|record| {
-            let record: [u8; 40] = array(record, "the spine of a head")?;
-            let (seq, hash) = record.split_at(8);
-            Ok(HeadAt {
-                seq: u64::from_le_bytes(array(seq, "the spine of a head")?),
-                hash: HeadHash::from_array(array(hash, "the spine of a head")?),
-            })
-        })
+fn encode_skips(seen: &SeenHeads) -> Vec<u8> {
+    seen.skips()
+        .iter()
+        .flat_map(|hash| *hash.as_bytes())
         .collect()
 }
 
@@ -211,21 +189,51 @@ fn decode_packs(bytes: &[u8]) -> Result<Vec<PackId>, StateError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use vault_proto::head::{Head, SignedHead};
+    use vault_proto::ids::{AccountId, DeviceId, EntryHash, PackListHash, RootHash};
+    use vault_proto::position::LogPosition;
+
     use super::*;
 
     const VAULT: VaultId = VaultId::from_array([1; 32]);
 
-    fn head(seq: u64) -> StoredHead {
-        let at = |seq: u64| HeadAt {
-            seq,
-            hash: HeadHash::from_array([u8::try_from(seq).unwrap(); 32]),
+    /// Heads of a chain, as far as this table is concerned.
+    fn heads(count: u64) -> Vec<StoredHead> {
+        let log = LogPosition {
+            seq: 1,
+            hash: EntryHash::from_array([3; 32]),
         };
-        StoredHead {
-            at: at(seq),
-            signed: vec![1; 456],
-            root: vec![2; 4096],
-            spine: (1..seq).rev().map(at).collect(),
-        }
+        let mut seen = SeenHeads::none();
+        let mut hashes = BTreeMap::new();
+        let head = |_| {
+            let links = seen.next_links();
+            let head = Head {
+                vault: VAULT,
+                seq: links.seq,
+                previous: links.previous,
+                skip: links.skip,
+                vault_position: log,
+                account: AccountId::from_array([4; 32]),
+                device: DeviceId::from_array([5; 32]),
+                account_position: log,
+                epoch: 1,
+                root: RootHash::from_array([6; 32]),
+                adds: PackListHash::from_array([7; 32]),
+                removes: PackListHash::from_array([8; 32]),
+                reconciled: None,
+            };
+            hashes.insert(head.seq, head.hash());
+            let signed = SignedHead::new(head, [9; 64]).to_bytes().to_vec();
+            seen = SeenHeads::collect(&signed, |seq| hashes.get(&seq).copied()).unwrap();
+            StoredHead {
+                signed,
+                root: vec![2; 4096],
+                seen: seen.clone(),
+            }
+        };
+        (0..count).map(head).collect()
     }
 
     fn commit() -> CommitRequest {
@@ -240,7 +248,7 @@ mod tests {
     fn progress(base: Option<&StoredHead>, to: &StoredHead) -> Progress {
         Progress {
             vault: VAULT,
-            base: base.map(|base| base.at),
+            base: base.and_then(|base| base.seen.position()),
             entries: Vec::new(),
             head: Some(to.clone()),
         }
@@ -250,37 +258,53 @@ mod tests {
     fn a_head_moves_only_from_where_it_stands() {
         let home = tempfile::tempdir().unwrap();
         let state = State::open(home.path()).unwrap();
-        let (one, two, three) = (head(1), head(2), head(3));
+        let chain = heads(3);
+        let [one, two, three] = &chain[..] else {
+            panic!()
+        };
+        assert_eq!(state.advance(&progress(None, one)).unwrap(), Advanced::Done);
         assert_eq!(
-            state.advance(&progress(None, &one)).unwrap(),
-            Advanced::Done
-        );
-        assert_eq!(
-            state.advance(&progress(Some(&one), &three)).unwrap(),
+            state.advance(&progress(Some(one), three)).unwrap(),
             Advanced::Done
         );
         let before = state.dump();
         assert_eq!(
-            state.advance(&progress(Some(&one), &two)).unwrap(),
+            state.advance(&progress(Some(one), two)).unwrap(),
             Advanced::Stale
         );
         assert_eq!(
-            state.advance(&progress(None, &two)).unwrap(),
+            state.advance(&progress(None, two)).unwrap(),
             Advanced::Stale
         );
         assert_eq!(state.dump(), before);
-        assert_eq!(state.head(&VAULT).unwrap(), Some(three));
+        assert_eq!(state.head(&VAULT).unwrap(), Some(three.clone()));
+    }
+
+    #[test]
+    fn what_later_heads_link_to_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::open(home.path()).unwrap();
+        let mut base = None;
+        for head in &heads(11) {
+            assert_eq!(
+                state.advance(&progress(base, head)).unwrap(),
+                Advanced::Done
+            );
+            assert_eq!(state.head(&VAULT).unwrap().as_ref(), Some(head));
+            base = Some(head);
+        }
     }
 
     #[test]
     fn a_signed_commit_stays_until_a_head_stands_in_its_place() {
         let home = tempfile::tempdir().unwrap();
         let state = State::open(home.path()).unwrap();
-        let (one, two) = (head(1), head(2));
+        let chain = heads(2);
+        let [one, two] = &chain[..] else { panic!() };
         state.set_signed_commit(&VAULT, 2, &commit()).unwrap();
-        state.advance(&progress(None, &one)).unwrap();
+        state.advance(&progress(None, one)).unwrap();
         assert_eq!(state.signed_commit(&VAULT).unwrap(), Some((2, commit())));
-        state.advance(&progress(Some(&one), &two)).unwrap();
+        state.advance(&progress(Some(one), two)).unwrap();
         assert_eq!(state.signed_commit(&VAULT).unwrap(), None);
     }
 
@@ -302,7 +326,7 @@ mod tests {
         let before = state.dump();
         let contradicting = Progress {
             entries: entries(2),
-            ..progress(None, &head(1))
+            ..progress(None, &heads(1)[0])
         };
         assert_eq!(
             state.advance(&contradicting).unwrap(),

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub(crate) use account::{AccountRow, TlsTrust};
+pub(crate) use account::AccountRow;
 pub use error::StateError;
 pub(crate) use heads::{Advanced, Progress, StoredHead};
 pub use home::{AccountLock, Home, VaultLock};

@@ -40,10 +40,9 @@ const STEPS: &[&str] = &["
     -- The newest head that was verified, with its sealed root.
     CREATE TABLE head (
         vault BLOB PRIMARY KEY,
-        seq   INTEGER NOT NULL,
         head  BLOB NOT NULL,
         root  BLOB NOT NULL,
-        spine BLOB NOT NULL             -- (seq, hash) of the heads it skips back to
+        skips BLOB NOT NULL             -- hashes of the heads that it skips back to
     ) WITHOUT ROWID;
 
     -- A commit that this device has signed and not yet seen accepted.

@@ -1,0 +1,193 @@
+//! The calls without streams, and the stream of news.
+
+use std::ops::ControlFlow;
+
+use tokio::time::timeout;
+use vault_proto::ids::{HeadHash, PackId, VaultId};
+use vault_proto::invitation::InvitationSecret;
+use vault_proto::wire::{SignedEntry, VaultKind};
+use vault_rpc::hoster::{
+    AppendAccountEntryRequest, AppendVaultEntryRequest, CreateAccountRequest, CreateVaultRequest,
+    HavePacksRequest, ListVaultsRequest, UsageRequest, WatchHeadsRequest, WatchHeadsResponse,
+};
+
+use super::session::Caller;
+use super::{GrpcRemote, convert};
+use crate::remote::{
+    CommitOutcome, CommitRequest, HeadNews, MAX_PACKS_PER_CALL, Misbehaviour, RemoteError,
+    SyncAnswer, SyncRequest, Usage,
+};
+
+impl GrpcRemote {
+    pub(super) async fn do_create_account(
+        &self,
+        invitation: &InvitationSecret,
+        genesis: &SignedEntry,
+    ) -> Result<u64, RemoteError> {
+        let request = CreateAccountRequest {
+            invitation: invitation.as_bytes().to_vec(),
+            genesis: Some(genesis.clone()),
+        };
+        let answer = self
+            .unary(Caller::Newcomer, &request, async |mut client, request| {
+                client.create_account(request).await
+            })
+            .await?;
+        Ok(answer.quota_bytes)
+    }
+
+    pub(super) async fn do_append_account_entry(
+        &self,
+        entry: &SignedEntry,
+    ) -> Result<(), RemoteError> {
+        let request = AppendAccountEntryRequest {
+            entry: Some(entry.clone()),
+        };
+        self.unary(Caller::Device, &request, async |mut client, request| {
+            client.append_account_entry(request).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn do_create_vault(&self, genesis: &SignedEntry) -> Result<(), RemoteError> {
+        let request = CreateVaultRequest {
+            genesis: Some(genesis.clone()),
+        };
+        self.unary(Caller::Device, &request, async |mut client, request| {
+            client.create_vault(request).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn do_append_vault_entry(
+        &self,
+        vault: &VaultId,
+        entry: &SignedEntry,
+    ) -> Result<(), RemoteError> {
+        let request = AppendVaultEntryRequest {
+            vault: vault.to_vec(),
+            entry: Some(entry.clone()),
+        };
+        self.unary(Caller::Device, &request, async |mut client, request| {
+            client.append_vault_entry(request).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn do_list_vaults(&self) -> Result<Vec<(VaultId, VaultKind)>, RemoteError> {
+        let request = ListVaultsRequest {};
+        let answer = self
+            .unary(Caller::Device, &request, async |mut client, request| {
+                client.list_vaults(request).await
+            })
+            .await?;
+        convert::vaults(&answer)
+    }
+
+    pub(super) async fn do_sync_vault(
+        &self,
+        request: &SyncRequest,
+    ) -> Result<SyncAnswer, RemoteError> {
+        let request = convert::sync_request(request);
+        let answer = self
+            .unary(Caller::Device, &request, async |mut client, request| {
+                client.sync_vault(request).await
+            })
+            .await?;
+        convert::sync_answer(answer)
+    }
+
+    pub(super) async fn do_have_packs(
+        &self,
+        vault: &VaultId,
+        packs: &[PackId],
+    ) -> Result<Vec<bool>, RemoteError> {
+        let mut there = Vec::with_capacity(packs.len());
+        for some in packs.chunks(MAX_PACKS_PER_CALL) {
+            let request = HavePacksRequest {
+                vault: vault.to_vec(),
+                packs: convert::concat(some),
+            };
+            let answer = self
+                .unary(Caller::Device, &request, async |mut client, request| {
+                    client.have_packs(request).await
+                })
+                .await?;
+            there.extend(convert::there(&answer.there, some.len())?);
+        }
+        Ok(there)
+    }
+
+    pub(super) async fn do_commit_head(
+        &self,
+        request: &CommitRequest,
+    ) -> Result<CommitOutcome, RemoteError> {
+        let message = convert::commit_request(request);
+        let answer = self
+            .unary(Caller::Device, &message, async |mut client, request| {
+                client.commit_head(request).await
+            })
+            .await?;
+        convert::commit_outcome(answer, request)
+    }
+
+    pub(super) async fn do_usage(&self) -> Result<Usage, RemoteError> {
+        let request = UsageRequest {};
+        let answer = self
+            .unary(Caller::Device, &request, async |mut client, request| {
+                client.usage(request).await
+            })
+            .await?;
+        Ok(Usage {
+            quota_bytes: answer.quota_bytes,
+            committed_bytes: answer.committed_bytes,
+            unclaimed_bytes: answer.unclaimed_bytes,
+            trash_bytes: answer.trash_bytes,
+        })
+    }
+
+    pub(super) async fn do_watch_heads(
+        &self,
+        vaults: &[VaultId],
+        deliver: &mut dyn FnMut(HeadNews) -> ControlFlow<()>,
+    ) -> Result<(), RemoteError> {
+        let message = WatchHeadsRequest {
+            vaults: vaults.iter().map(VaultId::to_vec).collect(),
+        };
+        let mut news = self
+            .unary(Caller::Device, &message, async |mut client, request| {
+                client.watch_heads(request).await
+            })
+            .await?;
+        loop {
+            let message = timeout(self.shared.pace.silence, news.message())
+                .await
+                .map_err(|_| RemoteError::Stalled)?
+                .map_err(convert::status_error)?;
+            let Some(message) = message else {
+                return Err(super::connection::unreachable("the stream of news ended"));
+            };
+            if let Some(news) = head_news(&message)?
+                && deliver(news).is_break()
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// `None` for a message that only keeps the line alive.
+fn head_news(message: &WatchHeadsResponse) -> Result<Option<HeadNews>, RemoteError> {
+    if message.vault.is_empty() {
+        return Ok(None);
+    }
+    let malformed = |_| RemoteError::Misbehaved(Misbehaviour::Malformed);
+    Ok(Some(HeadNews {
+        vault: VaultId::from_slice(&message.vault).map_err(malformed)?,
+        head_seq: message.head_seq,
+        head_hash: HeadHash::from_slice(&message.head_hash).map_err(malformed)?,
+    }))
+}

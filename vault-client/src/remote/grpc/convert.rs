@@ -1,0 +1,247 @@
+//! Between the library's types and the wire's. Nothing that comes in is taken
+//! on trust but for its shape.
+
+use prost::Message;
+use tonic::{Code, Status};
+use vault_proto::ids::{AccountId, PackId, VaultId};
+use vault_proto::pack_list::PackList;
+use vault_proto::wire::VaultKind;
+use vault_rpc::hoster::{
+    self as wire, CommitHeadRequest, CommitHeadResponse, KnownAccount, ListVaultsResponse, Reason,
+    SyncVaultRequest, SyncVaultResponse, commit_head_response::Outcome,
+};
+
+use super::connection::unreachable;
+use crate::remote::{
+    CommitOutcome, CommitRequest, Misbehaviour, PackRange, Refusal, RefusalReason, RemoteError,
+    SyncAnswer, SyncRequest,
+};
+
+const MALFORMED: RemoteError = RemoteError::Misbehaved(Misbehaviour::Malformed);
+
+/// What a failed call means.
+pub(super) fn status_error(status: Status) -> RemoteError {
+    use std::error::Error;
+    if let Some(refusal) = refusal(&status) {
+        return RemoteError::Refused(refusal);
+    }
+    // The hoster's own statuses have no source; what broke below us has.
+    if status.source().is_some() {
+        return unreachable(&status);
+    }
+    match status.code() {
+        // Unknown is a stream that ended without a status: cut off on the way.
+        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Aborted => unreachable(&status),
+        Code::DeadlineExceeded => RemoteError::Stalled,
+        Code::OutOfRange => RemoteError::Misbehaved(Misbehaviour::TooLarge),
+        Code::Internal | Code::DataLoss => MALFORMED,
+        Code::Unauthenticated => refused(RefusalReason::Unauthenticated, &status),
+        Code::PermissionDenied => refused(RefusalReason::Forbidden, &status),
+        Code::NotFound => refused(RefusalReason::NotFound, &status),
+        _ => refused(RefusalReason::Other, &status),
+    }
+}
+
+fn refused(reason: RefusalReason, status: &Status) -> RemoteError {
+    RemoteError::Refused(Refusal::new(reason, status.message()))
+}
+
+fn refusal(status: &Status) -> Option<Refusal> {
+    let details = status.details();
+    if details.is_empty() {
+        return None;
+    }
+    let refusal = wire::Refusal::decode(details).ok()?;
+    let reason = match refusal.reason() {
+        Reason::Malformed => RefusalReason::Malformed,
+        Reason::Unauthenticated => RefusalReason::Unauthenticated,
+        Reason::Forbidden => RefusalReason::Forbidden,
+        Reason::NotFound => RefusalReason::NotFound,
+        Reason::InvitationUnknown => RefusalReason::InvitationUnknown,
+        Reason::InvitationExpired => RefusalReason::InvitationExpired,
+        Reason::InvitationUsed => RefusalReason::InvitationUsed,
+        Reason::QuotaExceeded => RefusalReason::QuotaExceeded,
+        Reason::DiskFull => RefusalReason::DiskFull,
+        Reason::ClockSkew => RefusalReason::ClockSkew,
+        Reason::HashMismatch => RefusalReason::HashMismatch,
+        Reason::InvalidSigned => RefusalReason::InvalidSigned,
+        Reason::LostRace => RefusalReason::LostRace,
+        Reason::TooLarge => RefusalReason::TooLarge,
+        Reason::TooSlow => RefusalReason::TooSlow,
+        Reason::Moved => RefusalReason::Moved,
+        Reason::Internal => RefusalReason::Internal,
+        Reason::Unspecified => RefusalReason::Other,
+    };
+    Some(Refusal {
+        quota_bytes: refusal.quota_bytes,
+        used_bytes: refusal.used_bytes,
+        ..Refusal::new(reason, &refusal.message)
+    })
+}
+
+pub(super) fn sync_request(request: &SyncRequest) -> SyncVaultRequest {
+    let known = |(account, seq): &(AccountId, u64)| KnownAccount {
+        account: account.to_vec(),
+        seq: *seq,
+    };
+    SyncVaultRequest {
+        vault: request.vault.to_vec(),
+        vault_log_seq: request.vault_log_seq,
+        head_seq: request.head_seq,
+        accounts: request.accounts.iter().map(known).collect(),
+        without_root: request.without_root,
+    }
+}
+
+pub(super) fn sync_answer(answer: SyncVaultResponse) -> Result<SyncAnswer, RemoteError> {
+    let accounts = answer.accounts.into_iter().map(|account| {
+        let id = AccountId::from_slice(&account.account).map_err(|_| MALFORMED)?;
+        Ok((id, account.entries))
+    });
+    Ok(SyncAnswer {
+        accounts: accounts.collect::<Result<_, RemoteError>>()?,
+        vault_entries: answer.vault_entries,
+        heads: answer.heads,
+        root: answer.root,
+        newest_head_seq: answer.newest_head_seq,
+        more: answer.more,
+    })
+}
+
+pub(super) fn vaults(
+    answer: &ListVaultsResponse,
+) -> Result<Vec<(VaultId, VaultKind)>, RemoteError> {
+    let vault = |listed: &wire::ListedVault| {
+        let id = VaultId::from_slice(&listed.vault).map_err(|_| MALFORMED)?;
+        Ok((id, listed.kind()))
+    };
+    answer.vaults.iter().map(vault).collect()
+}
+
+/// One byte a pack, which is 0 or 1.
+pub(super) fn there(bytes: &[u8], asked: usize) -> Result<Vec<bool>, RemoteError> {
+    if bytes.len() != asked || bytes.iter().any(|byte| *byte > 1) {
+        return Err(MALFORMED);
+    }
+    Ok(bytes.iter().map(|byte| *byte == 1).collect())
+}
+
+pub(super) fn range(range: &PackRange) -> wire::PackRange {
+    wire::PackRange {
+        pack: range.pack.to_vec(),
+        offset: range.offset,
+        length: range.length,
+    }
+}
+
+pub(super) fn concat(packs: &[PackId]) -> Vec<u8> {
+    packs.iter().flat_map(|pack| *pack.as_bytes()).collect()
+}
+
+pub(super) fn commit_request(request: &CommitRequest) -> CommitHeadRequest {
+    CommitHeadRequest {
+        head: request.head.clone(),
+        root: request.root.clone(),
+        adds: concat(&request.adds),
+        removes: concat(&request.removes),
+    }
+}
+
+pub(super) fn commit_outcome(
+    answer: CommitHeadResponse,
+    request: &CommitRequest,
+) -> Result<CommitOutcome, RemoteError> {
+    match answer.outcome.ok_or(MALFORMED)? {
+        Outcome::Accepted(wire::Accepted {}) => Ok(CommitOutcome::Accepted),
+        Outcome::LostRace(lost) => Ok(CommitOutcome::LostRace {
+            head_seq: lost.head_seq,
+            vault_log_seq: lost.vault_log_seq,
+        }),
+        Outcome::Missing(missing) => {
+            let packs = PackList::from_bytes(&missing.packs).map_err(|_| MALFORMED)?;
+            let packs = packs.packs();
+            if packs.is_empty() {
+                return Err(MALFORMED);
+            }
+            if packs.iter().any(|pack| !request.adds.contains(pack)) {
+                return Err(RemoteError::Misbehaved(Misbehaviour::MissingUnasked));
+            }
+            Ok(CommitOutcome::MissingPacks(packs.to_vec()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_details(reason: Reason) -> Status {
+        let details = wire::Refusal {
+            reason: reason.into(),
+            message: "no\nway".into(),
+            quota_bytes: 5,
+            used_bytes: 4,
+        };
+        Status::with_details(Code::ResourceExhausted, "", details.encode_to_vec().into())
+    }
+
+    #[test]
+    fn a_refusal_is_read_from_the_details() {
+        let error = status_error(with_details(Reason::QuotaExceeded));
+        let RemoteError::Refused(refusal) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(refusal.reason, RefusalReason::QuotaExceeded);
+        assert_eq!((refusal.quota_bytes, refusal.used_bytes), (5, 4));
+        assert_eq!(refusal.message, "no way");
+    }
+
+    #[test]
+    fn a_status_of_somebody_else_still_means_something() {
+        // As a proxy in front of a hoster that is down says it.
+        let error = status_error(Status::unavailable("502"));
+        assert!(error.is_transient(), "{error:?}");
+        let error = status_error(Status::out_of_range("too long"));
+        assert_eq!(error, RemoteError::Misbehaved(Misbehaviour::TooLarge));
+        let mut odd = Status::unknown("");
+        odd.set_source(std::sync::Arc::new(std::io::Error::from(
+            std::io::ErrorKind::BrokenPipe,
+        )));
+        assert!(status_error(odd).is_transient());
+        let junk = Status::with_details(Code::NotFound, "", vec![0xff; 9].into());
+        assert_eq!(status_error(junk).code(), crate::error::ErrorCode::NoVault);
+    }
+
+    #[test]
+    fn answers_have_the_shape_of_the_question() {
+        assert_eq!(there(&[1, 0], 2), Ok(vec![true, false]));
+        assert_eq!(there(&[1], 2), Err(MALFORMED));
+        assert_eq!(there(&[2, 0], 2), Err(MALFORMED));
+
+        let request = CommitRequest {
+            head: Vec::new(),
+            root: Vec::new(),
+            adds: vec![PackId::from_array([1; 32])],
+            removes: Vec::new(),
+        };
+        let missing = |packs: Vec<u8>| {
+            let outcome = Outcome::Missing(wire::MissingPacks { packs });
+            let answer = CommitHeadResponse {
+                outcome: Some(outcome),
+            };
+            commit_outcome(answer, &request)
+        };
+        assert_eq!(
+            missing(vec![1; 32]),
+            Ok(CommitOutcome::MissingPacks(request.adds.clone()))
+        );
+        assert_eq!(missing(vec![1; 31]), Err(MALFORMED));
+        assert_eq!(missing(Vec::new()), Err(MALFORMED));
+        assert_eq!(
+            missing(vec![2; 32]),
+            Err(RemoteError::Misbehaved(Misbehaviour::MissingUnasked))
+        );
+        let nothing = CommitHeadResponse { outcome: None };
+        assert_eq!(commit_outcome(nothing, &request), Err(MALFORMED));
+    }
+}

@@ -1,0 +1,206 @@
+//! A hoster at the other end of a line: gRPC over one HTTP/2 connection.
+//!
+//! ```text
+//! Remote ─▶ attempts ─▶ session (connect · Hello · Login, once) ─▶ one call, paced
+//!              ▲                                                     │
+//!              └── again: connection lost, token too old ◀───────────┘
+//! ```
+//!
+//! The connection is made when it is first needed and made again when it is
+//! lost. Every wait has an end ([`Pace`]), and every call may be repeated, so
+//! that a hoster that restarts is no more than a pause ([`Retry`]).
+
+mod calls;
+mod connection;
+mod convert;
+mod login;
+mod meter;
+mod pace;
+mod runtime;
+mod session;
+mod tls;
+mod transfer;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use vault_core::keys::DeviceKeys;
+use vault_proto::ids::{AccountId, HosterId, PackId, VaultId};
+use vault_proto::invitation::{InvitationSecret, TlsTrust};
+use vault_proto::origin::Origin;
+use vault_proto::wire::{SignedEntry, VaultKind};
+
+use super::{
+    CommitOutcome, CommitRequest, HeadNews, PackRange, PutOutcome, Remote, RemoteError, SyncAnswer,
+    SyncRequest, Traffic, Usage,
+};
+use crate::platform::{Clock, Randomness};
+use meter::Meter;
+pub use pace::{Pace, Retry};
+pub use runtime::Runtime;
+use session::Session;
+use tokio::sync::watch;
+
+/// Where a hoster is, and how to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HosterAddress {
+    /// Where it is dialled.
+    pub origin: Origin,
+    /// Who it is.
+    pub hoster: HosterId,
+    /// How TLS is ended there.
+    pub tls: TlsTrust,
+}
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The account.
+    pub account: AccountId,
+    /// The keys of one of its devices.
+    pub device: Arc<DeviceKeys>,
+}
+
+/// A hoster that is reached over the network.
+///
+/// Its methods block, and must not be called from inside an asynchronous task.
+pub struct GrpcRemote {
+    shared: Shared,
+    session: tokio::sync::Mutex<Session>,
+    interrupts: watch::Sender<u64>,
+    runtime: Runtime,
+}
+
+/// What every connection and call needs.
+struct Shared {
+    address: HosterAddress,
+    credentials: Credentials,
+    clock: Arc<dyn Clock>,
+    randomness: Arc<dyn Randomness>,
+    pace: Pace,
+    retry: Retry,
+    meter: Arc<Meter>,
+}
+
+impl GrpcRemote {
+    /// A remote that will dial when it is first called.
+    #[must_use]
+    pub fn new(
+        address: HosterAddress,
+        credentials: Credentials,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+        runtime: Runtime,
+    ) -> Self {
+        Self {
+            shared: Shared {
+                address,
+                credentials,
+                clock,
+                randomness,
+                pace: Pace::default(),
+                retry: Retry::default(),
+                meter: Arc::new(Meter::default()),
+            },
+            session: tokio::sync::Mutex::default(),
+            interrupts: watch::Sender::new(0),
+            runtime,
+        }
+    }
+
+    /// With another patience.
+    #[must_use]
+    pub fn with_patience(mut self, pace: Pace, retry: Retry) -> Self {
+        self.shared.pace = pace;
+        self.shared.retry = retry;
+        self
+    }
+
+    /// Runs a call on the calling thread until it ends or is interrupted.
+    fn run<T>(&self, call: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
+        let mut interrupts = self.interrupts.subscribe();
+        self.runtime.block_on(async move {
+            tokio::select! {
+                done = call => done,
+                _ = interrupts.changed() => Err(RemoteError::Cancelled),
+            }
+        })
+    }
+}
+
+impl Remote for GrpcRemote {
+    fn create_account(
+        &self,
+        invitation: &InvitationSecret,
+        genesis: &SignedEntry,
+    ) -> Result<u64, RemoteError> {
+        self.run(self.do_create_account(invitation, genesis))
+    }
+
+    fn append_account_entry(&self, entry: &SignedEntry) -> Result<(), RemoteError> {
+        self.run(self.do_append_account_entry(entry))
+    }
+
+    fn create_vault(&self, genesis: &SignedEntry) -> Result<(), RemoteError> {
+        self.run(self.do_create_vault(genesis))
+    }
+
+    fn append_vault_entry(&self, vault: &VaultId, entry: &SignedEntry) -> Result<(), RemoteError> {
+        self.run(self.do_append_vault_entry(vault, entry))
+    }
+
+    fn list_vaults(&self) -> Result<Vec<(VaultId, VaultKind)>, RemoteError> {
+        self.run(self.do_list_vaults())
+    }
+
+    fn sync_vault(&self, request: &SyncRequest) -> Result<SyncAnswer, RemoteError> {
+        self.run(self.do_sync_vault(request))
+    }
+
+    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<bool>, RemoteError> {
+        self.run(self.do_have_packs(vault, packs))
+    }
+
+    fn put_pack(
+        &self,
+        vault: &VaultId,
+        pack: &PackId,
+        bytes: Bytes,
+    ) -> Result<PutOutcome, RemoteError> {
+        self.run(self.do_put_pack(vault, pack, bytes))
+    }
+
+    fn read_packs(
+        &self,
+        vault: &VaultId,
+        ranges: &[PackRange],
+        deliver: &mut dyn FnMut(Bytes) -> ControlFlow<()>,
+    ) -> Result<(), RemoteError> {
+        self.run(self.do_read_packs(vault, ranges, deliver))
+    }
+
+    fn commit_head(&self, request: &CommitRequest) -> Result<CommitOutcome, RemoteError> {
+        self.run(self.do_commit_head(request))
+    }
+
+    fn usage(&self) -> Result<Usage, RemoteError> {
+        self.run(self.do_usage())
+    }
+
+    fn watch_heads(
+        &self,
+        vaults: &[VaultId],
+        deliver: &mut dyn FnMut(HeadNews) -> ControlFlow<()>,
+    ) -> Result<(), RemoteError> {
+        self.run(self.do_watch_heads(vaults, deliver))
+    }
+
+    fn interrupt(&self) {
+        self.interrupts.send_modify(|count| *count += 1);
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.shared.meter.traffic()
+    }
+}

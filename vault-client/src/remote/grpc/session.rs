@@ -1,0 +1,199 @@
+//! The connection and the login that calls share, and trying again when either
+//! is lost.
+
+use std::sync::Arc;
+
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+use vault_rpc::hoster::hoster_client::HosterClient;
+
+use super::connection::{Connection, connect};
+use super::convert::status_error;
+use super::login::{Token, hello, login};
+use super::{GrpcRemote, Shared};
+use crate::remote::{RefusalReason, RemoteError};
+
+/// What stands at the moment.
+#[derive(Default)]
+pub(super) struct Session {
+    connection: Option<Arc<Connection>>,
+    /// Whether the hoster has proved who it is on this connection.
+    greeted: bool,
+    /// Outlives connections.
+    token: Option<Token>,
+}
+
+/// Whether a call says who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// A device that logs in.
+    Device,
+    /// Whoever holds an invitation. The hoster has to prove itself first.
+    Newcomer,
+}
+
+/// A connection that a call can be made on.
+pub(super) struct Ready {
+    connection: Arc<Connection>,
+    token: Option<Token>,
+}
+
+impl Ready {
+    pub(super) fn client(&self) -> HosterClient<Channel> {
+        self.connection.client.clone()
+    }
+
+    pub(super) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(token) = &self.token {
+            request
+                .metadata_mut()
+                .insert("authorization", token.clone());
+        }
+        request
+    }
+}
+
+impl Session {
+    async fn ready(&mut self, shared: &Shared, caller: Caller) -> Result<Ready, RemoteError> {
+        let connection = match &self.connection {
+            Some(connection) => connection.clone(),
+            None => {
+                let connection = Arc::new(connect(shared).await?);
+                self.connection = Some(connection.clone());
+                self.greeted = false;
+                connection
+            }
+        };
+        let wants_token = caller == Caller::Device && self.token.is_none();
+        let wants_greeting = caller == Caller::Newcomer && !self.greeted;
+        if wants_token || wants_greeting {
+            // A nonce of the hoster's is good for one login: both halves anew.
+            let nonces = hello(shared, &connection).await?;
+            self.greeted = true;
+            if wants_token {
+                self.token = Some(login(shared, &connection, &nonces).await?);
+            }
+        }
+        let token = self.token.clone().filter(|_| caller == Caller::Device);
+        Ok(Ready { connection, token })
+    }
+
+    /// Forgets a connection that broke, unless another has replaced it.
+    fn forget_connection(&mut self, broken: &Arc<Connection>) {
+        if self
+            .connection
+            .as_ref()
+            .is_some_and(|held| Arc::ptr_eq(held, broken))
+        {
+            self.connection = None;
+        }
+    }
+
+    /// Forgets a token that was refused, unless another has replaced it.
+    fn forget_token(&mut self, refused: &Token) {
+        if self.token.as_ref() == Some(refused) {
+            self.token = None;
+        }
+    }
+}
+
+impl GrpcRemote {
+    /// A call without streams.
+    pub(super) async fn unary<Q: Clone, A>(
+        &self,
+        caller: Caller,
+        message: &Q,
+        call: impl AsyncFn(HosterClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, RemoteError> {
+        self.attempts(caller, async |ready| {
+            let answer = async {
+                call(ready.client(), ready.request(message.clone()))
+                    .await
+                    .map_err(status_error)
+            };
+            let answer = self.shared.pace.answered(answer).await?;
+            Ok(answer.into_inner())
+        })
+        .await
+    }
+
+    /// Makes a call on a connection that stands, with a login where it needs
+    /// one, and again when the connection was lost or the login is too old.
+    pub(super) async fn attempts<T>(
+        &self,
+        caller: Caller,
+        mut call: impl AsyncFnMut(&Ready) -> Result<T, RemoteError>,
+    ) -> Result<T, RemoteError> {
+        let mut attempt = 0;
+        let mut logged_in_again = false;
+        loop {
+            attempt += 1;
+            let error = match self.attempt(caller, &mut call).await {
+                Ok(done) => return Ok(done),
+                Err(Attempted { error, token }) => match (&error, token) {
+                    (RemoteError::Refused(refusal), Some(token))
+                        if refusal.reason == RefusalReason::Unauthenticated && !logged_in_again =>
+                    {
+                        logged_in_again = true;
+                        self.session.lock().await.forget_token(&token);
+                        continue;
+                    }
+                    _ => error,
+                },
+            };
+            let again = matches!(error, RemoteError::Unreachable { .. });
+            if !again || attempt >= self.shared.retry.attempts {
+                return Err(error);
+            }
+            let pause = self.shared.retry.pause(attempt, &*self.shared.randomness);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn attempt<T>(
+        &self,
+        caller: Caller,
+        call: &mut impl AsyncFnMut(&Ready) -> Result<T, RemoteError>,
+    ) -> Result<T, Attempted> {
+        let mut session = self.session.lock().await;
+        let ready = match session.ready(&self.shared, caller).await {
+            Ok(ready) => ready,
+            Err(error) => {
+                if is_line_lost(&error) {
+                    session.connection = None;
+                }
+                return Err(Attempted { error, token: None });
+            }
+        };
+        drop(session);
+        self.shared.meter.count_rpc();
+        match call(&ready).await {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                if is_line_lost(&error) {
+                    let mut session = self.session.lock().await;
+                    session.forget_connection(&ready.connection);
+                }
+                Err(Attempted {
+                    error,
+                    token: ready.token,
+                })
+            }
+        }
+    }
+}
+
+/// A failed attempt, and the token that it used.
+struct Attempted {
+    error: RemoteError,
+    token: Option<Token>,
+}
+
+/// Whether the next attempt needs another connection.
+fn is_line_lost(error: &RemoteError) -> bool {
+    matches!(
+        error,
+        RemoteError::Unreachable { .. } | RemoteError::Stalled | RemoteError::WrongHosterKey
+    )
+}
