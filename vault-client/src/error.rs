@@ -25,10 +25,16 @@ pub enum ErrorCode {
     QuotaExceeded,
     /// The hoster's disk, or this device's, is full.
     DiskFull,
+    /// The member or the device may not do this, or not any more.
+    NotAllowed,
+    /// A vault's keys have to be changed before anything is written to it.
+    RotationDue,
     /// Another process is writing to the vault.
     VaultBusy,
     /// There is no such vault, or none at all.
     NoVault,
+    /// There is a vault of that name already.
+    VaultExists,
     /// More than one vault answers to what was asked for.
     AmbiguousVault,
     /// There is no account on this device yet.
@@ -63,8 +69,11 @@ impl ErrorCode {
             Self::ClockSkew => "clock-skew",
             Self::QuotaExceeded => "quota-exceeded",
             Self::DiskFull => "disk-full",
+            Self::NotAllowed => "not-allowed",
+            Self::RotationDue => "rotation-due",
             Self::VaultBusy => "vault-busy",
             Self::NoVault => "no-vault",
+            Self::VaultExists => "vault-exists",
             Self::AmbiguousVault => "ambiguous-vault",
             Self::NoAccount => "no-account",
             Self::AccountExists => "account-exists",

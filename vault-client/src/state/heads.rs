@@ -3,8 +3,9 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use vault_proto::head::SeenHeads;
-use vault_proto::ids::{HeadHash, PackId, VaultId};
+use vault_proto::ids::{AccountId, HeadHash, PackId, VaultId};
 use vault_proto::position::HeadPosition;
+use vault_proto::wire::SignedEntry;
 
 use super::logs::{self, NewEntries};
 use super::{Durability, State, StateError, array, signed, unsigned};
@@ -29,7 +30,28 @@ pub(crate) struct Progress {
     pub(crate) base: Option<HeadPosition>,
     /// Of account logs and of the vault log.
     pub(crate) entries: Vec<NewEntries>,
+    /// The accounts that the vault log refers to.
+    pub(crate) accounts: Vec<AccountId>,
     /// The new head; `None` when only logs moved.
+    pub(crate) head: Option<StoredHead>,
+    /// Packs that the new head adds, when this device has made it: they are on
+    /// their way no longer.
+    pub(crate) claimed: Vec<PackId>,
+}
+
+impl Progress {
+    /// Whether there is nothing to store.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.head.is_none()
+    }
+}
+
+/// All that is stored of a vault.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredVault {
+    pub(crate) vault_entries: Vec<SignedEntry>,
+    /// Of every account that the vault log refers to.
+    pub(crate) accounts: Vec<(AccountId, Vec<SignedEntry>)>,
     pub(crate) head: Option<StoredHead>,
 }
 
@@ -46,9 +68,48 @@ pub(crate) enum Advanced {
 }
 
 impl State {
-    /// The newest verified head of a vault.
-    pub(crate) fn head(&self, vault: &VaultId) -> Result<Option<StoredHead>, StateError> {
-        self.read(|database| read_head(database, vault))
+    /// All that is stored of a vault; `None` for one that was never seen.
+    pub(crate) fn stored_vault(&self, vault: &VaultId) -> Result<Option<StoredVault>, StateError> {
+        self.read(|database| {
+            let vault_entries = logs::read_entries(database, vault.as_bytes())?;
+            if vault_entries.is_empty() {
+                return Ok(None);
+            }
+            let mut accounts =
+                database.prepare_cached("SELECT account FROM vault_account WHERE vault = ?1")?;
+            let accounts =
+                accounts.query_map([vault.as_bytes()], |row| row.get::<_, Vec<u8>>(0))?;
+            let accounts = accounts.map(|account| {
+                let id = array(&account?, "an account id")?;
+                Ok((
+                    AccountId::from_array(id),
+                    logs::read_entries(database, &id)?,
+                ))
+            });
+            Ok(Some(StoredVault {
+                vault_entries,
+                accounts: accounts.collect::<Result<_, StateError>>()?,
+                head: read_head(database, vault)?,
+            }))
+        })
+    }
+
+    /// How far the stored state of a vault reaches: the newest head, and the
+    /// newest entry of the vault log.
+    pub(crate) fn vault_place(
+        &self,
+        vault: &VaultId,
+    ) -> Result<(Option<HeadPosition>, u64), StateError> {
+        self.read(|database| {
+            let head = read_head(database, vault)?;
+            let entries = database.query_row(
+                "SELECT coalesce(max(seq), 0) FROM entry WHERE log = ?1",
+                [vault.as_bytes()],
+                |row| row.get(0),
+            )?;
+            let entries = unsigned(entries, "the place of an entry")?;
+            Ok((head.and_then(|head| head.seen.position()), entries))
+        })
     }
 
     /// Stores verified progress, durably and all at once. A commit that was
@@ -64,9 +125,22 @@ impl State {
                 return Ok(Advanced::Stale);
             }
             logs::insert(database, &progress.entries)?;
+            let vault = progress.vault.as_bytes();
+            for account in &progress.accounts {
+                database.execute(
+                    "INSERT OR IGNORE INTO vault_account (vault, account) VALUES (?1, ?2)",
+                    params![vault, account.as_bytes()],
+                )?;
+            }
+            for pack in &progress.claimed {
+                database.execute(
+                    "DELETE FROM pending_pack WHERE vault = ?1 AND pack = ?2",
+                    params![vault, pack.as_bytes()],
+                )?;
+            }
             if let Some(head) = &progress.head {
                 let seq = head.seen.position().map_or(0, |at| at.seq);
-                let (vault, seq) = (progress.vault.as_bytes(), signed(seq)?);
+                let seq = signed(seq)?;
                 database.execute(
                     "INSERT OR REPLACE INTO head (vault, head, root, skips) VALUES (?1, ?2, ?3, ?4)",
                     params![vault, head.signed, head.root, encode_skips(&head.seen)],
@@ -192,7 +266,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use vault_proto::head::{Head, SignedHead};
-    use vault_proto::ids::{AccountId, DeviceId, EntryHash, PackListHash, RootHash};
+    use vault_proto::ids::{DeviceId, EntryHash, PackListHash, RootHash};
     use vault_proto::position::LogPosition;
 
     use super::*;
@@ -236,6 +310,10 @@ mod tests {
         (0..count).map(head).collect()
     }
 
+    fn stored_head(state: &State) -> Option<StoredHead> {
+        state.read(|database| read_head(database, &VAULT)).unwrap()
+    }
+
     fn commit() -> CommitRequest {
         CommitRequest {
             head: vec![7; 456],
@@ -250,7 +328,9 @@ mod tests {
             vault: VAULT,
             base: base.and_then(|base| base.seen.position()),
             entries: Vec::new(),
+            accounts: Vec::new(),
             head: Some(to.clone()),
+            claimed: Vec::new(),
         }
     }
 
@@ -277,7 +357,7 @@ mod tests {
             Advanced::Stale
         );
         assert_eq!(state.dump(), before);
-        assert_eq!(state.head(&VAULT).unwrap(), Some(three.clone()));
+        assert_eq!(stored_head(&state), Some(three.clone()));
     }
 
     #[test]
@@ -290,7 +370,7 @@ mod tests {
                 state.advance(&progress(base, head)).unwrap(),
                 Advanced::Done
             );
-            assert_eq!(state.head(&VAULT).unwrap().as_ref(), Some(head));
+            assert_eq!(stored_head(&state).as_ref(), Some(head));
             base = Some(head);
         }
     }
@@ -316,7 +396,7 @@ mod tests {
             vec![NewEntries {
                 log: [3; 32],
                 first_seq: 1,
-                entries: vec![vault_proto::wire::SignedEntry {
+                entries: vec![SignedEntry {
                     payload: vec![payload],
                     signatures: Vec::new(),
                 }],

@@ -29,6 +29,7 @@ pub use error::StateError;
 pub(crate) use heads::{Advanced, Progress, StoredHead};
 pub use home::{AccountLock, Home, VaultLock};
 pub use keys::{FileKeyStore, KeySlot, KeyStore};
+pub(crate) use logs::NewEntries;
 pub use pending::PendingPack;
 pub(crate) use vaults::VaultRow;
 

@@ -29,6 +29,13 @@ const STEPS: &[&str] = &["
         PRIMARY KEY (log, seq)
     ) WITHOUT ROWID;
 
+    -- The accounts whose logs a vault's log refers to.
+    CREATE TABLE vault_account (
+        vault   BLOB NOT NULL,
+        account BLOB NOT NULL,
+        PRIMARY KEY (vault, account)
+    ) WITHOUT ROWID;
+
     CREATE TABLE vault (
         id       BLOB PRIMARY KEY,
         kind     INTEGER NOT NULL,      -- coffre.v1.VaultKind

@@ -1,0 +1,156 @@
+//! Why a vault could not be read or written.
+
+use vault_core::author::AuthorError;
+use vault_core::keys::{AccountSecretsError, VaultKeysError};
+use vault_core::root::{OpenRootError, WriterTooOld};
+use vault_core::timestamp::Timestamp;
+use vault_proto::account_log::AccountLogError;
+use vault_proto::head::HeadError;
+use vault_proto::ids::AccountId;
+use vault_proto::pack_list::PackListError;
+use vault_proto::position::HeadPosition;
+use vault_proto::vault_log::VaultLogError;
+
+use crate::error::ErrorCode;
+use crate::remote::{RefusalReason, RemoteError};
+use crate::state::StateError;
+
+/// Why a vault could not be read or written. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// A call to the hoster failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The device's own state.
+    #[error(transparent)]
+    State(#[from] StateError),
+
+    /// The hoster shows an older head than one that this device has seen, or
+    /// that a log names: it hides the newest, or it has restored a backup.
+    #[error("the hoster went back to head {got}; head {} was seen before", known.seq)]
+    HosterWentBack {
+        /// What was seen.
+        known: HeadPosition,
+        /// When that was committed, by its maker's clock; `None` when only a
+        /// log told of it.
+        committed: Option<Timestamp>,
+        /// What the hoster shows; 0 for none.
+        got: u64,
+    },
+    /// The hoster does not show a vault that nobody else could have taken away.
+    #[error("the hoster hides this vault")]
+    Hidden,
+    /// An entry of an account log does not verify.
+    #[error("the log of account {account}: {error}")]
+    AccountLog {
+        /// Whose.
+        account: AccountId,
+        /// Why.
+        error: AccountLogError,
+    },
+    /// An entry of the vault log does not verify.
+    #[error("the vault's log: {0}")]
+    VaultLog(VaultLogError),
+    /// A log begins with another genesis than the one its id stands for.
+    #[error("a log does not begin with the entry that its id stands for")]
+    WrongGenesis,
+    /// A log has another entry than one that this device has seen at its place.
+    #[error("a log has another entry than the one that was seen at its place")]
+    LogFork,
+    /// A head does not verify, or does not extend the one that was seen.
+    #[error("the vault's head: {0}")]
+    Head(HeadError),
+    /// The sealed root is not the one that the head names, or does not open.
+    #[error("the vault's root: {0}")]
+    Root(OpenRootError),
+    /// The hoster's answer contradicts itself, or never ends.
+    #[error("the hoster's answer contradicts itself: {0}")]
+    Answer(&'static str),
+    /// The hoster says that another device was first, and shows nothing newer.
+    #[error("the hoster refuses a commit for a race that nobody has won")]
+    UnfoundedRace,
+
+    /// The account's keys cannot be opened by this device.
+    #[error(transparent)]
+    AccountSecrets(#[from] AccountSecretsError),
+    /// The vault's keys cannot be opened by this account.
+    #[error(transparent)]
+    VaultKeys(#[from] VaultKeysError),
+    /// A member or device was removed: nothing is sealed before the keys are
+    /// changed.
+    #[error("the vault's keys have to be changed before anything is written")]
+    RotationDue,
+    /// The vault needs a newer program to write to it.
+    #[error(transparent)]
+    WriterTooOld(#[from] WriterTooOld),
+    /// A commit names a pack twice, or too many.
+    #[error(transparent)]
+    Packs(#[from] PackListError),
+    /// A head or an entry could not be made.
+    #[error(transparent)]
+    Author(AuthorError),
+    /// Other processes move the vault faster than this one can follow.
+    #[error("other processes keep changing this vault")]
+    Overtaken,
+}
+
+impl VaultError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Remote(error) => error.code(),
+            Self::State(error) => error.code(),
+            Self::HosterWentBack { .. }
+            | Self::Hidden
+            | Self::AccountLog { .. }
+            | Self::VaultLog(_)
+            | Self::WrongGenesis
+            | Self::LogFork
+            | Self::Head(_)
+            | Self::Root(OpenRootError::NotThisRoot)
+            | Self::Answer(_)
+            | Self::UnfoundedRace => ErrorCode::HosterMisbehaved,
+            Self::Root(OpenRootError::ReaderTooOld { .. }) | Self::WriterTooOld(_) => {
+                ErrorCode::TooNew
+            }
+            Self::AccountSecrets(AccountSecretsError::NotADevice)
+            | Self::VaultKeys(VaultKeysError::NotAMember)
+            | Self::Author(AuthorError::Head(
+                HeadError::Stranger | HeadError::MayNotWrite | HeadError::DeviceNotActive(_),
+            )) => ErrorCode::NotAllowed,
+            Self::RotationDue => ErrorCode::RotationDue,
+            Self::Packs(_) | Self::Author(_) => ErrorCode::InvalidArgument,
+            Self::Overtaken => ErrorCode::VaultBusy,
+            // Signed or sealed by a member, and yet not what it should be.
+            Self::Root(_) | Self::AccountSecrets(_) | Self::VaultKeys(_) => ErrorCode::Corrupt,
+        }
+    }
+
+    /// Whether the same call may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Remote(error) => error.is_transient(),
+            Self::State(error) => error.is_transient(),
+            Self::Overtaken => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the hoster says that there is no such vault.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Remote(RemoteError::Refused(refusal))
+            if refusal.reason == RefusalReason::NotFound)
+    }
+}
+
+impl From<AuthorError> for VaultError {
+    fn from(error: AuthorError) -> Self {
+        match error {
+            AuthorError::Head(HeadError::RotationDue) => Self::RotationDue,
+            error => Self::Author(error),
+        }
+    }
+}

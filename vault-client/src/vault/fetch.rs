@@ -1,0 +1,354 @@
+//! Fetching what is new in a vault, and verifying it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vault_core::timestamp::Timestamp;
+use vault_proto::account_log::AccountLog;
+use vault_proto::head::{HeadContext, HeadError, PreviousHeads, SeenHeads, UnverifiedHead};
+use vault_proto::ids::{AccountId, RootHash, VaultId};
+use vault_proto::vault_log::{VaultLog, VaultLogError};
+use vault_proto::wire::SignedEntry;
+
+use super::view::View;
+use super::{Member, VaultError};
+use crate::remote::{SyncAnswer, SyncRequest};
+use crate::state::{Advanced, NewEntries, Progress, StoredHead};
+
+/// How often the work is begun anew because another process was faster.
+const MAX_OVERTAKEN: usize = 8;
+
+/// The most answers to one refresh: entries of 200 MB, at the size in which
+/// hosters send them.
+const MAX_ANSWERS: usize = 256;
+
+/// How often an answer may be too early for itself: the hoster reads logs and
+/// heads one after the other, and somebody may commit between.
+const MAX_TOO_EARLY: usize = 4;
+
+/// Fetches what is new since `base`, verifies it, stores it, and only then
+/// gives it. Without `base`, or when another process has moved on, begins with
+/// what the device has stored.
+pub(super) fn refreshed(
+    member: &Member,
+    vault: &VaultId,
+    base: Option<&View>,
+) -> Result<View, VaultError> {
+    let mut base = base.cloned();
+    for _ in 0..MAX_OVERTAKEN {
+        let stored = member.state.vault_place(vault)?;
+        let held = base.as_ref().map_or((None, 0), |base| {
+            (base.seen.position(), base.vault_log.position().seq)
+        });
+        if held != stored {
+            base = View::load(member, vault)?;
+        }
+        let (view, progress) = match Fetch::begin(member, vault, base.as_ref()).run() {
+            Ok(fetched) => fetched,
+            Err(error) => return Err(explain(error, member, base.as_ref())),
+        };
+        if progress.is_empty() {
+            return Ok(view);
+        }
+        match member.state.advance(&progress)? {
+            Advanced::Done => return Ok(view),
+            Advanced::Stale => {}
+            Advanced::Contradiction => return Err(VaultError::LogFork),
+        }
+    }
+    Err(VaultError::Overtaken)
+}
+
+/// Says more of an error where more is known.
+fn explain(error: VaultError, member: &Member, base: Option<&View>) -> VaultError {
+    match error {
+        VaultError::Head(HeadError::Older { known, got }) => {
+            let base = base.filter(|base| base.seen.position() == Some(known));
+            let committed = base.and_then(|base| Timestamp::from_wire(&base.root.committed?));
+            VaultError::HosterWentBack {
+                known,
+                committed,
+                got,
+            }
+        }
+        error if error.is_not_found() => {
+            // A vault with other managers may have lost this member.
+            let alone = base.is_some_and(|base| {
+                let mut members = base.vault_log.members().map(|(account, _)| account);
+                members.all(|account| account == member.account)
+            });
+            if alone { VaultError::Hidden } else { error }
+        }
+        error => error,
+    }
+}
+
+/// What is seen of a vault's heads, and the newest when it is new.
+struct Heads {
+    seen: SeenHeads,
+    new: Option<Vec<u8>>,
+}
+
+/// One refresh under way. Nothing of it is stored yet.
+struct Fetch<'a> {
+    member: &'a Member,
+    vault: &'a VaultId,
+    base: Option<&'a View>,
+    vault_log: Option<VaultLog>,
+    accounts: BTreeMap<AccountId, AccountLog>,
+}
+
+impl<'a> Fetch<'a> {
+    fn begin(member: &'a Member, vault: &'a VaultId, base: Option<&'a View>) -> Self {
+        Self {
+            member,
+            vault,
+            base,
+            vault_log: base.map(|base| base.vault_log.clone()),
+            accounts: base.map(|base| base.accounts.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn run(mut self) -> Result<(View, Progress), VaultError> {
+        let mut too_early = 0;
+        for _ in 0..MAX_ANSWERS {
+            let answer = self.member.remote.sync_vault(&self.request())?;
+            let before = self.entry_count();
+            self.verify_entries(&answer)?;
+            if answer.more {
+                // Each answer brings something, so that their number is bounded
+                // by what members have signed.
+                if self.entry_count() == before {
+                    return Err(VaultError::Answer("there is more, and nothing comes"));
+                }
+                continue;
+            }
+            match self.verify_heads(&answer) {
+                Err(VaultError::Head(error)) if is_too_early(&error) => {
+                    too_early += 1;
+                    if too_early == MAX_TOO_EARLY {
+                        return Err(VaultError::Head(error));
+                    }
+                }
+                Err(error) => return Err(error),
+                Ok(heads) => return self.finish(heads, answer.root),
+            }
+        }
+        Err(VaultError::Answer("it never ends"))
+    }
+
+    fn request(&self) -> SyncRequest {
+        SyncRequest {
+            vault: *self.vault,
+            vault_log_seq: self.vault_log.as_ref().map_or(0, |log| log.position().seq),
+            head_seq: self
+                .base
+                .and_then(|base| base.seen.position())
+                .map_or(0, |at| at.seq),
+            accounts: self
+                .accounts
+                .iter()
+                .map(|(account, log)| (*account, log.position().seq))
+                .collect(),
+            without_root: false,
+        }
+    }
+
+    fn entry_count(&self) -> u64 {
+        let accounts = self.accounts.values().map(|log| log.position().seq);
+        let vault = self.vault_log.as_ref().map_or(0, |log| log.position().seq);
+        vault + accounts.sum::<u64>()
+    }
+
+    fn verify_entries(&mut self, answer: &SyncAnswer) -> Result<(), VaultError> {
+        for (account, entries) in &answer.accounts {
+            self.verify_account(*account, entries)?;
+        }
+        for entry in &answer.vault_entries {
+            let accounts = &self.accounts;
+            match &mut self.vault_log {
+                Some(log) => log.append(entry, accounts).map_err(vault_log_error)?,
+                None => {
+                    let log = VaultLog::verify_genesis(entry, accounts).map_err(vault_log_error)?;
+                    if log.id() != *self.vault {
+                        return Err(VaultError::WrongGenesis);
+                    }
+                    self.vault_log = Some(log);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_account(
+        &mut self,
+        account: AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<(), VaultError> {
+        let failed = |error| VaultError::AccountLog { account, error };
+        for entry in entries {
+            match self.accounts.get_mut(&account) {
+                Some(log) => log.append(entry).map_err(failed)?,
+                None => {
+                    let log = AccountLog::verify_genesis(entry).map_err(failed)?;
+                    if log.id() != account {
+                        return Err(VaultError::WrongGenesis);
+                    }
+                    self.accounts.insert(account, log);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Verifies the heads against the logs and what was seen.
+    fn verify_heads(&self, answer: &SyncAnswer) -> Result<Heads, VaultError> {
+        let vault_log = self
+            .vault_log
+            .as_ref()
+            .ok_or(VaultError::Answer("a vault without a log"))?;
+        let none = SeenHeads::none();
+        let seen = self.base.map_or(&none, |base| &base.seen);
+        let heads = if answer.heads.is_empty() {
+            check_nothing_new(seen, vault_log, answer.newest_head_seq)?;
+            Heads {
+                seen: seen.clone(),
+                new: None,
+            }
+        } else {
+            let heads = answer.heads.iter().map(|head| UnverifiedHead::decode(head));
+            let heads = heads
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(VaultError::Head)?;
+            let path = seen.follow(heads).map_err(VaultError::Head)?;
+            let newest = path.newest().clone();
+            if newest.seq() != answer.newest_head_seq {
+                return Err(VaultError::Answer("the newest head is not the newest"));
+            }
+            let context = HeadContext {
+                vault_log,
+                account_logs: &self.accounts,
+                previous: PreviousHeads::Path(&path),
+            };
+            let head = newest.verify(&context).map_err(VaultError::Head)?;
+            Heads {
+                seen: head.seen().clone(),
+                new: Some(head.to_bytes().to_vec()),
+            }
+        };
+        // Of a head that is not new, too: another root would be that of a head
+        // that forks from it.
+        let named = heads.seen.newest().map(|head| head.root);
+        let sent = (!answer.root.is_empty()).then(|| RootHash::of(&answer.root));
+        if named == sent {
+            Ok(heads)
+        } else {
+            Err(VaultError::Head(HeadError::OtherRoot))
+        }
+    }
+
+    fn finish(self, heads: Heads, sealed_root: Vec<u8>) -> Result<(View, Progress), VaultError> {
+        let Heads { seen, new } = heads;
+        let vault_log = self
+            .vault_log
+            .ok_or(VaultError::Answer("a vault without a log"))?;
+        let mut accounts = self.accounts;
+        // Logs that nothing refers to are not kept.
+        let named: BTreeSet<_> = vault_log.known_positions().map(|(id, _)| id).collect();
+        accounts.retain(|account, _| named.contains(account));
+
+        let base_accounts = self.base.map(|base| &base.accounts);
+        let known = |account: &AccountId| {
+            base_accounts
+                .and_then(|accounts| accounts.get(account))
+                .map_or(0, |log| log.position().seq)
+        };
+        let mut entries: Vec<_> = accounts
+            .iter()
+            .filter_map(|(id, log)| new_entries(*id.as_bytes(), log.entries(), known(id)))
+            .collect();
+        let known = self.base.map_or(0, |base| base.vault_log.position().seq);
+        entries.extend(new_entries(
+            *self.vault.as_bytes(),
+            vault_log.entries(),
+            known,
+        ));
+
+        let base = self.base.and_then(|base| base.seen.position());
+        let view = View::open(
+            self.member,
+            vault_log,
+            accounts,
+            seen,
+            &sealed_root,
+            self.base,
+        )?;
+        let progress = Progress {
+            vault: *self.vault,
+            base,
+            entries,
+            accounts: view.accounts.keys().copied().collect(),
+            head: new.map(|signed| StoredHead {
+                signed,
+                root: sealed_root,
+                seen: view.seen.clone(),
+            }),
+            claimed: Vec::new(),
+        };
+        Ok((view, progress))
+    }
+}
+
+/// An answer without heads fits only where there is nothing newer anywhere.
+fn check_nothing_new(
+    seen: &SeenHeads,
+    vault_log: &VaultLog,
+    newest_head_seq: u64,
+) -> Result<(), VaultError> {
+    let got = newest_head_seq;
+    let held = seen.position();
+    if let Some(known) = held
+        && got < known.seq
+    {
+        return Err(VaultError::Head(HeadError::Older { known, got }));
+    }
+    let held_seq = held.map_or(0, |at| at.seq);
+    if got > held_seq {
+        return Err(VaultError::Head(HeadError::MissingLink {
+            newer: got,
+            older: held_seq,
+        }));
+    }
+    match vault_log.pinned_head() {
+        Some(known) if known.seq > held_seq => {
+            Err(VaultError::Head(HeadError::Older { known, got }))
+        }
+        Some(pinned) if pinned.seq == held_seq && Some(pinned) != held => {
+            Err(VaultError::Head(HeadError::Fork { seq: held_seq }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the head knows entries that came after the logs were read.
+fn is_too_early(error: &HeadError) -> bool {
+    matches!(
+        error,
+        HeadError::VaultEntriesMissing { .. }
+            | HeadError::AccountEntriesMissing { .. }
+            | HeadError::AccountLogMissing { .. }
+    )
+}
+
+fn vault_log_error(error: VaultLogError) -> VaultError {
+    VaultError::VaultLog(error)
+}
+
+fn new_entries(log: [u8; 32], entries: &[SignedEntry], known: u64) -> Option<NewEntries> {
+    let index = usize::try_from(known).ok()?;
+    let entries = entries.get(index..).filter(|new| !new.is_empty())?.to_vec();
+    Some(NewEntries {
+        log,
+        first_seq: known + 1,
+        entries,
+    })
+}

@@ -1,0 +1,37 @@
+//! Who uses a vault, and with what.
+
+use std::sync::Arc;
+
+use vault_core::keys::DeviceKeys;
+use vault_core::timestamp::Timestamp;
+use vault_proto::ids::AccountId;
+
+use crate::platform::{Clock, Randomness, Rng};
+use crate::remote::Remote;
+use crate::state::State;
+
+/// A member on one of his devices.
+pub(crate) struct Member {
+    pub(crate) account: AccountId,
+    pub(crate) device: Arc<DeviceKeys>,
+    pub(crate) device_name: String,
+    pub(crate) state: Arc<State>,
+    pub(crate) remote: Arc<dyn Remote>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) randomness: Arc<dyn Randomness>,
+}
+
+impl Member {
+    pub(crate) fn rng(&self) -> Rng {
+        Rng::new(self.randomness.clone())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.clock.unix_nanoseconds();
+        let seconds = now.div_euclid(1_000_000_000);
+        let nanoseconds = now.rem_euclid(1_000_000_000);
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        let nanoseconds = u32::try_from(nanoseconds).expect("below 10^9");
+        Timestamp::new(seconds, nanoseconds).expect("below 10^9")
+    }
+}

@@ -1,0 +1,204 @@
+//! One vault: its verified state, and how it moves on.
+//!
+//! ```text
+//! refresh: SyncVault ─▶ verify logs ─▶ verify heads ─▶ open root ─▶ persist
+//! commit:  seal root ─▶ sign head ─▶ persist ─▶ CommitHead ─▶ persist
+//! ```
+//!
+//! Whatever the hoster sends is verified against what this device has seen
+//! before, and is stored only when all of it is: an error leaves vault and
+//! state as they were.
+
+mod commit;
+mod error;
+mod fetch;
+mod member;
+mod view;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use vault_core::keys::VaultKeys;
+use vault_core::timestamp::Timestamp;
+use vault_proto::ids::{AccountId, DeviceId, VaultId};
+use vault_proto::position::HeadPosition;
+use vault_proto::vault_log::VaultLog;
+use vault_proto::wire::Root;
+
+pub use commit::{CommitPlan, CommitResult};
+pub use error::VaultError;
+pub(crate) use member::Member;
+use view::View;
+
+use crate::platform::Randomness;
+use crate::remote::Remote;
+use crate::state::{self, State, StateError};
+
+/// A vault as this device has verified it.
+///
+/// What it shows changes only with [`Vault::refresh`] and [`Vault::commit`].
+pub struct Vault {
+    member: Arc<Member>,
+    id: VaultId,
+    name: Option<String>,
+    view: View,
+    /// Alive while a lock that [`Vault::lock`] gave out is.
+    lock: Weak<state::VaultLock>,
+}
+
+/// The right to write to a vault; ends when it is dropped, or with its process
+/// however that dies.
+#[derive(Debug)]
+pub struct VaultLock(#[expect(dead_code, reason = "held, not used")] Arc<state::VaultLock>);
+
+impl Vault {
+    /// Opens a vault as this device last saw it; one that it has never seen is
+    /// fetched and verified first.
+    pub(crate) fn open(
+        member: Arc<Member>,
+        id: VaultId,
+        name: Option<String>,
+    ) -> Result<Self, VaultError> {
+        let view = match View::load(&member, &id)? {
+            Some(view) => view,
+            None => fetch::refreshed(&member, &id, None)?,
+        };
+        Ok(Self {
+            member,
+            id,
+            name,
+            view,
+            lock: Weak::new(),
+        })
+    }
+
+    /// The vault's id.
+    #[must_use]
+    pub fn id(&self) -> VaultId {
+        self.id
+    }
+
+    /// What the account calls it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Where the vault stands; `None` while nothing was committed to it.
+    #[must_use]
+    pub fn head(&self) -> Option<HeadPosition> {
+        self.view.seen.position()
+    }
+
+    /// The state that the head signs for; an empty one while there is none.
+    #[must_use]
+    pub fn root(&self) -> &Root {
+        &self.view.root
+    }
+
+    /// The keys of all epochs.
+    #[must_use]
+    pub fn keys(&self) -> Arc<VaultKeys> {
+        self.view.keys.clone()
+    }
+
+    /// The members, their roles and the epochs.
+    #[must_use]
+    pub fn log(&self) -> &VaultLog {
+        &self.view.vault_log
+    }
+
+    /// The hoster.
+    #[must_use]
+    pub fn remote(&self) -> Arc<dyn Remote> {
+        self.member.remote.clone()
+    }
+
+    /// The device's state.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.member.state.clone()
+    }
+
+    /// Where this device may keep what belongs to the vault; made when it is
+    /// not there.
+    ///
+    /// # Errors
+    /// [`StateError::File`].
+    pub fn directory(&self) -> Result<PathBuf, StateError> {
+        self.member.state.home().vault_directory(&self.id)
+    }
+
+    /// The account that this handle writes for.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.member.account
+    }
+
+    /// The device that this handle signs with.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.member.device.id()
+    }
+
+    /// What its owner calls it.
+    #[must_use]
+    pub fn device_name(&self) -> &str {
+        &self.member.device_name
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.member.now()
+    }
+
+    /// Random bytes.
+    #[must_use]
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        self.member.rng().array()
+    }
+
+    /// Where random bytes come from.
+    #[must_use]
+    pub fn randomness(&self) -> Arc<dyn Randomness> {
+        self.member.randomness.clone()
+    }
+
+    /// Keeps other processes, and other handles of this one, from writing to
+    /// the vault.
+    ///
+    /// # Errors
+    /// [`StateError::VaultBusy`] when somebody else does.
+    pub fn lock(&mut self) -> Result<VaultLock, VaultError> {
+        let lock = Arc::new(self.member.state.home().lock_vault(&self.id)?);
+        self.lock = Arc::downgrade(&lock);
+        Ok(VaultLock(lock))
+    }
+
+    /// Fetches what is new, and verifies it. Under the [lock](Self::lock) it
+    /// also sends again what this device has signed and not seen accepted.
+    ///
+    /// # Errors
+    /// [`VaultError`]; nothing has changed then.
+    pub fn refresh(&mut self) -> Result<(), VaultError> {
+        self.fetch()?;
+        if self.lock.strong_count() > 0 {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    fn fetch(&mut self) -> Result<(), VaultError> {
+        self.view = fetch::refreshed(&self.member, &self.id, Some(&self.view))?;
+        Ok(())
+    }
+
+    /// The lock that the caller holds already, or one for the length of a call.
+    fn held(&mut self) -> Result<VaultLock, VaultError> {
+        match self.lock.upgrade() {
+            Some(lock) => Ok(VaultLock(lock)),
+            None => self.lock(),
+        }
+    }
+}
