@@ -15,11 +15,6 @@ pub mod error;
 pub mod files;
 pub mod platform;
 pub mod remote;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "account and vault, next, use it all"
-)]
 pub mod state;
-#[allow(dead_code, reason = "accounts, next, open vaults")]
 pub mod vault;
+pub mod account;

@@ -10,6 +10,7 @@ pub mod memory;
 mod types;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use vault_proto::ids::{PackId, VaultId};
@@ -18,8 +19,8 @@ use vault_proto::wire::{SignedEntry, VaultKind};
 
 pub use error::{Misbehaviour, Refusal, RefusalReason, RemoteError};
 pub use types::{
-    CommitOutcome, CommitRequest, HeadNews, PackRange, PutOutcome, SyncAnswer, SyncRequest,
-    Traffic, Usage,
+    CommitOutcome, CommitRequest, Credentials, HeadNews, HosterAddress, PackRange, PutOutcome,
+    SyncAnswer, SyncRequest, Traffic, Usage,
 };
 
 /// The most packs that the protocol carries in one call, and in each list of a
@@ -28,6 +29,12 @@ pub const MAX_PACKS_PER_CALL: usize = 8_192;
 
 /// The most ranges that the protocol carries in one call.
 pub const MAX_RANGES_PER_CALL: usize = 1_024;
+
+/// The way to hosters.
+pub trait Connect: Send + Sync + 'static {
+    /// A handle on a hoster, for a device. Dials when it is first used.
+    fn connect(&self, address: HosterAddress, credentials: Credentials) -> Arc<dyn Remote>;
+}
 
 /// A place that keeps vaults.
 ///

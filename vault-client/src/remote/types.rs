@@ -1,7 +1,32 @@
 //! What goes to a hoster and what comes back.
 
-use vault_proto::ids::{AccountId, HeadHash, PackId, VaultId};
+use std::sync::Arc;
+
+use vault_core::keys::DeviceKeys;
+use vault_proto::ids::{AccountId, HeadHash, HosterId, PackId, VaultId};
+use vault_proto::invitation::TlsTrust;
+use vault_proto::origin::Origin;
 use vault_proto::wire::SignedEntry;
+
+/// Where a hoster is, and how to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HosterAddress {
+    /// Where it is dialled.
+    pub origin: Origin,
+    /// Who it is.
+    pub hoster: HosterId,
+    /// How TLS is ended there.
+    pub tls: TlsTrust,
+}
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The account.
+    pub account: AccountId,
+    /// The keys of one of its devices.
+    pub device: Arc<DeviceKeys>,
+}
 
 /// From where on to tell what is new in a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]

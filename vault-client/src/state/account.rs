@@ -1,11 +1,12 @@
 //! The device's account.
 
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::{OptionalExtension, Transaction, named_params};
 use vault_proto::ids::{AccountId, DeviceId, HosterId, VaultId};
 use vault_proto::invitation::{InvitationSecret, TlsTrust};
 use vault_proto::origin::Origin;
 use vault_proto::wire::TlsMode;
 
+use super::logs::{self, NewEntries};
 use super::{Durability, State, StateError, array};
 
 /// What the device knows of its account besides the logs.
@@ -73,35 +74,30 @@ impl State {
         }))
     }
 
-    /// Sets the account, and drops what was there of an unfinished sign-up.
-    pub(crate) fn set_account(&self, row: &AccountRow) -> Result<(), StateError> {
-        let (mode, pin): (_, &[u8]) = match &row.tls {
-            TlsTrust::Pinned(pin) => (TlsMode::Pinned, pin),
-            TlsTrust::Public => (TlsMode::Public, &[]),
-            TlsTrust::Proxy => (TlsMode::Proxy, &[]),
-            _ => return Err(StateError::Damaged("a kind of TLS that is not known here")),
-        };
+    /// Begins an account: with the genesis of its log and that of its account
+    /// vault, stored before they are sent. What an unfinished sign-up at
+    /// another hoster left is dropped.
+    pub(crate) fn begin_account(
+        &self,
+        row: &AccountRow,
+        genesis: [NewEntries; 2],
+    ) -> Result<(), StateError> {
         self.write(Durability::Durable, |database| {
+            if !logs::agrees(database, &genesis)? {
+                return Err(StateError::Damaged("a genesis that is there already"));
+            }
+            logs::insert(database, &genesis)?;
             database.execute(
-                "INSERT OR REPLACE INTO account
-                 (id, account, vault, device, device_name, hoster, origin,
-                  tls_mode, tls_pin, invitation)
-                 VALUES (1, :account, :vault, :device, :device_name, :hoster, :origin,
-                  :tls_mode, :tls_pin, :invitation)",
-                named_params! {
-                    ":account": row.account.as_bytes(),
-                    ":vault": row.vault.as_bytes(),
-                    ":device": row.device.as_bytes(),
-                    ":device_name": row.device_name,
-                    ":hoster": row.hoster.as_bytes(),
-                    ":origin": row.origin.as_str(),
-                    ":tls_mode": mode as i32,
-                    ":tls_pin": pin,
-                    ":invitation": row.invitation.as_ref().map(InvitationSecret::as_bytes),
-                },
+                "INSERT OR IGNORE INTO vault_account (vault, account) VALUES (?1, ?2)",
+                [row.vault.as_bytes(), row.account.as_bytes()],
             )?;
-            Ok(())
+            write_account(database, row)
         })
+    }
+
+    /// Changes what is known of the account besides the logs.
+    pub(crate) fn set_account(&self, row: &AccountRow) -> Result<(), StateError> {
+        self.write(Durability::Durable, |database| write_account(database, row))
     }
 
     /// The sign-up is done.
@@ -111,6 +107,33 @@ impl State {
             Ok(())
         })
     }
+}
+
+fn write_account(database: &Transaction<'_>, row: &AccountRow) -> Result<(), StateError> {
+    let (mode, pin): (_, &[u8]) = match &row.tls {
+        TlsTrust::Pinned(pin) => (TlsMode::Pinned, pin),
+        TlsTrust::Public => (TlsMode::Public, &[]),
+        TlsTrust::Proxy => (TlsMode::Proxy, &[]),
+        _ => return Err(StateError::Damaged("a kind of TLS that is not known here")),
+    };
+    database.execute(
+        "INSERT OR REPLACE INTO account
+         (id, account, vault, device, device_name, hoster, origin, tls_mode, tls_pin, invitation)
+         VALUES (1, :account, :vault, :device, :device_name, :hoster, :origin,
+          :tls_mode, :tls_pin, :invitation)",
+        named_params! {
+            ":account": row.account.as_bytes(),
+            ":vault": row.vault.as_bytes(),
+            ":device": row.device.as_bytes(),
+            ":device_name": row.device_name,
+            ":hoster": row.hoster.as_bytes(),
+            ":origin": row.origin.as_str(),
+            ":tls_mode": mode as i32,
+            ":tls_pin": pin,
+            ":invitation": row.invitation.as_ref().map(InvitationSecret::as_bytes),
+        },
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]

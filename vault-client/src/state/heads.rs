@@ -402,7 +402,12 @@ mod tests {
                 }],
             }]
         };
-        assert!(state.add_log_entries(&entries(1)).unwrap());
+        let first = Progress {
+            entries: entries(1),
+            head: None,
+            ..progress(None, &heads(1)[0])
+        };
+        assert_eq!(state.advance(&first).unwrap(), Advanced::Done);
         let before = state.dump();
         let contradicting = Progress {
             entries: entries(2),

@@ -4,7 +4,7 @@ use prost::Message;
 use rusqlite::{OptionalExtension, Transaction, params};
 use vault_proto::wire::SignedEntry;
 
-use super::{Durability, State, StateError, signed};
+use super::{State, StateError, signed};
 
 /// New entries of one log, in ascending order.
 #[derive(Debug, Clone)]
@@ -20,18 +20,6 @@ impl State {
     /// All entries of a log, in ascending order; none when it is not known.
     pub(crate) fn log_entries(&self, log: &[u8; 32]) -> Result<Vec<SignedEntry>, StateError> {
         self.read(|database| read_entries(database, log))
-    }
-
-    /// Adds entries that are verified, or that this device wrote. `false`, and
-    /// nothing changed, when another entry stands at one of the places.
-    pub(crate) fn add_log_entries(&self, new: &[NewEntries]) -> Result<bool, StateError> {
-        self.write(Durability::Durable, |database| {
-            let agrees = agrees(database, new)?;
-            if agrees {
-                insert(database, new)?;
-            }
-            Ok(agrees)
-        })
     }
 }
 
@@ -87,6 +75,7 @@ fn numbered(new: &[NewEntries]) -> impl Iterator<Item = (&[u8; 32], u64, &Signed
 
 #[cfg(test)]
 mod tests {
+    use super::super::Durability;
     use super::*;
 
     fn entry(payload: u8) -> SignedEntry {
@@ -102,12 +91,18 @@ mod tests {
         let state = State::open(home.path()).unwrap();
         let log = [1; 32];
         let add = |first_seq, payloads: &[u8]| {
-            let entries = payloads.iter().copied().map(entry).collect();
-            state.add_log_entries(&[NewEntries {
+            let new = [NewEntries {
                 log,
                 first_seq,
-                entries,
-            }])
+                entries: payloads.iter().copied().map(entry).collect(),
+            }];
+            state.write(Durability::Durable, |database| {
+                let agrees = agrees(database, &new)?;
+                if agrees {
+                    insert(database, &new)?;
+                }
+                Ok(agrees)
+            })
         };
         assert!(add(1, &[10, 11]).unwrap());
         assert!(add(2, &[11, 12]).unwrap());

@@ -1,9 +1,10 @@
 //! The vaults that this device knows.
 
-use rusqlite::{Row, params};
-use vault_proto::ids::{HosterId, VaultId};
+use rusqlite::{Row, Transaction, params};
+use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::wire::VaultKind;
 
+use super::logs::{self, NewEntries};
 use super::{Durability, State, StateError, array};
 
 /// A vault, as the account vault and the hoster last told of it.
@@ -47,23 +48,49 @@ impl State {
         })
     }
 
-    /// Adds a vault, or says anew what is known of it.
-    pub(crate) fn set_vault(&self, row: &VaultRow) -> Result<(), StateError> {
+    /// Begins a vault of this account's: with its genesis, stored before it is
+    /// sent.
+    pub(crate) fn begin_vault(
+        &self,
+        row: &VaultRow,
+        account: &AccountId,
+        genesis: NewEntries,
+    ) -> Result<(), StateError> {
         self.write(Durability::Durable, |database| {
+            logs::insert(database, &[genesis])?;
             database.execute(
-                "INSERT OR REPLACE INTO vault (id, kind, hoster, name, creating)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    row.id.as_bytes(),
-                    row.kind as i32,
-                    row.hoster.as_bytes(),
-                    row.name,
-                    row.creating
-                ],
+                "INSERT OR IGNORE INTO vault_account (vault, account) VALUES (?1, ?2)",
+                [row.id.as_bytes(), account.as_bytes()],
             )?;
+            write_vault(database, row)
+        })
+    }
+
+    /// Says anew which vaults there are, besides those that are being created.
+    pub(crate) fn set_vaults(&self, rows: &[VaultRow]) -> Result<(), StateError> {
+        self.write(Durability::Lazy, |database| {
+            database.execute("DELETE FROM vault WHERE creating = 0", [])?;
+            for row in rows {
+                write_vault(database, row)?;
+            }
             Ok(())
         })
     }
+}
+
+fn write_vault(database: &Transaction<'_>, row: &VaultRow) -> Result<(), StateError> {
+    database.execute(
+        "INSERT OR REPLACE INTO vault (id, kind, hoster, name, creating)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            row.id.as_bytes(),
+            row.kind as i32,
+            row.hoster.as_bytes(),
+            row.name,
+            row.creating
+        ],
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -81,15 +108,26 @@ mod tests {
             name: name.map(str::to_owned),
             creating,
         };
-        state.set_vault(&row(1, Some("photos"), true)).unwrap();
-        state.set_vault(&row(2, Some("mail"), false)).unwrap();
-        state.set_vault(&row(3, None, false)).unwrap();
-        state.set_vault(&row(1, Some("photos"), false)).unwrap();
-        let expected = [
-            row(3, None, false),
-            row(2, Some("mail"), false),
-            row(1, Some("photos"), false),
-        ];
+        let account = AccountId::from_array([8; 32]);
+        let genesis = NewEntries {
+            log: [1; 32],
+            first_seq: 1,
+            entries: Vec::new(),
+        };
+        let photos = row(1, Some("photos"), true);
+        state.begin_vault(&photos, &account, genesis).unwrap();
+        let gone = row(7, Some("gone"), false);
+        state.set_vaults(&[gone]).unwrap();
+        let listed = [row(2, Some("mail"), false), row(3, None, false)];
+        state.set_vaults(&listed).unwrap();
+        let [mail, nameless] = listed;
+        let expected = [nameless.clone(), mail.clone(), photos];
+        assert_eq!(state.vaults().unwrap(), expected);
+
+        let photos = row(1, Some("photos"), false);
+        let listed = [mail.clone(), nameless.clone(), photos.clone()];
+        state.set_vaults(&listed).unwrap();
+        let expected = [nameless, mail, photos];
         assert_eq!(state.vaults().unwrap(), expected);
     }
 }

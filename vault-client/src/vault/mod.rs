@@ -20,6 +20,7 @@ use std::sync::{Arc, Weak};
 
 use vault_core::keys::VaultKeys;
 use vault_core::timestamp::Timestamp;
+use vault_proto::account_log::AccountLog;
 use vault_proto::ids::{AccountId, DeviceId, VaultId};
 use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::VaultLog;
@@ -106,6 +107,12 @@ impl Vault {
     #[must_use]
     pub fn log(&self) -> &VaultLog {
         &self.view.vault_log
+    }
+
+    /// The log of the account that this handle writes for.
+    pub(crate) fn own_log(&self) -> &AccountLog {
+        let known = "a view is opened with the secrets of this log";
+        self.view.accounts.get(&self.member.account).expect(known)
     }
 
     /// The hoster.

@@ -18,8 +18,8 @@ use vault_proto::login::{EXPORTER_BYTES, EXPORTER_LABEL};
 use vault_rpc::hoster::hoster_client::HosterClient;
 
 use super::meter::Metered;
-use super::{HosterAddress, Shared, tls};
-use crate::remote::{Misbehaviour, RemoteError};
+use super::{Shared, tls};
+use crate::remote::{HosterAddress, Misbehaviour, RemoteError};
 
 /// What is in flight to us on one stream and on all of them: a line of 50 ms
 /// carries 80 MB/s a stream.

@@ -6,10 +6,10 @@ use vault_proto::login::{Hello, Login};
 use vault_proto::sign::VerifyingKey;
 use vault_rpc::hoster::{HelloRequest, LoginRequest};
 
+use super::Shared;
 use super::connection::Connection;
 use super::convert::status_error;
-use super::{Credentials, HosterAddress, Shared};
-use crate::remote::{Misbehaviour, RemoteError};
+use crate::remote::{Credentials, HosterAddress, Misbehaviour, RemoteError};
 
 /// What a login gives; sent with every call.
 pub(super) type Token = tonic::metadata::MetadataValue<tonic::metadata::Ascii>;

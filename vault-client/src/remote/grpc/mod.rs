@@ -25,15 +25,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use vault_core::keys::DeviceKeys;
-use vault_proto::ids::{AccountId, HosterId, PackId, VaultId};
-use vault_proto::invitation::{InvitationSecret, TlsTrust};
-use vault_proto::origin::Origin;
+use vault_proto::ids::{PackId, VaultId};
+use vault_proto::invitation::InvitationSecret;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 use super::{
-    CommitOutcome, CommitRequest, HeadNews, PackRange, PutOutcome, Remote, RemoteError, SyncAnswer,
-    SyncRequest, Traffic, Usage,
+    CommitOutcome, CommitRequest, Connect, Credentials, HeadNews, HosterAddress, PackRange,
+    PutOutcome, Remote, RemoteError, SyncAnswer, SyncRequest, Traffic, Usage,
 };
 use crate::platform::{Clock, Randomness};
 use meter::Meter;
@@ -42,30 +40,59 @@ pub use runtime::Runtime;
 use session::Session;
 use tokio::sync::watch;
 
-/// Where a hoster is, and how to know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HosterAddress {
-    /// Where it is dialled.
-    pub origin: Origin,
-    /// Who it is.
-    pub hoster: HosterId,
-    /// How TLS is ended there.
-    pub tls: TlsTrust,
+/// Reaches hosters over the network.
+#[derive(Clone)]
+pub struct GrpcConnect {
+    clock: Arc<dyn Clock>,
+    randomness: Arc<dyn Randomness>,
+    runtime: Runtime,
+    pace: Pace,
+    retry: Retry,
 }
 
-/// Who calls.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The account.
-    pub account: AccountId,
-    /// The keys of one of its devices.
-    pub device: Arc<DeviceKeys>,
+impl GrpcConnect {
+    /// All that is dialled shares a runtime.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, randomness: Arc<dyn Randomness>, runtime: Runtime) -> Self {
+        Self {
+            clock,
+            randomness,
+            runtime,
+            pace: Pace::default(),
+            retry: Retry::default(),
+        }
+    }
+
+    /// With another patience.
+    #[must_use]
+    pub fn with_patience(mut self, pace: Pace, retry: Retry) -> Self {
+        self.pace = pace;
+        self.retry = retry;
+        self
+    }
+}
+
+impl Connect for GrpcConnect {
+    fn connect(&self, address: HosterAddress, credentials: Credentials) -> Arc<dyn Remote> {
+        Arc::new(GrpcRemote {
+            shared: Shared {
+                address,
+                credentials,
+                clock: self.clock.clone(),
+                randomness: self.randomness.clone(),
+                pace: self.pace,
+                retry: self.retry,
+                meter: Arc::new(Meter::default()),
+            },
+            session: tokio::sync::Mutex::default(),
+            interrupts: watch::Sender::new(0),
+            runtime: self.runtime.clone(),
+        })
+    }
 }
 
 /// A hoster that is reached over the network.
-///
-/// Its methods block, and must not be called from inside an asynchronous task.
-pub struct GrpcRemote {
+struct GrpcRemote {
     shared: Shared,
     session: tokio::sync::Mutex<Session>,
     interrupts: watch::Sender<u64>,
@@ -84,39 +111,6 @@ struct Shared {
 }
 
 impl GrpcRemote {
-    /// A remote that will dial when it is first called.
-    #[must_use]
-    pub fn new(
-        address: HosterAddress,
-        credentials: Credentials,
-        clock: Arc<dyn Clock>,
-        randomness: Arc<dyn Randomness>,
-        runtime: Runtime,
-    ) -> Self {
-        Self {
-            shared: Shared {
-                address,
-                credentials,
-                clock,
-                randomness,
-                pace: Pace::default(),
-                retry: Retry::default(),
-                meter: Arc::new(Meter::default()),
-            },
-            session: tokio::sync::Mutex::default(),
-            interrupts: watch::Sender::new(0),
-            runtime,
-        }
-    }
-
-    /// With another patience.
-    #[must_use]
-    pub fn with_patience(mut self, pace: Pace, retry: Retry) -> Self {
-        self.shared.pace = pace;
-        self.shared.retry = retry;
-        self
-    }
-
     /// Runs a call on the calling thread until it ends or is interrupted.
     fn run<T>(&self, call: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
         let mut interrupts = self.interrupts.subscribe();

@@ -1,0 +1,117 @@
+//! Why something about an account failed.
+
+use vault_core::author::AuthorError;
+use vault_core::keys::{AccountSecretsError, DeviceKeysError, PhraseError};
+use vault_core::settings::SettingsError;
+use vault_proto::ids::VaultId;
+
+use crate::error::ErrorCode;
+use crate::remote::RemoteError;
+use crate::state::StateError;
+use crate::vault::VaultError;
+
+/// Why something about an account failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// A call to the hoster failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The device's own state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+
+    /// There is no account on this device.
+    #[error("there is no account on this device yet")]
+    NoAccount,
+    /// A sign-up was interrupted; repeating it goes on where it was.
+    #[error("the sign-up on this device was interrupted: repeat it")]
+    SignUpUnfinished,
+    /// There is an account on this device.
+    #[error("there is an account on this device already")]
+    AccountExists,
+    /// The account is there, and the device's key is not.
+    #[error("this device's key is missing")]
+    DeviceKeyMissing,
+    /// The key store holds the key of another device.
+    #[error("the key on this device is another device's")]
+    OtherDeviceKey,
+    /// The key store holds something that is no key.
+    #[error(transparent)]
+    DeviceKey(#[from] DeviceKeysError),
+    /// The key store holds something that is no recovery phrase.
+    #[error(transparent)]
+    Phrase(#[from] PhraseError),
+    /// The account's keys cannot be opened by this device.
+    #[error(transparent)]
+    AccountSecrets(#[from] AccountSecretsError),
+    /// An entry could not be made: a name is too long.
+    #[error(transparent)]
+    Author(#[from] AuthorError),
+
+    /// No vault answers to that.
+    #[error("there is no such vault")]
+    NoSuchVault,
+    /// There is no vault yet.
+    #[error("there is no vault yet")]
+    NoVault,
+    /// Several vaults answer to that.
+    #[error("there are {0} vaults that could be meant")]
+    Ambiguous(usize),
+    /// A vault has this name already.
+    #[error("there is a vault of that name already")]
+    NameTaken(VaultId),
+    /// A name or an origin is none.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The account vault's settings are not what was sealed there.
+    #[error("the account's settings are not what was stored")]
+    SettingsAltered,
+    /// The account vault's settings do not open, or are none.
+    #[error("the account's settings cannot be read")]
+    SettingsUnreadable,
+    /// Other devices change the account faster than this one can follow.
+    #[error("other devices keep changing this account")]
+    Overtaken,
+}
+
+impl AccountError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Remote(error) => error.code(),
+            Self::State(error) => error.code(),
+            Self::Vault(error) => error.code(),
+            Self::NoAccount | Self::SignUpUnfinished => ErrorCode::NoAccount,
+            Self::AccountExists => ErrorCode::AccountExists,
+            Self::DeviceKeyMissing
+            | Self::OtherDeviceKey
+            | Self::DeviceKey(_)
+            | Self::Phrase(_) => ErrorCode::WrongKey,
+            Self::AccountSecrets(AccountSecretsError::NotADevice) => ErrorCode::NotAllowed,
+            Self::AccountSecrets(_) | Self::SettingsUnreadable => ErrorCode::Corrupt,
+            Self::Author(_) | Self::Settings(_) => ErrorCode::InvalidArgument,
+            Self::NoSuchVault | Self::NoVault => ErrorCode::NoVault,
+            Self::Ambiguous(_) => ErrorCode::AmbiguousVault,
+            Self::NameTaken(_) => ErrorCode::VaultExists,
+            Self::SettingsAltered => ErrorCode::HosterMisbehaved,
+            Self::Overtaken => ErrorCode::VaultBusy,
+        }
+    }
+
+    /// Whether the same call may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Remote(error) => error.is_transient(),
+            Self::State(error) => error.is_transient(),
+            Self::Vault(error) => error.is_transient(),
+            Self::Overtaken => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A member's account, on one of his devices.
+//!
+//! ```text
+//! invitation ─▶ sign_up ─▶ Account ─┬─ create_vault ─▶ Vault
+//!                                   ├─ vaults
+//!                                   └─ open_vault ───▶ Vault
+//! ```
+//!
+//! What the devices of one account agree on (which vaults there are, and what
+//! they are called) is in its *account vault*, a small vault of its own.
+
+mod error;
+mod settings;
+mod sign_up;
+mod vaults;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use vault_core::keys::DeviceKeys;
+use vault_proto::ids::{AccountId, DeviceId, HosterId};
+use vault_proto::origin::Origin;
+
+pub use error::AccountError;
+pub use vaults::{Standing, VaultSelector, VaultSummary};
+
+use crate::platform::{Clock, Randomness, SystemClock, SystemRandomness};
+use crate::remote::grpc::{GrpcConnect, Runtime};
+use crate::remote::{Connect, Credentials, HosterAddress, Remote};
+use crate::state::{AccountRow, FileKeyStore, KeySlot, KeyStore, State};
+use crate::vault::{Member, Vault, VaultError};
+
+/// What an account runs on.
+#[derive(Clone)]
+pub struct Setup {
+    /// The directory of the device's state; made when it is not there.
+    pub home: PathBuf,
+    /// Where secrets are kept.
+    pub keys: Arc<dyn KeyStore>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where random bytes come from.
+    pub randomness: Arc<dyn Randomness>,
+    /// The way to hosters.
+    pub connect: Arc<dyn Connect>,
+}
+
+impl Setup {
+    /// Secrets in files under `home`, the system's clock and randomness, and
+    /// hosters over the network.
+    ///
+    /// # Errors
+    /// When the system gives no thread for the network.
+    pub fn new(home: &Path) -> io::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
+        let connect = GrpcConnect::new(clock.clone(), randomness.clone(), Runtime::new()?);
+        Ok(Self {
+            home: home.to_owned(),
+            keys: Arc::new(FileKeyStore::new(home)),
+            clock,
+            randomness,
+            connect: Arc::new(connect),
+        })
+    }
+}
+
+/// An account on this device.
+#[derive(Clone)]
+pub struct Account {
+    member: Arc<Member>,
+    row: AccountRow,
+    keys: Arc<dyn KeyStore>,
+}
+
+impl Account {
+    /// Opens the account of this device, without asking anybody.
+    ///
+    /// # Errors
+    /// [`AccountError::NoAccount`], or [`AccountError::SignUpUnfinished`] when
+    /// a sign-up was interrupted: repeat it.
+    pub fn open(setup: &Setup) -> Result<Self, AccountError> {
+        let state = State::open(&setup.home)?;
+        let row = state.account()?.ok_or(AccountError::NoAccount)?;
+        if row.invitation.is_some() {
+            return Err(AccountError::SignUpUnfinished);
+        }
+        Self::assemble(setup, state, row)
+    }
+
+    fn assemble(setup: &Setup, state: State, row: AccountRow) -> Result<Self, AccountError> {
+        let secret = setup
+            .keys
+            .load(KeySlot::Device)?
+            .ok_or(AccountError::DeviceKeyMissing)?;
+        let device = DeviceKeys::from_secret_bytes(&secret)?;
+        if device.id() != row.device {
+            return Err(AccountError::OtherDeviceKey);
+        }
+        let device = Arc::new(device);
+        let address = HosterAddress {
+            origin: row.origin.clone(),
+            hoster: row.hoster,
+            tls: row.tls,
+        };
+        let credentials = Credentials {
+            account: row.account,
+            device: device.clone(),
+        };
+        let member = Member {
+            account: row.account,
+            device,
+            device_name: row.device_name.clone(),
+            state: Arc::new(state),
+            remote: setup.connect.connect(address, credentials),
+            clock: setup.clock.clone(),
+            randomness: setup.randomness.clone(),
+        };
+        Ok(Self {
+            member: Arc::new(member),
+            row,
+            keys: setup.keys.clone(),
+        })
+    }
+
+    /// The account's id.
+    #[must_use]
+    pub fn id(&self) -> AccountId {
+        self.row.account
+    }
+
+    /// This device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.row.device
+    }
+
+    /// What its owner calls it.
+    #[must_use]
+    pub fn device_name(&self) -> &str {
+        &self.row.device_name
+    }
+
+    /// The hoster.
+    #[must_use]
+    pub fn hoster(&self) -> HosterId {
+        self.row.hoster
+    }
+
+    /// Where the hoster is dialled.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.row.origin
+    }
+
+    /// The line to the hoster, which all vaults of this handle share.
+    #[must_use]
+    pub fn remote(&self) -> Arc<dyn Remote> {
+        self.member.remote.clone()
+    }
+
+    /// The device's state.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.member.state.clone()
+    }
+
+    /// The member has written the recovery phrase down: this device forgets it.
+    ///
+    /// # Errors
+    /// [`AccountError::State`].
+    pub fn forget_phrase(&self) -> Result<(), AccountError> {
+        Ok(self.keys.remove(KeySlot::Phrase)?)
+    }
+
+    fn account_vault(&self) -> Result<Vault, VaultError> {
+        Vault::open(self.member.clone(), self.row.vault, None)
+    }
+}

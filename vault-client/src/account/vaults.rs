@@ -1,0 +1,245 @@
+//! The vaults of an account.
+
+use std::collections::BTreeMap;
+
+use vault_core::author::create_vault;
+use vault_core::keys::AccountSecrets;
+use vault_core::settings::{AccountSettings, KnownVault};
+use vault_proto::ids::{HosterId, VaultId};
+use vault_proto::vault_log::VaultKind as Kind;
+use vault_proto::wire::{SignedEntry, VaultKind};
+
+use super::{Account, AccountError, settings};
+use crate::state::{NewEntries, StateError, VaultRow};
+use crate::vault::Vault;
+
+/// A vault of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultSummary {
+    /// Its id.
+    pub id: VaultId,
+    /// What the account calls it; `None` for one that the hoster lists and the
+    /// account has not named yet.
+    pub name: Option<String>,
+    /// The hoster that keeps it.
+    pub hoster: HosterId,
+    /// What the hoster says of it.
+    pub standing: Standing,
+}
+
+/// What the hoster says of a vault that the account knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It is there.
+    Listed,
+    /// The hoster does not list it.
+    Hidden,
+    /// Another hoster keeps it, who was not asked.
+    Elsewhere,
+}
+
+/// Which vault is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VaultSelector {
+    /// The only one there is.
+    Only,
+    /// The one of that name.
+    Name(String),
+    /// The one of that id.
+    Id(VaultId),
+}
+
+impl Account {
+    /// Makes a vault for files, and names it. One whose making was interrupted
+    /// is finished by the next call with its name.
+    ///
+    /// # Errors
+    /// [`AccountError::NameTaken`], and the others.
+    pub fn create_vault(&self, name: &str) -> Result<Vault, AccountError> {
+        let state = &self.member.state;
+        let _lock = state.home().lock_account()?;
+        let mut account_vault = self.account_vault()?;
+        account_vault.refresh()?;
+        let settings = settings::read(&account_vault)?;
+        let begun = state.vaults()?.into_iter();
+        let mut begun = begun.filter(|row| row.creating && row.name.as_deref() == Some(name));
+        let (row, genesis) = match begun.next() {
+            Some(row) => {
+                let genesis = state.log_entries(row.id.as_bytes())?.into_iter().next();
+                let damaged = StateError::Damaged("a vault without its genesis");
+                (row, genesis.ok_or(damaged)?)
+            }
+            None => {
+                // Refused before anything is made, name or all.
+                let nobody = VaultId::from_array([0; 32]);
+                name_vault(&mut settings.clone(), nobody, self.row.hoster, name)?;
+                if let Some(taken) = named(&settings, name) {
+                    return Err(AccountError::NameTaken(taken));
+                }
+                self.begin_vault(&account_vault, name)?
+            }
+        };
+        self.member.remote.create_vault(&genesis)?;
+        let settings = settings::change(&mut account_vault, |settings| {
+            name_vault(settings, row.id, row.hoster, name)
+        })?;
+        let row = VaultRow {
+            creating: false,
+            ..row
+        };
+        let mut rows = self.rows(&settings, &[]);
+        rows.retain(|known| known.id != row.id);
+        rows.push(row.clone());
+        state.set_vaults(&rows)?;
+        Ok(Vault::open(self.member.clone(), row.id, row.name)?)
+    }
+
+    /// Makes a vault and stores it; nothing is sent yet.
+    fn begin_vault(
+        &self,
+        account_vault: &Vault,
+        name: &str,
+    ) -> Result<(VaultRow, SignedEntry), AccountError> {
+        let log = account_vault.own_log();
+        let secrets = AccountSecrets::open(log, &self.member.device)?;
+        let made = create_vault(
+            Kind::Storage,
+            self.row.hoster,
+            log,
+            &secrets,
+            &self.member.device,
+            &mut self.member.rng(),
+        )?;
+        let row = VaultRow {
+            id: made.log.id(),
+            kind: VaultKind::Storage,
+            hoster: self.row.hoster,
+            name: Some(name.to_owned()),
+            creating: true,
+        };
+        let genesis = NewEntries {
+            log: *row.id.as_bytes(),
+            first_seq: 1,
+            entries: vec![made.genesis.clone()],
+        };
+        let state = &self.member.state;
+        state.begin_vault(&row, &self.row.account, genesis)?;
+        Ok((row, made.genesis))
+    }
+
+    /// The vaults for files, ordered by name: those that the account knows,
+    /// compared with those that the hoster lists.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn vaults(&self) -> Result<Vec<VaultSummary>, AccountError> {
+        let mut account_vault = self.account_vault()?;
+        account_vault.refresh()?;
+        let settings = settings::read(&account_vault)?;
+        let listed = self.member.remote.list_vaults()?;
+        let listed: Vec<_> = listed
+            .into_iter()
+            .filter(|(_, kind)| *kind == VaultKind::Storage)
+            .map(|(vault, _)| vault)
+            .collect();
+        let rows = self.rows(&settings, &listed);
+        self.member.state.set_vaults(&rows)?;
+        let mut summaries: Vec<_> = rows
+            .into_iter()
+            .map(|row| VaultSummary {
+                standing: if row.hoster != self.row.hoster {
+                    Standing::Elsewhere
+                } else if listed.contains(&row.id) {
+                    Standing::Listed
+                } else {
+                    Standing::Hidden
+                },
+                id: row.id,
+                name: row.name,
+                hoster: row.hoster,
+            })
+            .collect();
+        summaries.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        Ok(summaries)
+    }
+
+    /// Opens a vault as this device last saw it, without asking anybody if the
+    /// device knows which one is meant.
+    ///
+    /// # Errors
+    /// [`AccountError::NoVault`], [`AccountError::NoSuchVault`],
+    /// [`AccountError::Ambiguous`], and the others.
+    pub fn open_vault(&self, selector: &VaultSelector) -> Result<Vault, AccountError> {
+        let row = match self.select(selector)? {
+            Some(row) => row,
+            // Another device may have made it.
+            None => {
+                self.vaults()?;
+                self.select(selector)?.ok_or(match selector {
+                    VaultSelector::Only => AccountError::NoVault,
+                    _ => AccountError::NoSuchVault,
+                })?
+            }
+        };
+        Ok(Vault::open(self.member.clone(), row.id, row.name)?)
+    }
+
+    fn select(&self, selector: &VaultSelector) -> Result<Option<VaultRow>, AccountError> {
+        let mut rows = self.member.state.vaults()?;
+        rows.retain(|row| {
+            !row.creating
+                && match selector {
+                    VaultSelector::Only => true,
+                    VaultSelector::Name(name) => row.name.as_ref() == Some(name),
+                    VaultSelector::Id(id) => row.id == *id,
+                }
+        });
+        match rows.len() {
+            0 | 1 => Ok(rows.pop()),
+            several => Err(AccountError::Ambiguous(several)),
+        }
+    }
+
+    /// Every vault for files that settings or hoster know, but for deleted ones.
+    fn rows(&self, settings: &AccountSettings, listed: &[VaultId]) -> Vec<VaultRow> {
+        let row = |id, hoster, name| VaultRow {
+            id,
+            kind: VaultKind::Storage,
+            hoster,
+            name,
+            creating: false,
+        };
+        let mut rows = BTreeMap::new();
+        for known in settings.vaults().iter().filter(|known| !known.deleted) {
+            let known = row(known.vault, known.hoster, Some(known.name.clone()));
+            rows.insert(known.id, known);
+        }
+        for id in listed.iter().filter(|id| settings.vault(**id).is_none()) {
+            rows.insert(*id, row(*id, self.row.hoster, None));
+        }
+        rows.into_values().collect()
+    }
+}
+
+/// The vault that has this name.
+fn named(settings: &AccountSettings, name: &str) -> Option<VaultId> {
+    let mut vaults = settings.vaults().iter();
+    let found = vaults.find(|known| !known.deleted && known.name == name)?;
+    Some(found.vault)
+}
+
+fn name_vault(
+    settings: &mut AccountSettings,
+    vault: VaultId,
+    hoster: HosterId,
+    name: &str,
+) -> Result<(), vault_core::settings::SettingsError> {
+    settings.set_vault(KnownVault {
+        vault,
+        hoster,
+        name: name.to_owned(),
+        deleted: false,
+    })
+}

@@ -1,0 +1,161 @@
+//! What a hoster can do wrong.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use vault_proto::ids::{PackId, VaultId};
+
+use super::{CommitOutcome, MemoryHoster, RemoteError, SyncAnswer};
+
+type Tamper = Box<dyn FnMut(&mut SyncAnswer) + Send>;
+
+/// The orders to fail and to lie that stand.
+#[derive(Default)]
+pub(super) struct Faults {
+    failing: Option<(usize, RemoteError)>,
+    losing_answers: usize,
+    hidden: BTreeSet<VaultId>,
+    tamper: Option<Tamper>,
+    commit_answer: Option<CommitOutcome>,
+    read_shift: i64,
+}
+
+impl MemoryHoster {
+    /// The next calls fail before they have any effect.
+    pub fn fail_next(&self, calls: usize, error: RemoteError) {
+        self.lock().faults.failing = Some((calls, error));
+    }
+
+    /// The next calls that succeed take effect, and their answers are lost.
+    pub fn lose_next_answers(&self, calls: usize) {
+        self.lock().faults.losing_answers = calls;
+    }
+
+    /// Changes every answer to [`Remote::sync_vault`](super::Remote::sync_vault)
+    /// from now on.
+    pub fn tamper_with_syncs(&self, tamper: impl FnMut(&mut SyncAnswer) + Send + 'static) {
+        self.lock().faults.tamper = Some(Box::new(tamper));
+    }
+
+    /// Answers every commit with this, and does nothing.
+    pub fn answer_commits_with(&self, outcome: CommitOutcome) {
+        self.lock().faults.commit_answer = Some(outcome);
+    }
+
+    /// Denies that there is such a vault.
+    pub fn hide_vault(&self, vault: &VaultId) {
+        self.lock().faults.hidden.insert(*vault);
+    }
+
+    /// Sends so many bytes more than asked for in each read, or fewer.
+    pub fn lengthen_reads(&self, bytes: i64) {
+        self.lock().faults.read_shift = bytes;
+    }
+
+    /// Takes every order back. What it has done already stays.
+    pub fn behave(&self) {
+        self.lock().faults = Faults::default();
+    }
+
+    /// Goes back to an older head, as a hoster does that restores a backup.
+    pub fn roll_back(&self, vault: &VaultId, head_seq: u64) {
+        self.lock().books.roll_back(vault, head_seq);
+    }
+
+    /// Loses a pack; whether it was there.
+    pub fn lose_pack(&self, vault: &VaultId, pack: &PackId) -> bool {
+        self.lock().books.take_pack(vault, pack).is_some()
+    }
+
+    /// Stores other bytes under a pack's name; whether it was there.
+    pub fn replace_pack(&self, vault: &VaultId, pack: &PackId, bytes: Bytes) -> bool {
+        let mut inner = self.lock();
+        let there = inner.books.take_pack(vault, pack).is_some();
+        if there {
+            inner.books.lay_pack(vault, pack, bytes);
+        }
+        there
+    }
+
+    /// Stores the bytes of each pack under the other's name; whether both were
+    /// there.
+    pub fn swap_packs(&self, vault: &VaultId, one: &PackId, other: &PackId) -> bool {
+        let mut inner = self.lock();
+        let taken = (
+            inner.books.take_pack(vault, one),
+            inner.books.take_pack(vault, other),
+        );
+        match taken {
+            (Some(first), Some(second)) => {
+                inner.books.lay_pack(vault, one, second);
+                inner.books.lay_pack(vault, other, first);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Faults {
+    /// Whether a call that has come is to fail.
+    pub(super) fn before(&mut self) -> Result<(), RemoteError> {
+        match &mut self.failing {
+            Some((calls, error)) if *calls > 0 => {
+                *calls -= 1;
+                Err(error.clone())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the answer to a call that has succeeded is lost.
+    pub(super) fn after(&mut self) -> Result<(), RemoteError> {
+        if self.losing_answers > 0 {
+            self.losing_answers -= 1;
+            return Err(line_lost());
+        }
+        Ok(())
+    }
+
+    pub(super) fn hides(&self, vault: &VaultId) -> bool {
+        self.hidden.contains(vault)
+    }
+
+    pub(super) fn tamper(&mut self, answer: &mut SyncAnswer) {
+        if let Some(tamper) = &mut self.tamper {
+            tamper(answer);
+        }
+    }
+
+    pub(super) fn commit_answer(&self) -> Option<CommitOutcome> {
+        self.commit_answer.clone()
+    }
+
+    /// The parts of a read, longer or shorter.
+    pub(super) fn reshape(&self, mut parts: Vec<Bytes>) -> Vec<Bytes> {
+        match usize::try_from(self.read_shift) {
+            Ok(0) => {}
+            Ok(more) => parts.push(Bytes::from(vec![0; more])),
+            Err(_) => {
+                let mut fewer = usize::try_from(self.read_shift.unsigned_abs()).unwrap_or(0);
+                while fewer > 0
+                    && let Some(mut last) = parts.pop()
+                {
+                    let cut = fewer.min(last.len());
+                    last.truncate(last.len() - cut);
+                    fewer -= cut;
+                    if !last.is_empty() {
+                        parts.push(last);
+                    }
+                }
+            }
+        }
+        parts
+    }
+}
+
+pub(super) fn line_lost() -> RemoteError {
+    RemoteError::Unreachable {
+        detail: "the line was lost".into(),
+    }
+}
