@@ -17,15 +17,10 @@ use hpke::{
     kem::XWing, single_shot_open, single_shot_seal_with_rng,
 };
 use rand_core::CryptoRng;
-use vault_proto::ids::DeviceId;
+use vault_proto::{device::KEM_KEY_BYTES, ids::DeviceId};
 use zeroize::Zeroizing;
 
 use crate::{aead::OpenError, labels, secret::Secret};
-
-/// Bytes of an X-Wing public key: ML-KEM-768's 1,184, then X25519's 32.
-pub const KEM_KEY_LEN: usize = 1_216;
-/// Bytes of a box that holds 32 bytes.
-pub const BOX_LEN: usize = ENC_LEN + 32 + 16;
 
 const ENC_LEN: usize = 1_120;
 
@@ -38,7 +33,7 @@ type EncappedKey = <XWing as Kem>::EncappedKey;
 #[non_exhaustive]
 pub enum KemKeyError {
     /// Not 1,216 bytes.
-    #[error("an X-Wing public key is {KEM_KEY_LEN} bytes, not {length}")]
+    #[error("an X-Wing public key is {KEM_KEY_BYTES} bytes, not {length}")]
     Length {
         /// How many there are.
         length: usize,
@@ -57,7 +52,7 @@ pub enum KemKeyError {
 pub struct KemPublicKey {
     // Boxed: several kilobytes when expanded.
     key: Box<PublicKey>,
-    bytes: Box<[u8; KEM_KEY_LEN]>,
+    bytes: Box<[u8; KEM_KEY_BYTES]>,
 }
 
 impl PartialEq for KemPublicKey {
@@ -74,7 +69,7 @@ impl KemPublicKey {
     /// # Errors
     /// See [`KemKeyError`].
     pub fn from_slice(bytes: &[u8]) -> Result<Self, KemKeyError> {
-        let array: &[u8; KEM_KEY_LEN] = bytes.try_into().map_err(|_| KemKeyError::Length {
+        let array: &[u8; KEM_KEY_BYTES] = bytes.try_into().map_err(|_| KemKeyError::Length {
             length: bytes.len(),
         })?;
         let (_, x25519) = array.split_last_chunk().ok_or(KemKeyError::X25519)?;
@@ -90,7 +85,7 @@ impl KemPublicKey {
 
     /// The 1,216 bytes.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8; KEM_KEY_LEN] {
+    pub fn as_bytes(&self) -> &[u8; KEM_KEY_BYTES] {
         &self.bytes
     }
 
@@ -121,7 +116,7 @@ impl KemPrivateKey {
         let key =
             Box::new(PrivateKey::from_bytes(seed.as_bytes()).expect("any 32 bytes are a key"));
         let public = XWing::sk_to_pk(&key);
-        let mut bytes = Box::new([0; KEM_KEY_LEN]);
+        let mut bytes = Box::new([0; KEM_KEY_BYTES]);
         public.write_exact(bytes.as_mut_slice());
         Self {
             key,
@@ -224,9 +219,6 @@ pub(crate) fn open_box(
     context: &BoxContext,
     sealed: &[u8],
 ) -> Result<Secret, OpenError> {
-    if sealed.len() != BOX_LEN {
-        return Err(OpenError);
-    }
     let (enc, ciphertext) = sealed.split_first_chunk::<ENC_LEN>().ok_or(OpenError)?;
     let (_, share) = enc.split_last_chunk().ok_or(OpenError)?;
     if !is_safe_share(share) {

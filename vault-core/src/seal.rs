@@ -267,24 +267,20 @@ impl Decompressor {
         if claimed != Some(length as u64) || frame_len != frame.len() {
             return Err(OpenError);
         }
-        // Zstd writes at most the capacity, whatever the frame claims.
+        // Zstd writes at most the capacity, whatever the frame holds, and
+        // compares what it wrote with what the frame said.
         let mut plaintext = Vec::with_capacity(length);
-        let written = self
-            .context
+        self.context
             .decompress_to_buffer(frame, &mut plaintext)
             .map_err(|_| OpenError)?;
-        if written == length {
-            Ok(plaintext)
-        } else {
-            Err(OpenError)
-        }
+        Ok(plaintext)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use rand::rngs::ChaCha20Rng;
-    use rand_core::SeedableRng;
+    use rand_core::{Rng, SeedableRng};
     use vault_proto::ids::VaultId;
 
     use super::*;
@@ -382,6 +378,35 @@ mod tests {
         ] {
             assert_eq!(open(body, b""), Err(OpenError));
         }
+    }
+
+    #[test]
+    fn contexts_forget_what_failed() {
+        let keys = VaultKeys::from_epoch_secrets(VaultId::from_array([1; 32]), &[[2; 32]]);
+        let mut rng = ChaCha20Rng::seed_from_u64(2);
+        let mut noise = vec![0; 5_000];
+        rng.fill_bytes(&mut noise);
+        let text = b"again and ".repeat(500);
+        let (mut compressor, mut decompressor) = (Compressor::default(), Decompressor::default());
+        let mut seal = |plaintext: &[u8]| {
+            let id = keys.chunk_id(KIND, plaintext);
+            let mut out = Vec::new();
+            keys.seal_chunk(1, KIND, &id, plaintext, &mut compressor, &mut rng, &mut out)
+                .unwrap();
+            (id, out)
+        };
+        let mut lengths = Vec::new();
+        for plaintext in [&text, &noise, &text] {
+            let (id, sealed) = seal(plaintext);
+            let mut open =
+                |sealed: &[u8]| keys.open_chunk_with(1, KIND, &id, sealed, &mut decompressor);
+            assert_eq!(open(&sealed[1..]), Err(OpenError));
+            assert_eq!(open(&sealed).as_ref(), Ok(plaintext));
+            lengths.push(sealed.len());
+        }
+        assert_eq!(lengths[0], lengths[2]);
+        assert_eq!(decompressor.decompress(&[0; 20], 20), Err(OpenError));
+        assert!(decompressor.decompress(&frame(&text), text.len()).is_ok());
     }
 
     #[test]

@@ -458,6 +458,34 @@ fn nothing_is_committed_while_a_rotation_is_due() {
 }
 
 #[test]
+fn secrets_and_keys_of_another_account_or_vault_are_refused() {
+    let mut alice = Member::new(13);
+    let bob = Member::new(14);
+    let account_author = AccountAuthor {
+        log: &alice.log,
+        secrets: &bob.secrets(),
+        device: &alice.laptop,
+    };
+    let refused = account_author.rename_device(&alice.paper.id(), "x", &mut alice.rng);
+    assert_eq!(refused, Err(AuthorError::StaleKeys));
+
+    let secrets = alice.secrets();
+    let mut vault = || {
+        let kind = VaultKind::Storage;
+        let device = &alice.laptop;
+        create_vault(kind, HOME, &alice.log, &secrets, device, &mut alice.rng).unwrap()
+    };
+    let (one, other) = (vault(), vault());
+    assert_ne!(one.log.id(), other.log.id());
+    let accounts = logs(&[&alice]);
+    let refused = author(&one.log, &accounts, &alice).rotate(&other.keys, &mut rng(1));
+    assert_eq!(refused, Err(AuthorError::StaleKeys));
+    // Secrets of another account open nothing.
+    let error = VaultKeys::open(&one.log, &bob.secrets()).unwrap_err();
+    assert_eq!(error, VaultKeysError::NotAMember);
+}
+
+#[test]
 fn a_login_is_signed_by_its_device() {
     let member = Member::new(11);
     let login = Login {

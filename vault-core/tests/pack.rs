@@ -179,6 +179,24 @@ fn another_pack_and_other_sizes_are_refused() {
     }
 }
 
+#[test]
+fn a_ranged_reader_needs_a_size_that_packs_have() {
+    let keys = vault_keys();
+    let pack = some_pack();
+    let trailer = pack.bytes.last_chunk().unwrap();
+    for length in [0, 1, TRAILER_LEN, 8 << 10, 20_000, 32 << 20, usize::MAX] {
+        let read = keys.open_pack_trailer(2, length, trailer);
+        assert_eq!(read, Err(PackError::WrongSize { length }));
+    }
+    let location = keys
+        .open_pack_trailer(2, pack.bytes.len(), trailer)
+        .unwrap();
+    let range = location.range();
+    let footer = &pack.bytes[range.start as usize..range.end as usize];
+    let entries = keys.open_pack_footer(2, &location, footer).unwrap();
+    assert_eq!(entries, pack.entries);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

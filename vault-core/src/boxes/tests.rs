@@ -6,6 +6,7 @@ use hkdf::Hkdf;
 use rand::rngs::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use sha2::Sha256;
+use vault_proto::entry::BOX_BYTES;
 use x_wing::{DecapsulationKey, kem::Decapsulate};
 
 use super::*;
@@ -47,7 +48,7 @@ fn opens(recipient: &KemPrivateKey, context: &BoxContext, sealed: &[u8]) -> bool
 #[test]
 fn a_box_opens_for_its_recipient_only() {
     let sealed = a_box(&recipient(1));
-    assert_eq!(sealed.len(), BOX_LEN);
+    assert_eq!(sealed.len(), BOX_BYTES);
     assert!(opens(&recipient(1), &context(), &sealed));
     assert!(!opens(&recipient(2), &context(), &sealed));
 }
@@ -189,7 +190,7 @@ fn a_key_with_an_unsafe_share_is_none() {
     let mut key = *recipient(1).public().as_bytes();
     assert!(KemPublicKey::from_slice(&key).is_ok());
     for share in unsafe_shares() {
-        key[KEM_KEY_LEN - 32..].copy_from_slice(&share);
+        key[KEM_KEY_BYTES - 32..].copy_from_slice(&share);
         assert_eq!(KemPublicKey::from_slice(&key), Err(KemKeyError::X25519));
     }
 }
@@ -197,7 +198,7 @@ fn a_key_with_an_unsafe_share_is_none() {
 #[test]
 fn a_key_whose_ml_kem_half_is_out_of_range_is_none() {
     let key = *recipient(1).public().as_bytes();
-    for length in [0, KEM_KEY_LEN - 1, KEM_KEY_LEN + 1] {
+    for length in [0, KEM_KEY_BYTES - 1, KEM_KEY_BYTES + 1] {
         let key = vec![1; length];
         assert_eq!(
             KemPublicKey::from_slice(&key),
@@ -217,7 +218,7 @@ fn random_boxes_never_open() {
     let recipient = recipient(1);
     let mut rng = rng(2);
     for _ in 0..200 {
-        let mut sealed = vec![0; BOX_LEN];
+        let mut sealed = vec![0; BOX_BYTES];
         rng.fill_bytes(&mut sealed);
         assert!(!opens(&recipient, &context(), &sealed));
     }

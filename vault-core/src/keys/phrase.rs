@@ -21,8 +21,6 @@ use crate::{labels, secret::Secret};
 
 /// How many words a phrase has.
 const WORDS: usize = 24;
-/// The longest text worth reading: 24 words of 8 letters fit many times over.
-const MAX_TEXT_LEN: usize = 4_096;
 
 /// The language of a phrase's words. The same phrase can be written in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,11 +96,7 @@ impl RecoveryPhrase {
     /// # Errors
     /// See [`PhraseError`].
     pub fn parse(text: &str) -> Result<Self, PhraseError> {
-        let folded = Zeroizing::new(if text.len() <= MAX_TEXT_LEN {
-            fold(text)
-        } else {
-            String::new()
-        });
+        let folded = Zeroizing::new(fold(text));
         let words: Vec<&str> = folded.split_whitespace().collect();
         if words.len() != WORDS {
             return Err(PhraseError::WordCount { words: words.len() });

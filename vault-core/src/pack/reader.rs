@@ -94,14 +94,14 @@ impl VaultKeys {
         check_size(pack_len)?;
         let part = associated(labels::PACK_TRAILER, self.vault_id(), epoch);
         let plaintext = aead::open(&self.epoch(epoch)?.footer, &part, sealed)?;
-        let (words, rest) = plaintext.as_chunks::<4>();
+        let (words, _) = plaintext.as_chunks::<4>();
         let &[offset, length, chunks, zero] = words else {
             return Err(PackError::Malformed);
         };
         let [offset, length, chunks, zero] = [offset, length, chunks, zero].map(u32::from_le_bytes);
         let end = offset.checked_add(length).ok_or(PackError::Malformed)?;
         let fits = end as usize <= pack_len - TRAILER_LEN;
-        if !fits || zero != 0 || !rest.is_empty() {
+        if !fits || zero != 0 {
             return Err(PackError::Malformed);
         }
         Ok(FooterLocation {

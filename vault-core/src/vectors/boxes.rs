@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
-use vault_proto::ids::DeviceId;
+use vault_proto::{device::KEM_KEY_BYTES, entry::BOX_BYTES, ids::DeviceId};
 
 use super::{
     Replay, array, bytes, changed, changes, hex, noise, noise32, number, refused, run, text,
 };
 use crate::{
     boxes::{
-        BOX_LEN, BoxContext, KEM_KEY_LEN, KemPrivateKey, KemPublicKey, Purpose, open_box, seal_box,
+        BoxContext, KemPrivateKey, KemPublicKey, Purpose, open_box, seal_box,
         tests::{seal_with_enc, unsafe_shares},
     },
     secret::Secret,
@@ -75,7 +75,7 @@ fn generate() -> Vec<Value> {
     cases.push(with("seq", 0x0102_0305.into()));
     cases.push(with("recipient_seed", hex(noise32("another recipient"))));
     cases.push(with("box", first["box"].clone()));
-    for change in changes(BOX_LEN) {
+    for change in changes(BOX_BYTES) {
         let mut case = with("box", hex(changed(&bytes(&second, "box"), &change)));
         case["name"] = format!("box changed: {change}").into();
         cases.push(case);
@@ -102,7 +102,7 @@ fn generate() -> Vec<Value> {
     let mut out_of_range = key;
     out_of_range[..3].fill(0xff);
     bad_key("a key whose ML-KEM half is out of range", &out_of_range);
-    bad_key("a key that is too short", &key[..KEM_KEY_LEN - 1]);
+    bad_key("a key that is too short", &key[..KEM_KEY_BYTES - 1]);
     cases
 }
 
