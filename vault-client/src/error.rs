@@ -56,6 +56,33 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All codes of this version.
+    pub const ALL: &[Self] = &[
+        Self::InvalidArgument,
+        Self::HosterUnreachable,
+        Self::HosterRefused,
+        Self::InvitationUnknown,
+        Self::InvitationExpired,
+        Self::InvitationUsed,
+        Self::ClockSkew,
+        Self::QuotaExceeded,
+        Self::DiskFull,
+        Self::NotAllowed,
+        Self::RotationDue,
+        Self::VaultBusy,
+        Self::NoVault,
+        Self::VaultExists,
+        Self::AmbiguousVault,
+        Self::NoAccount,
+        Self::AccountExists,
+        Self::WrongKey,
+        Self::HosterMisbehaved,
+        Self::Corrupt,
+        Self::TooNew,
+        Self::LocalState,
+        Self::Cancelled,
+    ];
+
     /// The code's name, for machines: it never changes.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -90,5 +117,22 @@ impl ErrorCode {
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_codes_are_listed_and_told_apart() {
+        // Cancelled stays the last: then a code that is left out shifts one.
+        for (place, code) in ErrorCode::ALL.iter().enumerate() {
+            assert_eq!(*code as usize, place, "{code}");
+        }
+        assert_eq!(ErrorCode::ALL.last(), Some(&ErrorCode::Cancelled));
+        let names: std::collections::HashSet<_> =
+            ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
     }
 }

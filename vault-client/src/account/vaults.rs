@@ -165,6 +165,17 @@ impl Account {
         Ok(summaries)
     }
 
+    /// The vaults for files as this device last knew them, without asking
+    /// anybody: id and name, ordered by name.
+    ///
+    /// # Errors
+    /// [`AccountError::State`].
+    pub fn known_vaults(&self) -> Result<Vec<(VaultId, Option<String>)>, AccountError> {
+        let rows = self.member.state.vaults()?.into_iter();
+        let storage = rows.filter(|row| row.kind == VaultKind::Storage && !row.creating);
+        Ok(storage.map(|row| (row.id, row.name)).collect())
+    }
+
     /// Opens a vault as this device last saw it, without asking anybody if the
     /// device knows which one is meant.
     ///
