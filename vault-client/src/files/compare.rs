@@ -243,3 +243,156 @@ fn contents(first: &Directory, second: &Directory, name: &[u8]) -> Result<(), As
         offset += ours as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, Permissions};
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+    use std::path::PathBuf;
+    use std::time::{Duration, SystemTime};
+
+    use rustix::fs::{XattrFlags, setxattr};
+
+    use super::*;
+    use crate::files::testing::{is_root, make_fifo};
+
+    /// Two trees that are the same.
+    fn trees() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let base = tempfile::tempdir().unwrap();
+        let trees = [base.path().join("first"), base.path().join("second")];
+        for tree in &trees {
+            fs::create_dir_all(tree.join("d/e")).unwrap();
+            fs::write(tree.join("d/file"), vec![1; 600_000]).unwrap();
+            fs::write(tree.join("d/one"), "linked").unwrap();
+            fs::hard_link(tree.join("d/one"), tree.join("d/two")).unwrap();
+            fs::write(tree.join("d/three"), "linked").unwrap();
+            fs::hard_link(tree.join("d/three"), tree.join("d/four")).unwrap();
+            symlink("file", tree.join("d/link")).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::new(7, 8);
+            for path in ["d/file", "d/one", "d/three", "d/e", "d", "."] {
+                File::open(tree.join(path))
+                    .unwrap()
+                    .set_modified(time)
+                    .unwrap();
+            }
+            let times = crate::files::testing::metadata(0).modified;
+            let times = rustix::fs::Timestamps {
+                last_access: rustix::fs::Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                },
+                last_modification: rustix::fs::Timespec {
+                    tv_sec: times.seconds(),
+                    tv_nsec: 0,
+                },
+            };
+            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::utimensat(rustix::fs::CWD, tree.join("d/link"), &times, flags).unwrap();
+        }
+        let [first, second] = trees;
+        (base, first, second)
+    }
+
+    /// What is seen of a change in the second tree, times left aside.
+    fn seen(change: impl FnOnce(&Path)) -> Vec<(String, Aspect)> {
+        let (_guard, first, second) = trees();
+        assert_eq!(compare_trees(&first, &second).unwrap(), []);
+        change(&second);
+        compare_trees(&first, &second)
+            .unwrap()
+            .into_iter()
+            .filter(|difference| difference.aspect != Aspect::Modified)
+            .map(|difference| {
+                (
+                    String::from_utf8(difference.path).unwrap(),
+                    difference.aspect,
+                )
+            })
+            .collect()
+    }
+
+    fn on(path: &str, aspect: Aspect) -> Vec<(String, Aspect)> {
+        vec![(path.to_owned(), aspect)]
+    }
+
+    #[test]
+    fn sees_what_is_missing_or_more_or_something_else() {
+        let gone = seen(|tree| fs::remove_file(tree.join("d/file")).unwrap());
+        assert_eq!(gone, on("/d/file", Aspect::OnlyInFirst));
+        let new = seen(|tree| fs::create_dir(tree.join("d/new")).unwrap());
+        assert_eq!(new, on("/d/new", Aspect::OnlyInSecond));
+        let other = seen(|tree| {
+            fs::remove_file(tree.join("d/file")).unwrap();
+            make_fifo(&tree.join("d/file"));
+        });
+        assert_eq!(other, on("/d/file", Aspect::Kind));
+    }
+
+    #[test]
+    fn sees_every_byte_of_contents() {
+        for at in [0, 262_144, 599_999] {
+            let changed = seen(|tree| {
+                let mut contents = vec![1; 600_000];
+                contents[at] = 2;
+                fs::write(tree.join("d/file"), contents).unwrap();
+            });
+            assert_eq!(changed, on("/d/file", Aspect::Contents));
+        }
+        let longer = seen(|tree| fs::write(tree.join("d/file"), vec![1; 600_001]).unwrap());
+        assert_eq!(longer, on("/d/file", Aspect::Contents));
+        let target = seen(|tree| {
+            fs::remove_file(tree.join("d/link")).unwrap();
+            symlink("elsewhere", tree.join("d/link")).unwrap();
+        });
+        assert_eq!(target, on("/d/link", Aspect::SymlinkTarget));
+    }
+
+    #[test]
+    fn sees_metadata() {
+        for path in ["d/file", "d/e"] {
+            let absolute = format!("/{path}");
+            let mode = seen(|tree| {
+                fs::set_permissions(tree.join(path), Permissions::from_mode(0o700)).unwrap();
+            });
+            assert_eq!(mode, on(&absolute, Aspect::Mode));
+            let attributes = seen(|tree| {
+                setxattr(tree.join(path), "user.x", b"1", XattrFlags::empty()).unwrap();
+            });
+            assert_eq!(attributes, on(&absolute, Aspect::Attributes));
+            if is_root() {
+                let owner = seen(|tree| lchown(tree.join(path), Some(5), None).unwrap());
+                assert_eq!(owner, on(&absolute, Aspect::Owner));
+            }
+            let (_guard, first, second) = trees();
+            let nanosecond = SystemTime::UNIX_EPOCH + Duration::new(7, 9);
+            File::open(second.join(path))
+                .unwrap()
+                .set_modified(nanosecond)
+                .unwrap();
+            let seen = compare_trees(&first, &second).unwrap();
+            assert_eq!(seen.len(), 1);
+            assert_eq!(seen[0].aspect, Aspect::Modified);
+        }
+    }
+
+    #[test]
+    fn sees_which_names_are_one_file() {
+        let apart = seen(|tree| {
+            fs::remove_file(tree.join("d/two")).unwrap();
+            fs::copy(tree.join("d/one"), tree.join("d/two")).unwrap();
+        });
+        assert_eq!(apart, on("/d/two", Aspect::HardLinks));
+        let together = seen(|tree| {
+            for name in ["d/three", "d/four"] {
+                fs::remove_file(tree.join(name)).unwrap();
+                fs::hard_link(tree.join("d/one"), tree.join(name)).unwrap();
+            }
+        });
+        assert!(
+            together
+                .iter()
+                .all(|(_, aspect)| *aspect == Aspect::HardLinks)
+        );
+        assert_eq!(together.len(), 2);
+    }
+}

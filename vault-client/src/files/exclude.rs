@@ -133,3 +133,98 @@ fn compile(pattern: &str) -> Result<(Glob, Rule), ExcludeError> {
     };
     Ok((glob, rule))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excludes(patterns: &[&str], path: &str, is_directory: bool) -> bool {
+        let excludes = Excludes::new(patterns).unwrap();
+        excludes.excludes(path.as_bytes(), is_directory)
+    }
+
+    #[test]
+    fn a_name_matches_anywhere() {
+        for (pattern, path, expected) in [
+            ("*.o", "/x.o", true),
+            ("*.o", "/a/b/x.o", true),
+            ("*.o", "/a/x.o/b", false),
+            ("*.o", "/a/x.od", false),
+            ("node_modules", "/a/node_modules", true),
+            ("node_modules", "/a/my_node_modules", false),
+            ("[ab]?", "/x/a1", true),
+            ("[ab]?", "/x/c1", false),
+            ("{one,two}", "/x/two", true),
+            ("\\*", "/x/*", true),
+            ("\\*", "/x/y", false),
+        ] {
+            assert_eq!(
+                excludes(&[pattern], path, false),
+                expected,
+                "{pattern} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_slash_asks_for_more_than_a_name() {
+        for (pattern, path, expected) in [
+            ("/home/me/tmp", "/home/me/tmp", true),
+            ("/home/me/tmp", "/srv/home/me/tmp", false),
+            ("/home/*/tmp", "/home/you/tmp", true),
+            ("/home/*/tmp", "/home/you/two/tmp", false),
+            ("/home/**/tmp", "/home/you/two/tmp", true),
+            ("/home/**/tmp", "/home/tmp", true),
+            ("/home/**", "/home/x/y", true),
+            ("/home/**", "/home", false),
+            ("build/out", "/a/build/out", true),
+            ("build/out", "/a/rebuild/out", false),
+            ("build/out", "/a/out", false),
+        ] {
+            assert_eq!(
+                excludes(&[pattern], path, false),
+                expected,
+                "{pattern} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_asks_for_a_directory() {
+        assert!(excludes(&["cache/"], "/a/cache", true));
+        assert!(!excludes(&["cache/"], "/a/cache", false));
+    }
+
+    #[test]
+    fn the_last_pattern_decides() {
+        let patterns = ["*.log", "!important.log", "/tmp/*"];
+        assert!(excludes(&patterns, "/a/x.log", false));
+        assert!(!excludes(&patterns, "/a/important.log", false));
+        assert!(excludes(&patterns, "/tmp/important.log", false));
+        assert!(!excludes(&["!x"], "/x", false));
+        assert!(excludes(&["\\!x"], "/!x", false));
+    }
+
+    #[test]
+    fn names_are_bytes() {
+        let excludes = Excludes::new(&["*.o"]).unwrap();
+        assert!(excludes.excludes(b"/\xff\xfe.o", false));
+        assert!(!Excludes::default().excludes(b"/x", false));
+    }
+
+    #[test]
+    fn patterns_that_say_nothing_are_refused() {
+        for pattern in ["", "/", "!", "a[", "{a"] {
+            let error = Excludes::new(&[pattern]).unwrap_err();
+            assert_eq!(error.pattern, pattern);
+        }
+    }
+
+    #[test]
+    fn a_file_of_patterns_may_have_comments() {
+        let text = "# notes\r\n\n*.o\r\n  \n\\#x\n!keep.o";
+        let patterns: Vec<_> = Excludes::patterns_in(text).collect();
+        assert_eq!(patterns, ["*.o", "\\#x", "!keep.o"]);
+        assert!(excludes(&patterns, "/#x", false));
+    }
+}

@@ -191,3 +191,130 @@ fn with_room(
     buffer.truncate(length);
     Ok(buffer)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{XattrFlags, fsetxattr, lsetxattr};
+
+    use super::*;
+    use crate::files::testing::is_root;
+
+    fn owners() -> OwnerNames {
+        OwnerNames::default()
+    }
+
+    #[test]
+    fn attributes_come_ordered_and_whole() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("file");
+        let file = File::create(&path).unwrap();
+        let large = vec![9; 2_000];
+        for (name, value) in [
+            ("user.b", &b"\0\xff"[..]),
+            ("user.a", b""),
+            ("user.c", &large),
+        ] {
+            fsetxattr(&file, name, value, XattrFlags::empty()).unwrap();
+        }
+        let directory = Directory::open(base.path()).unwrap();
+        let stat = directory.stat_entry(b"file").unwrap();
+        let closed = directory.entry_metadata(b"file", &stat, &owners());
+        let open = directory.open_file(b"file").unwrap().metadata(&owners());
+        assert_eq!(closed.metadata, open.metadata);
+        assert_eq!((closed.problem, open.problem), (None, None));
+        let xattrs: Vec<_> = open
+            .metadata
+            .xattrs
+            .iter()
+            .map(|x| (&x.name[..], &x.value[..]))
+            .collect();
+        let expected = [
+            (&b"user.a"[..], &b""[..]),
+            (b"user.b", b"\0\xff"),
+            (b"user.c", &large),
+        ];
+        assert_eq!(xattrs, expected);
+    }
+
+    #[test]
+    fn a_symlinks_attributes_are_its_own() {
+        if !is_root() {
+            // Only root may give a symlink attributes.
+            return;
+        }
+        let base = tempfile::tempdir().unwrap();
+        let (file, link) = (base.path().join("file"), base.path().join("link"));
+        fs::write(&file, "x").unwrap();
+        symlink("file", &link).unwrap();
+        lsetxattr(&file, "trusted.of", b"file", XattrFlags::empty()).unwrap();
+        lsetxattr(&link, "trusted.of", b"link", XattrFlags::empty()).unwrap();
+        let directory = Directory::open(base.path()).unwrap();
+        let stat = directory.stat_entry(b"link").unwrap();
+        let read = directory.entry_metadata(b"link", &stat, &owners());
+        assert_eq!(read.metadata.xattrs[0].value, b"link");
+    }
+
+    /// A name, and what a file system says when asked for the value.
+    type Attribute<'a> = (&'a [u8], Result<&'a [u8], Errno>);
+
+    fn reading(attributes: &[Attribute<'_>]) -> Attributes {
+        let fill = |bytes: &[u8], buffer: &mut [u8]| {
+            let room = buffer.get_mut(..bytes.len()).ok_or(Errno::RANGE)?;
+            room.copy_from_slice(bytes);
+            Ok(bytes.len())
+        };
+        let list: Vec<u8> = attributes
+            .iter()
+            .flat_map(|(name, _)| [name, &b"\0"[..]].concat())
+            .collect();
+        read_attributes(
+            |buffer| fill(&list, buffer),
+            |name, buffer| {
+                let found = attributes.iter().find(|(other, _)| *other == name);
+                fill(found.unwrap().1?, buffer)
+            },
+        )
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_reported_and_the_rest_kept() {
+        let names = |attributes: &Attributes| -> Vec<Vec<u8>> {
+            attributes
+                .0
+                .iter()
+                .map(|xattr| xattr.name.clone())
+                .collect()
+        };
+        let denied = reading(&[
+            (b"a", Ok(b"1")),
+            (b"b", Err(Errno::ACCESS)),
+            (b"c", Ok(b"3")),
+        ]);
+        assert_eq!(names(&denied), [b"a", b"c"]);
+        assert_eq!(denied.1, Some(Reason::Attributes));
+        // Taken away since it was listed: nothing to report.
+        let gone = reading(&[(b"a", Err(Errno::NODATA)), (b"b", Ok(b"2"))]);
+        assert_eq!((names(&gone), gone.1), (vec![b"b".to_vec()], None));
+        // More than a node may hold.
+        let large = vec![0; 60_000];
+        let many: [Attribute<'_>; 4] = [
+            (b"a", Ok(&large)),
+            (b"b", Ok(&large)),
+            (b"c", Ok(&large)),
+            (b"d", Ok(&large)),
+        ];
+        let many = reading(&many);
+        assert_eq!(
+            (many.0.len(), many.1),
+            (3, Some(Reason::AttributesTooLarge))
+        );
+        let no_room = read_attributes(|_| Err(Errno::RANGE), |_, _| Ok(0));
+        assert_eq!(no_room.1, Some(Reason::AttributesTooLarge));
+        // A file system without attributes.
+        let none = read_attributes(|_| Err(Errno::OPNOTSUPP), |_, _| Ok(0));
+        assert_eq!((none.0.len(), none.1), (0, None));
+    }
+}

@@ -126,3 +126,68 @@ impl fmt::Debug for OwnerNames {
         f.debug_struct("OwnerNames").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    struct Counting(Arc<AtomicU32>);
+
+    impl Counting {
+        fn count<R>(&self, answer: Option<R>) -> Option<R> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            answer
+        }
+    }
+
+    impl OwnerSource for Counting {
+        fn user_name(&self, uid: u32) -> Option<Vec<u8>> {
+            self.count((uid == 7).then(|| b"seven".to_vec()))
+        }
+
+        fn group_name(&self, gid: u32) -> Option<Vec<u8>> {
+            self.count((gid == 8).then(|| b"eight".to_vec()))
+        }
+
+        fn user_id(&self, name: &[u8]) -> Option<u32> {
+            self.count((name == b"seven").then_some(7))
+        }
+
+        fn group_id(&self, name: &[u8]) -> Option<u32> {
+            self.count((name == b"eight").then_some(8))
+        }
+    }
+
+    #[test]
+    fn each_is_looked_up_once_also_if_nobody_knows_it() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let owners = OwnerNames::new(Counting(Arc::clone(&asked)));
+        for _ in 0..3 {
+            assert_eq!(owners.user_name(7), b"seven");
+            assert_eq!(owners.user_name(8), b"");
+            assert_eq!(owners.group_name(8), b"eight");
+            assert_eq!(owners.group_name(7), b"");
+            assert_eq!(owners.user_id(b"seven"), Some(7));
+            assert_eq!(owners.user_id(b"eight"), None);
+            assert_eq!(owners.group_id(b"eight"), Some(8));
+            assert_eq!(owners.group_id(b"seven"), None);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 8);
+    }
+
+    #[test]
+    fn the_system_knows_root() {
+        let owners = OwnerNames::default();
+        assert_eq!(
+            (owners.user_name(0), owners.group_name(0)),
+            (b"root".to_vec(), b"root".to_vec())
+        );
+        assert_eq!(
+            (owners.user_id(b"root"), owners.group_id(b"root")),
+            (Some(0), Some(0))
+        );
+        assert_eq!(owners.user_id(b"\xff"), None);
+    }
+}

@@ -129,3 +129,54 @@ fn resolve_parents(path: &Path) -> Result<Vec<u8>, RootsError> {
     };
     Ok(resolved.into_os_string().into_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn are_ordered_and_each_there_once() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().canonicalize().unwrap();
+        fs::create_dir(base.join("b")).unwrap();
+        symlink("b", base.join("link")).unwrap();
+        let paths = [
+            base.join("b"),
+            base.join("a"),
+            base.join("./b/"),
+            base.join("b/../a"),
+            base.join("link/x"),
+            base.join("link/../b"),
+            base.join("link"),
+            base.join("link/"),
+        ];
+        let roots = Roots::resolve(&paths).unwrap();
+        let expected = ["a", "b", "b/x", "link"];
+        let expected = expected.map(|path| base.join(path).into_os_string().into_vec());
+        assert_eq!(roots.paths(), expected);
+    }
+
+    #[test]
+    fn may_be_everything() {
+        let roots = Roots::resolve(&["/", "/usr"]).unwrap();
+        assert_eq!(roots.paths(), [b"/".to_vec(), b"/usr".to_vec()]);
+        assert!(roots.tree().is_root);
+    }
+
+    #[test]
+    fn are_refused_if_they_lead_nowhere() {
+        let none: [&str; 0] = [];
+        assert!(matches!(Roots::resolve(&none), Err(RootsError::None)));
+        assert!(matches!(
+            Roots::resolve(&["relative"]),
+            Err(RootsError::NotAbsolute(_))
+        ));
+        assert!(matches!(
+            Roots::resolve(&["/no such directory/x"]),
+            Err(RootsError::Unreachable { .. })
+        ));
+    }
+}

@@ -11,3 +11,6 @@ pub use record::{
     CachedDirectory, CachedEntry, Comparison, DirectoryRecord, RecordBuilder, Settled,
 };
 pub use store::StatCache;
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::record::{CachedDirectory, DirectoryRecord};
 use crate::files::handle::lock;
@@ -14,6 +14,16 @@ use crate::files::handle::lock;
 /// Changes whenever the tables or the layout of a row do: another version's
 /// cache is thrown away.
 const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    DROP TABLE IF EXISTS directories;
+    CREATE TABLE directories (
+        series BLOB NOT NULL,
+        path BLOB NOT NULL,
+        head_seq INTEGER NOT NULL,
+        listing BLOB NOT NULL,
+        UNIQUE (series, path)
+    ) STRICT;";
 
 /// Longer paths are not cached. They are rare, and each level of a deep tree
 /// repeats all of those above.
@@ -85,7 +95,9 @@ impl StatCache {
             })
             .collect();
         self.with(|connection| {
-            let transaction = connection.transaction()?;
+            // One that began by reading could not wait for another's write.
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for (path, head_seq, blob) in &rows {
                 forget_vanished(&transaction, series, path, blob)?;
                 transaction
@@ -165,28 +177,25 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         .write(true)
         .mode(0o600)
         .open(path);
-    let connection = Connection::open(path)?;
+    let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // A crash of the machine may lose the newest rows, and damages none.
     connection.pragma_update(None, "synchronous", "normal")?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version != SCHEMA_VERSION {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             DROP TABLE IF EXISTS directories;
-             CREATE TABLE directories (
-                 series BLOB NOT NULL,
-                 path BLOB NOT NULL,
-                 head_seq INTEGER NOT NULL,
-                 listing BLOB NOT NULL,
-                 UNIQUE (series, path)
-             ) STRICT;
-             PRAGMA user_version = {SCHEMA_VERSION};
-             COMMIT;"
-        ))?;
+    // Two processes may find an old cache at the same time; one throws it away.
+    if version_of(&connection)? != SCHEMA_VERSION {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if version_of(&transaction)? != SCHEMA_VERSION {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        transaction.commit()?;
     }
     Ok(connection)
+}
+
+fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
