@@ -18,3 +18,12 @@ pub mod remote;
 pub mod state;
 pub mod vault;
 pub mod account;
+
+mod index;
+pub mod progress;
+mod transfer;
+
+pub mod backup;
+pub mod check;
+pub mod contents;
+pub mod restore;

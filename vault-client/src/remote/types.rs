@@ -147,3 +147,15 @@ pub struct Traffic {
     /// Likewise.
     pub received_bytes: u64,
 }
+
+impl Traffic {
+    /// What was moved after `earlier` was read.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            rpcs: self.rpcs - earlier.rpcs,
+            sent_bytes: self.sent_bytes - earlier.sent_bytes,
+            received_bytes: self.received_bytes - earlier.received_bytes,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The end of a backup, or a checkpoint on the way: all packs durable at the
+//! hoster, then the catalog and the index, then the head.
+
+use vault_core::{
+    catalog::{AddSnapshotError, Catalog, Series},
+    chunk::ChunkKind,
+    chunker::Chunker,
+    index::IndexEntry,
+    pack::FinishedPack,
+    snapshot::{Snapshot, SnapshotFields, SnapshotId},
+    stream::AppendError,
+};
+use vault_proto::wire::Root;
+
+use super::BackupError;
+use crate::{
+    contents::{Opened, read_catalog},
+    index::{OwnSegment, Tail, entries_of, located, write_segments},
+    transfer::{ChunkWorker, SentPack, TransferError},
+    vault::{CommitPlan, CommitResult, Vault},
+};
+
+/// How often a commit is tried again after another device was first.
+const RACES: usize = 16;
+
+/// What a backup has sent and no head holds yet, and the series it belongs to.
+pub(super) struct Committer<'a> {
+    pub(super) vault: &'a mut Vault,
+    pub(super) opened: Opened,
+    pub(super) series: Series,
+    pub(super) snapshot_chunker: Chunker,
+    pub(super) list_chunker: Chunker,
+    /// Packs that have arrived, in this run or in one before it.
+    pub(super) unclaimed: Vec<SentPack>,
+    pub(super) pack_bytes: u64,
+    pub(super) filler_bytes: u64,
+    pub(super) packs: u64,
+    /// The newest removal that the backup knew of when it began: what it
+    /// deduplicated against is still there as long as this holds.
+    pub(super) last_removal_seq: u64,
+}
+
+/// A commit that stands.
+pub(super) struct Committed {
+    pub(super) snapshot: SnapshotId,
+    pub(super) head_seq: u64,
+}
+
+impl Committer<'_> {
+    /// Commits a snapshot of what was stored so far.
+    pub(super) fn commit(
+        &mut self,
+        worker: &mut ChunkWorker,
+        fields: SnapshotFields,
+    ) -> Result<Committed, BackupError> {
+        let keys = self.opened.keys.clone();
+        for _ in 0..RACES {
+            let fields = SnapshotFields {
+                series: self.series.id(),
+                ..fields.clone()
+            };
+            let snapshot = Snapshot::new(fields)?;
+            let id = snapshot.id(&|kind, bytes| keys.chunk_id(kind, bytes));
+            let (root, segments) = self.write(worker, &snapshot)?;
+            let adds = self.unclaimed.iter().map(|pack| pack.id).collect();
+            let plan = CommitPlan {
+                adds,
+                removes: Vec::new(),
+                root,
+            };
+            match self.vault.commit(plan)? {
+                CommitResult::Committed(head) => {
+                    self.claimed(worker, segments)?;
+                    return Ok(Committed {
+                        snapshot: id,
+                        head_seq: head.seq,
+                    });
+                }
+                CommitResult::LostRace => self.rebase()?,
+                CommitResult::Missing(packs) => {
+                    // What arrived is gone: the next run sends it again.
+                    self.vault
+                        .state()
+                        .remove_pending_packs(&self.vault.id(), &packs)?;
+                    return Err(BackupError::PacksLost { count: packs.len() });
+                }
+            }
+        }
+        Err(BackupError::TooManyRaces)
+    }
+
+    /// Writes all that the root will name, and waits until it has arrived.
+    fn write(
+        &mut self,
+        worker: &mut ChunkWorker,
+        snapshot: &Snapshot,
+    ) -> Result<(Root, Vec<OwnSegment>), BackupError> {
+        let old_root = self.vault.root().clone();
+        let mut reader = self.opened.reader.clone();
+        let mut catalog = read_catalog(&old_root, &reader)?;
+        if catalog.series_by_id(self.series.id()).is_none() {
+            catalog.add_series(self.series.clone())?;
+        }
+        let catalog = add_snapshot(
+            &catalog,
+            snapshot,
+            &self.snapshot_chunker,
+            &self.list_chunker,
+            &mut reader,
+            worker,
+        )?;
+
+        let store = worker.store().clone();
+        let (closed, last) = store.assembler().flush();
+        for pack in closed {
+            store.send(pack)?;
+        }
+        self.drain(worker)?;
+        let mut tail = Tail::new(self.opened.keys.clone(), last, store.rng());
+        let catalog_at = tail.place(ChunkKind::Catalog, &catalog.encode())?;
+        let known: Vec<IndexEntry> = self.unclaimed.iter().flat_map(entries_of).collect();
+        let segments = write_segments(&mut tail, known, &old_root.segments, &self.opened.index)?;
+        let (packs, places) = tail.finish();
+        let kept = packs
+            .iter()
+            .map(keep_metadata(&self.opened))
+            .collect::<Result<Vec<_>, _>>();
+        kept.map_err(TransferError::Cache)?;
+        for pack in packs {
+            worker
+                .store()
+                .outbox()
+                .ok_or(TransferError::Stopped)?
+                .send(pack)?;
+        }
+        self.drain(worker)?;
+
+        let (segments, own) = segments.resolve(&places);
+        let added: u64 = self.unclaimed.iter().map(|pack| u64::from(pack.size)).sum();
+        let root = Root {
+            minimum_reader: old_root.minimum_reader.max(1),
+            minimum_writer: old_root.minimum_writer.max(1),
+            committed: Some(snapshot.fields().finished.to_wire()),
+            catalog: Some(located(&places, catalog_at)),
+            segments,
+            pack_count: old_root.pack_count + self.unclaimed.len() as u64,
+            pack_bytes: old_root.pack_bytes + added,
+            ..old_root
+        };
+        Ok((root, own))
+    }
+
+    /// Takes what has arrived from the uploads.
+    fn drain(&mut self, worker: &ChunkWorker) -> Result<(), TransferError> {
+        let outbox = worker
+            .store()
+            .outbox()
+            .ok_or(TransferError::Stopped)?
+            .clone();
+        for pack in outbox.drain()? {
+            self.packs += 1;
+            self.pack_bytes += u64::from(pack.size);
+            self.filler_bytes += u64::from(pack.filler_bytes);
+            // Chunks of packs that no head holds yet may be named already.
+            self.opened.index.add_pending(&pack);
+            self.unclaimed.push(pack);
+        }
+        Ok(())
+    }
+
+    /// A head holds everything now.
+    fn claimed(
+        &mut self,
+        worker: &ChunkWorker,
+        segments: Vec<OwnSegment>,
+    ) -> Result<(), TransferError> {
+        for (at, plaintext) in segments {
+            self.opened.index.keep_own(&at, &plaintext)?;
+        }
+        self.opened
+            .index
+            .follow(&self.vault.root().segments, &self.opened.reader)?;
+        self.opened.index.clear_pending();
+        let claimed: Vec<_> = self.unclaimed.iter().map(|pack| pack.id).collect();
+        for pack in self.unclaimed.drain(..) {
+            worker.store().release(&pack.entries);
+        }
+        self.vault
+            .state()
+            .remove_pending_packs(&self.vault.id(), &claimed)?;
+        Ok(())
+    }
+
+    /// Another device was first: builds on its head.
+    fn rebase(&mut self) -> Result<(), BackupError> {
+        let root = self.vault.root();
+        if root.last_removal_seq != self.last_removal_seq
+            || self.vault.keys().current_epoch() != self.opened.keys.current_epoch()
+        {
+            return Err(BackupError::Overtaken);
+        }
+        self.opened
+            .index
+            .follow(&root.segments, &self.opened.reader)?;
+        let catalog = read_catalog(root, &self.opened.reader)?;
+        // Another device may have begun the same series meanwhile.
+        if let Some(theirs) = catalog.series_by_name(self.series.name()) {
+            self.series = theirs.clone();
+        }
+        Ok(())
+    }
+}
+
+fn add_snapshot(
+    catalog: &Catalog,
+    snapshot: &Snapshot,
+    snapshot_chunker: &Chunker,
+    list_chunker: &Chunker,
+    reader: &mut crate::transfer::Reader,
+    worker: &mut ChunkWorker,
+) -> Result<Catalog, BackupError> {
+    let added = catalog.add_snapshot(snapshot, snapshot_chunker, list_chunker, reader, worker);
+    added.map_err(|error| match error {
+        AddSnapshotError::Append(AppendError::Read(error)) => error.into(),
+        AddSnapshotError::Append(AppendError::Write(error)) => error.into(),
+        _ => BackupError::Series,
+    })
+}
+
+/// Keeps the commit's last packs on the device: the next commit, and whoever
+/// lists snapshots, reads them first of all.
+fn keep_metadata(opened: &Opened) -> impl Fn(&FinishedPack) -> std::io::Result<()> + '_ {
+    |pack| opened.cache.keep(&pack.id, &pack.bytes)
+}
+
+/// What a run that was cut short has left at the hoster, if that still has it.
+pub(super) fn adopt_pending(
+    vault: &Vault,
+    opened: &Opened,
+) -> Result<Vec<SentPack>, TransferError> {
+    let state = vault.state();
+    let noted = state.pending_packs(&vault.id())?;
+    if noted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = noted.iter().map(|pack| pack.pack).collect();
+    let there = opened.remote.have_packs(&vault.id(), &ids)?;
+    let mut adopted = Vec::new();
+    let mut gone = Vec::new();
+    for (noted, there) in noted.into_iter().zip(there) {
+        let id = noted.pack;
+        match SentPack::from_pending(noted) {
+            // A pack of an epoch that is over is not added any more.
+            Some(pack) if there && pack.epoch == opened.keys.current_epoch() => {
+                opened.index.add_pending(&pack);
+                adopted.push(pack);
+            }
+            _ => gone.push(id),
+        }
+    }
+    state.remove_pending_packs(&vault.id(), &gone)?;
+    Ok(adopted)
+}

@@ -1,0 +1,593 @@
+//! Backing up.
+//!
+//! ```text
+//! walk ─▶ DirectoryJob ─┬─▶ file savers ─▶ seal pool ─▶ Store ─▶ Outbox ─▶ hoster
+//! (and stat cache)      └─▶ TreeBuilder ──────────────▶ Store
+//!                                └─▶ Committer: catalog, index, head
+//! ```
+//!
+//! Directories come from the walk each after those in it. Their files are
+//! saved by several threads; the tree is built in order. What arrived at the
+//! hoster is noted on the device before it is sent, so that a run that is cut
+//! short is continued by the next, which sends nothing again.
+
+mod commit;
+mod directory_job;
+mod save_file;
+mod seal_pool;
+mod tree_builder;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use vault_core::{
+    catalog::{CatalogError, Series, SeriesKind},
+    chunker::{ChunkSizes, Chunker},
+    seal::CompressionLevel,
+    snapshot::{SeriesId, SnapshotError, SnapshotFields, SnapshotId},
+    stream::{ReadError, StreamRef},
+    timestamp::Timestamp,
+};
+
+use self::{
+    commit::{Committed, Committer, adopt_pending},
+    directory_job::{DirectoryJob, Inspected, SavedFile, Stop},
+    save_file::{FileSaver, SaveError},
+    seal_pool::SealPool,
+    tree_builder::TreeBuilder,
+};
+use crate::{
+    contents::{ContentsError, Opened, read_catalog},
+    error::ErrorCode,
+    files::{
+        Excludes, LeftOut, NodeKind, OwnerNames, Reason, Roots, RootsError, StatCache,
+        SystemOwners, Walk, WalkOptions,
+    },
+    progress::{Cancellation, Meter, ProgressListener, reporting},
+    remote::Traffic,
+    state::StateError,
+    transfer::{ChunkWorker, Destination, Outbox, Store, TransferError},
+    vault::{Vault, VaultError},
+};
+
+/// Threads that read files: more than cores, since they wait for the disk.
+const FILE_SAVERS: usize = 3;
+/// Files whose saving has been ordered and not begun.
+const ORDERED_FILES: usize = 256;
+/// Directories between the walk and the tree.
+const DIRECTORIES_AHEAD: usize = 64;
+
+/// How to back up.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BackupOptions {
+    /// Absolute paths.
+    pub paths: Vec<PathBuf>,
+    /// The series; without one, that of this device and these paths.
+    pub series: Option<String>,
+    /// What to leave out.
+    pub excludes: Excludes,
+    /// Whether to stay on the file system of each path.
+    pub one_file_system: bool,
+    /// Read everything, store nothing.
+    pub dry_run: bool,
+    /// How hard to compress.
+    pub compression: CompressionLevel,
+    /// A checkpoint is committed when this long has passed since the last
+    /// commit, or this many bytes were uploaded.
+    pub checkpoint_interval: Duration,
+    /// See [`Self::checkpoint_interval`].
+    pub checkpoint_bytes: u64,
+    /// The program and its version, for the snapshot.
+    pub program: String,
+}
+
+impl BackupOptions {
+    /// The usual way to back up `paths`.
+    #[must_use]
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self {
+            paths,
+            series: None,
+            excludes: Excludes::default(),
+            one_file_system: false,
+            dry_run: false,
+            compression: CompressionLevel::default(),
+            checkpoint_interval: Duration::from_secs(15 * 60),
+            checkpoint_bytes: 4 << 30,
+            program: concat!("coffre ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// What a backup did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// The snapshot; none in a dry run.
+    pub snapshot: Option<SnapshotId>,
+    /// The name of its series.
+    pub series: String,
+    /// Files in the snapshot.
+    pub files: u64,
+    /// Directories in it.
+    pub directories: u64,
+    /// Other nodes in it.
+    pub others: u64,
+    /// Bytes of all files, holes left out.
+    pub bytes: u64,
+    /// Bytes of chunks that the vault did not hold yet, before compression;
+    /// trees and the catalog included.
+    pub new_bytes: u64,
+    /// Bytes of packs that were uploaded.
+    pub uploaded_bytes: u64,
+    /// How many of those are filler.
+    pub filler_bytes: u64,
+    /// Packs that were uploaded.
+    pub packs: u64,
+    /// What passed over the network in this run.
+    pub traffic: Traffic,
+    /// Seconds it took.
+    pub elapsed: Duration,
+    /// What is missing in the snapshot, or may be inconsistent in it.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Why a backup failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The paths make no sense.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// The walk could not begin.
+    #[error("cannot read the file system: {0}")]
+    Walk(Reason),
+    /// The vault could not be brought up to date or committed to.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Chunks could not be stored.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// The catalog could not be read.
+    #[error(transparent)]
+    Contents(#[from] ContentsError),
+    /// The device's own state could not be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The series cannot be added to the catalog.
+    #[error("cannot add the series: {0}")]
+    Catalog(#[from] CatalogError),
+    /// The snapshot cannot be written down.
+    #[error("cannot write the snapshot: {0}")]
+    Snapshot(#[from] SnapshotError),
+    /// The catalog does not list the series it was just given.
+    #[error("the series is not in the catalog")]
+    Series,
+    /// The hoster lost packs between their upload and the commit. They are
+    /// sent again by the next backup.
+    #[error("the hoster lost {count} packs before they were committed; back up again")]
+    PacksLost {
+        /// How many.
+        count: usize,
+    },
+    /// While the backup ran, another device removed packs or began an epoch.
+    #[error("another device changed the vault too much meanwhile; back up again")]
+    Overtaken,
+    /// Other devices committed again and again.
+    #[error("other devices keep committing; try again later")]
+    TooManyRaces,
+}
+
+impl BackupError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Roots(_) | Self::Catalog(_) | Self::Snapshot(_) | Self::Series => {
+                ErrorCode::InvalidArgument
+            }
+            Self::Walk(_) => ErrorCode::LocalState,
+            Self::Vault(error) => error.code(),
+            Self::Transfer(error) => error.code(),
+            Self::Contents(error) => error.code(),
+            Self::State(error) => error.code(),
+            Self::PacksLost { .. } => ErrorCode::HosterMisbehaved,
+            Self::Overtaken | Self::TooManyRaces => ErrorCode::VaultBusy,
+        }
+    }
+
+    /// Whether the same may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Vault(error) => error.is_transient(),
+            Self::Transfer(error) => error.is_transient(),
+            Self::Contents(error) => error.is_transient(),
+            Self::State(error) => error.is_transient(),
+            Self::PacksLost { .. } | Self::Overtaken | Self::TooManyRaces => true,
+            _ => false,
+        }
+    }
+}
+
+impl From<ReadError<TransferError>> for BackupError {
+    fn from(error: ReadError<TransferError>) -> Self {
+        Self::Contents(error.into())
+    }
+}
+
+/// Backs up into a vault.
+///
+/// # Errors
+/// See [`BackupError`]. What could not be read is no error: it is in
+/// [`BackupReport::left_out`].
+pub fn back_up(
+    vault: &mut Vault,
+    options: &BackupOptions,
+    listener: &Arc<dyn ProgressListener>,
+    cancellation: &Cancellation,
+) -> Result<BackupReport, BackupError> {
+    let roots = Roots::resolve(&options.paths)?;
+    let _lock = vault.lock()?;
+    let traffic = vault.remote().traffic();
+    let begun = Instant::now();
+    vault.refresh()?;
+    let meter = Arc::new(Meter::default());
+    let mut report = reporting(&meter, listener, || {
+        Run::new(vault, options, &roots, &meter, cancellation)?.run()
+    })?;
+    report.traffic = vault.remote().traffic().since(traffic);
+    report.elapsed = begun.elapsed();
+    Ok(report)
+}
+
+/// One backup, under way.
+struct Run<'a> {
+    options: &'a BackupOptions,
+    roots: &'a Roots,
+    meter: &'a Arc<Meter>,
+    cancellation: &'a Cancellation,
+    opened: Opened,
+    committer: Committer<'a>,
+    stat_cache: Arc<StatCache>,
+    list_chunker: Chunker,
+    started: Timestamp,
+    device_name: String,
+    device: vault_proto::ids::DeviceId,
+}
+
+/// A file to be saved.
+struct FileOrder {
+    job: Arc<DirectoryJob>,
+    index: usize,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        vault: &'a mut Vault,
+        options: &'a BackupOptions,
+        roots: &'a Roots,
+        meter: &'a Arc<Meter>,
+        cancellation: &'a Cancellation,
+    ) -> Result<Self, BackupError> {
+        let opened = Opened::open(vault)?;
+        let catalog = read_catalog(vault.root(), &opened.reader)?;
+        let device_name = vault.device_name().to_owned();
+        let name = options
+            .series
+            .clone()
+            .unwrap_or_else(|| default_series(&device_name, roots));
+        let series = match catalog.series_by_name(&name) {
+            Some(series) => series.clone(),
+            None => Series::new(
+                SeriesId::from_array(vault.random()),
+                name,
+                SeriesKind::Backup,
+            )?,
+        };
+        let metadata_keys = opened.keys.metadata_chunker();
+        let list_chunker = Chunker::new(metadata_keys, ChunkSizes::METADATA);
+        let stat_cache = Arc::new(StatCache::open(&vault.directory()?.join("stat.db")));
+        let unclaimed = if options.dry_run {
+            Vec::new()
+        } else {
+            adopt_pending(vault, &opened)?
+        };
+        Ok(Self {
+            options,
+            roots,
+            meter,
+            cancellation,
+            stat_cache,
+            started: vault.now(),
+            device: vault.device(),
+            device_name,
+            committer: Committer {
+                snapshot_chunker: Chunker::new(metadata_keys, ChunkSizes::CATALOG),
+                list_chunker: list_chunker.clone(),
+                series,
+                unclaimed,
+                pack_bytes: 0,
+                filler_bytes: 0,
+                packs: 0,
+                last_removal_seq: vault.root().last_removal_seq,
+                opened: opened.clone(),
+                vault,
+            },
+            list_chunker,
+            opened,
+        })
+    }
+
+    fn run(mut self) -> Result<BackupReport, BackupError> {
+        let outbox = (!self.options.dry_run).then(|| {
+            Outbox::open(Destination {
+                remote: self.opened.remote.clone(),
+                vault: self.committer.vault.id(),
+                state: self.committer.vault.state(),
+                meter: self.meter.clone(),
+                cancellation: self.cancellation.clone(),
+            })
+        });
+        let store = Arc::new(Store::new(
+            self.opened.keys.clone(),
+            self.opened.index.clone(),
+            outbox,
+            self.meter.clone(),
+            self.committer.series.is_deduplicated(),
+            self.committer.vault.randomness(),
+        ));
+        let stop = Stop::default();
+        let result = self.pipeline(&store, &stop);
+        match (result, stop.take_failure()) {
+            // Which thread noticed first is chance; why it stopped is not.
+            (Err(BackupError::Transfer(TransferError::Stopped)), Some(failure)) => {
+                Err(failure.into())
+            }
+            (Err(BackupError::Transfer(TransferError::Stopped)), None) => {
+                Err(upload_failure(&store).into())
+            }
+            (result, _) => result,
+        }
+    }
+
+    fn pipeline(&mut self, store: &Arc<Store>, stop: &Stop) -> Result<BackupReport, BackupError> {
+        let walk = self.walk()?;
+        let level = self.options.compression;
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let pool = SealPool::start(store, level, threads);
+        let data_chunker = Chunker::new(self.opened.keys.file_chunker(), ChunkSizes::FILE_DATA);
+        let (order_file, ordered_files) = bounded::<FileOrder>(ORDERED_FILES);
+        let (order_directory, ordered_directories) = bounded(DIRECTORIES_AHEAD);
+        std::thread::scope(|scope| {
+            for _ in 0..FILE_SAVERS {
+                let saver = FileSaver {
+                    worker: ChunkWorker::new(store.clone(), level),
+                    pool: pool.clone(),
+                    data_chunker: data_chunker.clone(),
+                    list_chunker: self.list_chunker.clone(),
+                    cancellation: self.cancellation.clone(),
+                    meter: self.meter.clone(),
+                    buffer: Vec::new(),
+                };
+                let files = ordered_files.clone();
+                scope.spawn(move || save_files(saver, &files, stop));
+            }
+            drop((pool, ordered_files));
+            let cancellation = self.cancellation;
+            scope.spawn(move || order(walk, &order_file, &order_directory, stop, cancellation));
+            let built = self.build(store, &ordered_directories, stop);
+            if built.is_err() {
+                stop.set(TransferError::Stopped);
+            }
+            built
+        })
+    }
+
+    fn walk(&self) -> Result<Walk<Inspected>, BackupError> {
+        let options = WalkOptions {
+            excludes: self.options.excludes.clone(),
+            one_file_system: self.options.one_file_system,
+            ..WalkOptions::default()
+        };
+        let cache = self.stat_cache.clone();
+        let series = *self.committer.series.id().as_bytes();
+        let trusted_from = self.committer.last_removal_seq;
+        let walk = Walk::start(self.roots, options, move |listed| {
+            let cached = cache.load_directory(&series, listed.path);
+            // What an older head held may have been removed since.
+            let cached = cached.filter(|cached| cached.head_seq() >= trusted_from);
+            let comparison = cached.as_ref().map(|cached| cached.compare(listed.listing));
+            Inspected { cached, comparison }
+        });
+        walk.map_err(BackupError::Walk)
+    }
+
+    /// Builds the tree, with checkpoints on the way, and commits it.
+    fn build(
+        &mut self,
+        store: &Arc<Store>,
+        directories: &Receiver<Arc<DirectoryJob>>,
+        stop: &Stop,
+    ) -> Result<BackupReport, BackupError> {
+        let worker = ChunkWorker::new(store.clone(), self.options.compression);
+        let owners = OwnerNames::new(SystemOwners);
+        let chunker = self.list_chunker.clone();
+        let mut tree = TreeBuilder::new(worker, chunker, owners, self.started, self.meter, stop);
+        let mut committed_at = Instant::now();
+        let mut committed_bytes = 0;
+        for directory in directories {
+            tree.add(&directory)?;
+            let uploaded = self.meter.read().transferred_bytes;
+            if !self.options.dry_run
+                && (committed_at.elapsed() >= self.options.checkpoint_interval
+                    || uploaded - committed_bytes >= self.options.checkpoint_bytes)
+            {
+                let partial = tree.partial_root()?;
+                self.commit(&mut tree, partial, false)?;
+                committed_at = Instant::now();
+                committed_bytes = self.meter.read().transferred_bytes;
+            }
+        }
+        if self.cancellation.is_cancelled() {
+            return Err(TransferError::Cancelled.into());
+        }
+        // Without `/` the walk was cut short.
+        let root = tree.root().cloned().ok_or(TransferError::Stopped)?;
+        let snapshot = if self.options.dry_run {
+            None
+        } else {
+            Some(self.commit(&mut tree, root, true)?.snapshot)
+        };
+        let totals = tree.totals;
+        Ok(BackupReport {
+            snapshot,
+            series: self.committer.series.name().to_owned(),
+            files: totals.files,
+            directories: totals.directories,
+            others: totals.others,
+            bytes: totals.bytes,
+            new_bytes: self.meter.read().new_bytes,
+            uploaded_bytes: self.committer.pack_bytes,
+            filler_bytes: self.committer.filler_bytes,
+            packs: self.committer.packs,
+            traffic: Traffic::default(),
+            elapsed: Duration::ZERO,
+            left_out: std::mem::take(&mut tree.left_out),
+        })
+    }
+
+    fn commit(
+        &mut self,
+        tree: &mut TreeBuilder<'_>,
+        root: StreamRef,
+        complete: bool,
+    ) -> Result<Committed, BackupError> {
+        let fields = SnapshotFields {
+            series: self.committer.series.id(),
+            started: self.started,
+            finished: self.committer.vault.now(),
+            tree: root,
+            paths: self.roots.paths().to_vec(),
+            device: self.device,
+            device_name: self.device_name.clone(),
+            complete,
+            totals: tree.totals,
+            left_out: tree.left_out.len() as u64,
+            program: self.options.program.clone(),
+        };
+        let committed = self.committer.commit(&mut tree.worker, fields)?;
+        // Only now may the next backup rely on what this one stored.
+        let records = tree
+            .take_records()
+            .into_iter()
+            .map(|(record, content)| record.finish(&content, committed.head_seq))
+            .collect();
+        self.stat_cache
+            .store(self.committer.series.id().as_bytes(), records);
+        Ok(committed)
+    }
+}
+
+/// Takes directories from the walk and orders their files.
+fn order(
+    walk: Walk<Inspected>,
+    files: &Sender<FileOrder>,
+    directories: &Sender<Arc<DirectoryJob>>,
+    stop: &Stop,
+    cancellation: &Cancellation,
+) {
+    for visited in walk {
+        if cancellation.is_cancelled() {
+            stop.set(TransferError::Cancelled);
+        }
+        if stop.is_set() {
+            return;
+        }
+        let job = Arc::new(DirectoryJob::new(visited));
+        if directories.send(job.clone()).is_err() {
+            return;
+        }
+        for (index, entry) in job.visited.listing.iter().enumerate() {
+            if entry.stat.kind != NodeKind::File || job.unchanged(index).is_some() {
+                continue;
+            }
+            if files
+                .send(FileOrder {
+                    job: job.clone(),
+                    index,
+                })
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// Saves files until there are no more.
+fn save_files(mut saver: FileSaver, files: &Receiver<FileOrder>, stop: &Stop) {
+    let owners = OwnerNames::new(SystemOwners);
+    for FileOrder { job, index } in files {
+        if stop.is_set() {
+            return;
+        }
+        match save_file(&mut saver, &job, index, &owners) {
+            Ok(saved) => job.deliver(index, Ok(saved)),
+            Err(SaveError::File(reason)) => job.deliver(index, Err(reason)),
+            Err(SaveError::Transfer(error)) => {
+                stop.set(error);
+                return;
+            }
+        }
+    }
+}
+
+fn save_file(
+    saver: &mut FileSaver,
+    job: &DirectoryJob,
+    index: usize,
+    owners: &OwnerNames,
+) -> Result<SavedFile, SaveError> {
+    let listing = &job.visited.listing;
+    let (Some(directory), Some(entry)) = (job.visited.directory(), listing.entry(index)) else {
+        return Err(SaveError::File(Reason::Vanished));
+    };
+    let file = directory.open_file(entry.name).map_err(SaveError::File)?;
+    let metadata = file.metadata(owners);
+    let (content, read) = saver.save(file)?;
+    Ok(SavedFile {
+        content,
+        read,
+        metadata: metadata.metadata,
+        problem: metadata.problem,
+    })
+}
+
+fn upload_failure(store: &Store) -> TransferError {
+    let failure = store.outbox().and_then(|outbox| outbox.drain().err());
+    failure.unwrap_or(TransferError::Stopped)
+}
+
+/// `DEVICE:PATH:PATH…`, printable whatever the paths are.
+fn default_series(device_name: &str, roots: &Roots) -> String {
+    let mut name = device_name.to_owned();
+    for path in roots.paths() {
+        name.push(':');
+        name.extend(path.escape_ascii().map(char::from));
+    }
+    if name.len() > MAX_SERIES_NAME {
+        let hash = blake3::hash(name.as_bytes()).to_hex();
+        name = format!("{device_name}:{}", &hash[..32]);
+    }
+    name
+}
+
+/// Longer names of series are cut down to a hash; the catalog's own bound is
+/// higher.
+const MAX_SERIES_NAME: usize = 1_024;

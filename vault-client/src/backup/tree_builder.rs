@@ -1,0 +1,391 @@
+//! From saved files to directories, from the leaves up to `/`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use vault_core::{
+    chunker::Chunker,
+    snapshot::Totals,
+    stream::StreamRef,
+    timestamp::Timestamp,
+    tree::{AddError, DirectoryWriter, Metadata, Node, NodeContent, NodeName},
+};
+
+use super::directory_job::{DirectoryJob, SavedFile, Stop};
+use crate::{
+    files::{
+        Content, Entry, LeftOut, NodeKind, OwnerNames, Reason, RecordBuilder, Settled, VisitedId,
+    },
+    progress::{Meter, count},
+    transfer::{ChunkWorker, TransferError},
+};
+
+/// Directories deeper than this wait for the whole snapshot: writing a partial
+/// one recurses.
+const PARTIAL_DEPTH: usize = 128;
+
+/// Builds the tree of one backup. Takes directories in the order of the walk:
+/// each after those in it.
+pub(super) struct TreeBuilder<'a> {
+    pub(super) worker: ChunkWorker,
+    chunker: Chunker,
+    owners: OwnerNames,
+    started: Timestamp,
+    meter: &'a Meter,
+    stop: &'a Stop,
+    /// Nodes of directories that are done, by the directory that holds them.
+    waiting: HashMap<VisitedId, Vec<Waiting>>,
+    pub(super) totals: Totals,
+    pub(super) left_out: Vec<LeftOut>,
+    /// What the cache is to remember once a head holds it.
+    records: Vec<(RecordBuilder, StreamRef)>,
+    root: Option<StreamRef>,
+}
+
+/// A directory that is done and whose parent is not.
+struct Waiting {
+    path: Vec<u8>,
+    node: Node,
+}
+
+impl<'a> TreeBuilder<'a> {
+    pub(super) fn new(
+        worker: ChunkWorker,
+        chunker: Chunker,
+        owners: OwnerNames,
+        started: Timestamp,
+        meter: &'a Meter,
+        stop: &'a Stop,
+    ) -> Self {
+        Self {
+            worker,
+            chunker,
+            owners,
+            started,
+            meter,
+            stop,
+            waiting: HashMap::new(),
+            totals: Totals::default(),
+            left_out: Vec::new(),
+            records: Vec::new(),
+            root: None,
+        }
+    }
+
+    /// Takes the next directory, and waits for its files.
+    pub(super) fn add(&mut self, job: &DirectoryJob) -> Result<(), TransferError> {
+        let visited = &job.visited;
+        self.left_out.extend(visited.left_out.iter().cloned());
+        if visited.content == Content::Gone {
+            return Ok(());
+        }
+        let mut children: BTreeMap<Vec<u8>, Node> = self
+            .waiting
+            .remove(&visited.id)
+            .into_iter()
+            .flatten()
+            .map(|child| (child.node.name().as_bytes().to_vec(), child.node))
+            .collect();
+        let content = match self.unchanged(job, &children)? {
+            Some(content) => content,
+            None => self.write(job, &mut children)?,
+        };
+        let Some(parent) = visited.parent else {
+            self.root = Some(content);
+            return Ok(());
+        };
+        self.totals.directories += 1;
+        let metadata = visited.metadata(&self.owners);
+        if let Some(reason) = metadata.problem {
+            self.leave_out(visited.path(), reason);
+        }
+        if let Some(node) = self.node(
+            visited.path(),
+            visited.name(),
+            NodeContent::Directory { content },
+            metadata.metadata,
+        ) {
+            self.waiting.entry(parent).or_default().push(Waiting {
+                path: visited.path(),
+                node,
+            });
+        }
+        Ok(())
+    }
+
+    /// The tree, once `/` was added.
+    pub(super) fn root(&self) -> Option<&StreamRef> {
+        self.root.as_ref()
+    }
+
+    /// A tree of the directories that are done so far. Those above them stand
+    /// in with the least that lets them be entered.
+    pub(super) fn partial_root(&mut self) -> Result<StreamRef, TransferError> {
+        let mut top = Partial::default();
+        for waiting in self.waiting.values().flatten() {
+            let components: Vec<_> = waiting
+                .path
+                .split(|byte| *byte == b'/')
+                .filter(|name| !name.is_empty())
+                .collect();
+            if components.len() > PARTIAL_DEPTH {
+                continue;
+            }
+            let mut place = &mut top;
+            for name in components {
+                place = place.below.entry(name.to_vec()).or_default();
+            }
+            place.node = Some(waiting.node.clone());
+        }
+        self.write_partial(top)
+    }
+
+    /// What the cache is to remember, now that a head holds it.
+    pub(super) fn take_records(&mut self) -> Vec<(RecordBuilder, StreamRef)> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// The directory's stream as the cache has it, if that still holds.
+    fn unchanged(
+        &mut self,
+        job: &DirectoryJob,
+        children: &BTreeMap<Vec<u8>, Node>,
+    ) -> Result<Option<StreamRef>, TransferError> {
+        let Some(cached) = &job.visited.inspected.cached else {
+            return Ok(None);
+        };
+        if !job.is_same() {
+            return Ok(None);
+        }
+        for (name, node) in children {
+            let same = cached
+                .find(name)
+                .is_some_and(|entry| entry.node == node.encode());
+            if !same {
+                return Ok(None);
+            }
+        }
+        // A child that could not be saved has no node, and must not live on
+        // in the parent's old stream.
+        let is_directory = |entry: &Entry<'_>| entry.stat.kind == NodeKind::Directory;
+        if job.visited.listing.iter().filter(is_directory).count() != children.len() {
+            return Ok(None);
+        }
+        for (index, entry) in job.visited.listing.iter().enumerate() {
+            match entry.stat.kind {
+                NodeKind::Directory => {}
+                NodeKind::File => {
+                    // Holes are not counted, and only the node knows them.
+                    let bytes = if entry.stat.may_have_holes {
+                        job.unchanged(index)
+                            .and_then(|place| cached.entry(place))
+                            .and_then(|entry| Node::decode(entry.node).ok())
+                            .map_or(0, |node| data_bytes(&node))
+                    } else {
+                        entry.stat.size
+                    };
+                    self.count_file(bytes);
+                    count(&self.meter.bytes, bytes);
+                }
+                _ => self.totals.others += 1,
+            }
+        }
+        Ok(Some(cached.content().clone()))
+    }
+
+    fn write(
+        &mut self,
+        job: &DirectoryJob,
+        children: &mut BTreeMap<Vec<u8>, Node>,
+    ) -> Result<StreamRef, TransferError> {
+        let mut writer = DirectoryWriter::new(self.chunker.clone());
+        let mut record = RecordBuilder::new(job.visited.path(), self.started);
+        for (index, entry) in job.visited.listing.iter().enumerate() {
+            let (node, settled) = match entry.stat.kind {
+                NodeKind::Directory => (children.remove(entry.name), Settled::Yes),
+                NodeKind::File => self.file(job, index, &entry)?,
+                _ => (self.other(job, index, &entry), Settled::Yes),
+            };
+            let Some(node) = node else { continue };
+            writer
+                .add(&node, &mut self.worker)
+                .map_err(|error| match error {
+                    AddError::Sink(error) => error,
+                    _ => TransferError::Stopped,
+                })?;
+            record.push(entry.name, &entry.stat, settled, &node.encode());
+        }
+        let content = writer.finish(&mut self.worker)?;
+        self.records.push((record, content.clone()));
+        Ok(content)
+    }
+
+    fn file(
+        &mut self,
+        job: &DirectoryJob,
+        index: usize,
+        entry: &Entry<'_>,
+    ) -> Result<(Option<Node>, Settled), TransferError> {
+        if let Some(node) = cached_node(job, index) {
+            let bytes = data_bytes(&node);
+            self.count_file(bytes);
+            count(&self.meter.bytes, bytes);
+            return Ok((Some(node), Settled::Yes));
+        }
+        let path = || {
+            job.visited
+                .directory()
+                .map_or_else(Vec::new, |d| d.path_of(entry.name))
+        };
+        let SavedFile {
+            content,
+            read,
+            metadata,
+            problem,
+        } = match job.take(index, self.stop)? {
+            Ok(saved) => saved,
+            Err(reason) => {
+                self.leave_out(path(), reason);
+                return Ok((None, Settled::No));
+            }
+        };
+        if let Some(reason) = problem {
+            self.leave_out(path(), reason);
+        }
+        let settled = if read.has_changed {
+            self.leave_out(path(), Reason::ChangedWhileRead);
+            Settled::No
+        } else {
+            Settled::Yes
+        };
+        self.count_file(content.length());
+        let content = NodeContent::File {
+            content,
+            size: read.stat.size,
+            holes: read.holes,
+        };
+        let node = self.node(path(), entry.name, content, metadata);
+        let node = match node {
+            Some(node) if read.stat.links > 1 => node
+                .with_hard_link(hard_link_of(read.stat.id.dev, read.stat.id.ino))
+                .ok(),
+            node => node,
+        };
+        Ok((node, settled))
+    }
+
+    /// A symlink, FIFO, socket or device.
+    fn other(&mut self, job: &DirectoryJob, index: usize, entry: &Entry<'_>) -> Option<Node> {
+        if let Some(node) = cached_node(job, index) {
+            self.totals.others += 1;
+            return Some(node);
+        }
+        let directory = job.visited.directory()?;
+        let path = directory.path_of(entry.name);
+        let (major, minor) = entry.stat.device;
+        let content = match entry.stat.kind {
+            NodeKind::Symlink => match directory.read_link(entry.name) {
+                Ok(target) => NodeContent::Symlink { target },
+                Err(reason) => {
+                    self.leave_out(path, reason);
+                    return None;
+                }
+            },
+            NodeKind::Fifo => NodeContent::Fifo,
+            NodeKind::Socket => NodeContent::Socket,
+            NodeKind::CharacterDevice => NodeContent::CharacterDevice { major, minor },
+            NodeKind::BlockDevice => NodeContent::BlockDevice { major, minor },
+            NodeKind::File | NodeKind::Directory => return None,
+        };
+        let metadata = directory.entry_metadata(entry.name, &entry.stat, &self.owners);
+        if let Some(reason) = metadata.problem {
+            self.leave_out(path.clone(), reason);
+        }
+        self.totals.others += 1;
+        self.node(path, entry.name, content, metadata.metadata)
+    }
+
+    fn node(
+        &mut self,
+        path: Vec<u8>,
+        name: &[u8],
+        content: NodeContent,
+        metadata: Metadata,
+    ) -> Option<Node> {
+        let node = NodeName::new(name).and_then(|name| Node::new(name, content, metadata));
+        if node.is_err() {
+            self.leave_out(path, Reason::TooLarge);
+        }
+        node.ok()
+    }
+
+    fn count_file(&mut self, bytes: u64) {
+        self.totals.files += 1;
+        self.totals.bytes += bytes;
+        count(&self.meter.files, 1);
+    }
+
+    fn leave_out(&mut self, path: Vec<u8>, reason: Reason) {
+        self.left_out.push(LeftOut { path, reason });
+    }
+
+    fn write_partial(&mut self, partial: Partial) -> Result<StreamRef, TransferError> {
+        let mut writer = DirectoryWriter::new(self.chunker.clone());
+        for (name, below) in partial.below {
+            let node = match below.node {
+                Some(node) => node,
+                None => {
+                    let content = NodeContent::Directory {
+                        content: self.write_partial(below)?,
+                    };
+                    let metadata = Metadata {
+                        mode: 0o700,
+                        modified: self.started,
+                        uid: 0,
+                        gid: 0,
+                        user: Vec::new(),
+                        group: Vec::new(),
+                        xattrs: Vec::new(),
+                    };
+                    let name = NodeName::new(name).expect("a component of a directory's path");
+                    Node::new(name, content, metadata).expect("a plain directory")
+                }
+            };
+            writer
+                .add(&node, &mut self.worker)
+                .map_err(|error| match error {
+                    AddError::Sink(error) => error,
+                    _ => TransferError::Stopped,
+                })?;
+        }
+        writer.finish(&mut self.worker)
+    }
+}
+
+/// A directory on the way to some that are done.
+#[derive(Default)]
+struct Partial {
+    node: Option<Node>,
+    below: BTreeMap<Vec<u8>, Partial>,
+}
+
+/// The node of an entry that the cache knows as it is.
+fn cached_node(job: &DirectoryJob, index: usize) -> Option<Node> {
+    let place = job.unchanged(index)?;
+    let entry = job.visited.inspected.cached.as_ref()?.entry(place)?;
+    Node::decode(entry.node).ok()
+}
+
+fn data_bytes(node: &Node) -> u64 {
+    match node.content() {
+        NodeContent::File { content, .. } => content.length(),
+        _ => 0,
+    }
+}
+
+/// Names of one file carry the same value, others another.
+fn hard_link_of(dev: u64, ino: u64) -> [u8; 16] {
+    let mut value = [0; 16];
+    value[..8].copy_from_slice(&dev.to_le_bytes());
+    value[8..].copy_from_slice(&ino.to_le_bytes());
+    value
+}

@@ -1,0 +1,460 @@
+//! Checking a vault: that every snapshot leads to chunks that the index knows
+//! in packs that the hoster has, and, when asked, that every byte is the one
+//! that was stored.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use vault_core::{
+    chunk::ChunkId,
+    index::IndexEntry,
+    pack::read_pack_entries,
+    stream::{StreamChunks, StreamRef},
+    tree::{NodeContent, Step, Walk},
+};
+use vault_proto::{
+    ids::{PackId, VaultId},
+    wire::Located,
+};
+
+use crate::{
+    contents::{Contents, ContentsError, NamedSnapshot},
+    error::ErrorCode,
+    progress::{Cancellation, Meter, ProgressListener, count, reporting},
+    remote::PackRange,
+    transfer::TransferError,
+    vault::{Vault, VaultError},
+};
+
+/// Packs that are read at once.
+const READERS: usize = 2;
+
+/// How much of the packs to read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum ReadData {
+    /// Only that they are there.
+    Nothing,
+    /// This share of them, from above 0 to 1, picked at random: each pack is
+    /// as likely as any other, whatever its size.
+    Share(f64),
+    /// Every byte.
+    Everything,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The hoster does not have a pack that a head claims.
+    PackMissing(PackId),
+    /// The hoster has other bytes than those that the pack's id names.
+    PackAltered(PackId),
+    /// A pack is what its id names, and does not open, or does not hold what
+    /// the index says: a member's device has written it so.
+    PackMalformed(PackId),
+    /// A directory of a snapshot cannot be read.
+    TreeUnreadable {
+        /// The snapshot's id.
+        snapshot: String,
+        /// The path of the last node that could be read.
+        after: Vec<u8>,
+        /// Why.
+        reason: String,
+    },
+    /// A file of a snapshot has a chunk that the index does not know.
+    ChunkUnknown {
+        /// The snapshot's id.
+        snapshot: String,
+        /// The file.
+        path: Vec<u8>,
+    },
+}
+
+impl Problem {
+    /// Whether it is the hoster who did not keep what it was given.
+    #[must_use]
+    pub fn is_the_hosters(&self) -> bool {
+        matches!(self, Self::PackMissing(_) | Self::PackAltered(_))
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// Snapshots that were followed.
+    pub snapshots: u64,
+    /// Files and directories in them, each counted once however many snapshots
+    /// share it.
+    pub nodes: u64,
+    /// Chunks that the index knows.
+    pub chunks: u64,
+    /// Packs that it knows.
+    pub packs: u64,
+    /// Packs that were read to the last byte.
+    pub read_packs: u64,
+    /// Their bytes.
+    pub read_bytes: u64,
+    /// What is wrong; empty if nothing is.
+    pub problems: Vec<Problem>,
+}
+
+/// Why a check could not be made to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The vault could not be brought up to date.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The index or the catalog could not be read.
+    #[error(transparent)]
+    Contents(#[from] ContentsError),
+    /// A call to the hoster failed.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+}
+
+impl CheckError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Vault(error) => error.code(),
+            Self::Contents(error) => error.code(),
+            Self::Transfer(error) => error.code(),
+        }
+    }
+
+    /// Whether the same may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Vault(error) => error.is_transient(),
+            Self::Contents(error) => error.is_transient(),
+            Self::Transfer(error) => error.is_transient(),
+        }
+    }
+}
+
+/// Checks a vault.
+///
+/// # Errors
+/// See [`CheckError`]. What is wrong with the vault is no error: it is in
+/// [`CheckReport::problems`].
+pub fn check(
+    vault: &mut Vault,
+    read_data: ReadData,
+    listener: &Arc<dyn ProgressListener>,
+    cancellation: &Cancellation,
+) -> Result<CheckReport, CheckError> {
+    vault.refresh()?;
+    let contents = Contents::open(vault)?;
+    let meter = Meter::default();
+    reporting(&meter, listener, || {
+        let mut check = Check {
+            vault,
+            contents: &contents,
+            meter: &meter,
+            cancellation,
+            report: CheckReport::default(),
+            packs: BTreeMap::new(),
+        };
+        check.packs()?;
+        check.snapshots()?;
+        check.read(read_data)?;
+        check.report.problems.sort();
+        Ok(check.report)
+    })
+}
+
+struct Check<'a> {
+    vault: &'a Vault,
+    contents: &'a Contents,
+    meter: &'a Meter,
+    cancellation: &'a Cancellation,
+    report: CheckReport,
+    packs: BTreeMap<PackId, Pack>,
+}
+
+/// A pack, as index and root know it.
+#[derive(Clone, Copy)]
+struct Pack {
+    epoch: u64,
+    size: u32,
+    /// Entries of the index that place a chunk in it.
+    indexed: u64,
+}
+
+impl Check<'_> {
+    /// Collects the packs, and asks whether they are there.
+    fn packs(&mut self) -> Result<(), CheckError> {
+        let mut indexed = 0;
+        let packs = &mut self.packs;
+        self.contents.opened().index.for_each(|entry| {
+            indexed += 1;
+            let pack = Pack {
+                epoch: entry.epoch,
+                size: entry.pack_size,
+                indexed: 0,
+            };
+            packs.entry(entry.pack).or_insert(pack).indexed += 1;
+            Ok::<_, TransferError>(())
+        })?;
+        self.report.chunks = indexed;
+        let root = self.vault.root();
+        let segments = root
+            .segments
+            .iter()
+            .filter_map(|segment| segment.at.as_ref());
+        let named: Vec<&Located> = segments
+            .chain(&root.catalog)
+            .chain(&root.links)
+            .chain(&root.settings)
+            .collect();
+        for at in named {
+            let id = PackId::from_slice(&at.pack).map_err(|_| TransferError::Unknown)?;
+            let pack = Pack {
+                epoch: at.epoch,
+                size: at.pack_size,
+                indexed: 0,
+            };
+            self.packs.entry(id).or_insert(pack);
+        }
+        self.report.packs = self.packs.len() as u64;
+        let ids: Vec<_> = self.packs.keys().copied().collect();
+        let there = self
+            .contents
+            .opened()
+            .remote
+            .have_packs(&self.vault.id(), &ids);
+        for (id, there) in ids.iter().zip(there.map_err(TransferError::from)?) {
+            if !there {
+                self.report.problems.push(Problem::PackMissing(*id));
+                self.packs.remove(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows every snapshot down to its chunks. What several share is
+    /// followed once.
+    fn snapshots(&mut self) -> Result<(), CheckError> {
+        let mut seen = HashSet::new();
+        for named in self.contents.snapshots(None)? {
+            self.report.snapshots += 1;
+            self.tree(&named, &mut seen)?;
+        }
+        Ok(())
+    }
+
+    fn tree(
+        &mut self,
+        named: &NamedSnapshot,
+        seen: &mut HashSet<ChunkId>,
+    ) -> Result<(), CheckError> {
+        let opened = self.contents.opened();
+        let mut source = opened.reader.clone();
+        let mut walk = Walk::new(named.snapshot.tree());
+        loop {
+            self.stop_if_cancelled()?;
+            let node = match walk.next(&mut source) {
+                Ok(Some(Step::Node(node))) => node,
+                Ok(Some(_)) => continue,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    let error = ContentsError::from(error);
+                    if error.is_transient() || error.code() == ErrorCode::Cancelled {
+                        return Err(error.into());
+                    }
+                    self.report.problems.push(Problem::TreeUnreadable {
+                        snapshot: named.id.to_string(),
+                        after: path_of(&walk),
+                        reason: error.to_string(),
+                    });
+                    return Ok(());
+                }
+            };
+            match node.content() {
+                NodeContent::Directory { content } if !seen.insert(name_of(content)) => {
+                    walk.skip();
+                    continue;
+                }
+                NodeContent::File { content, .. }
+                    if seen.insert(name_of(content)) && !self.all_known(content)? =>
+                {
+                    self.report.problems.push(Problem::ChunkUnknown {
+                        snapshot: named.id.to_string(),
+                        path: path_of(&walk),
+                    });
+                }
+                _ => {}
+            }
+            self.report.nodes += 1;
+            count(&self.meter.files, 1);
+        }
+    }
+
+    fn all_known(&self, content: &StreamRef) -> Result<bool, CheckError> {
+        let opened = self.contents.opened();
+        let mut source = opened.reader.clone();
+        let mut chunks = StreamChunks::new(content);
+        loop {
+            match chunks.next(&mut source) {
+                Ok(None) => return Ok(true),
+                Ok(Some(chunk)) => {
+                    if !opened
+                        .index
+                        .contains(&chunk.id)
+                        .map_err(TransferError::from)?
+                    {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => match ContentsError::from(error) {
+                    error if error.is_transient() => return Err(error.into()),
+                    _ => return Ok(false),
+                },
+            }
+        }
+    }
+
+    /// Reads packs whole, on a few threads.
+    fn read(&mut self, read_data: ReadData) -> Result<(), CheckError> {
+        let picked = self.pick(read_data);
+        let bytes: u64 = picked.iter().map(|(_, pack)| u64::from(pack.size)).sum();
+        count(&self.meter.total_bytes, bytes);
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(Vec::new());
+        let vault = self.vault.id();
+        let this = &*self;
+        let results: Vec<Result<(), TransferError>> = std::thread::scope(|scope| {
+            let read_some = || {
+                while let Some((id, pack)) = picked.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let problem = this.read_pack(&vault, id, *pack)?;
+                    count(&this.meter.bytes, u64::from(pack.size));
+                    found
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(problem);
+                }
+                Ok(())
+            };
+            let threads: Vec<_> = (0..READERS).map(|_| scope.spawn(read_some)).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or(Err(TransferError::Stopped))
+            };
+            threads.into_iter().map(join).collect()
+        });
+        results.into_iter().collect::<Result<Vec<()>, _>>()?;
+        self.report.read_packs = picked.len() as u64;
+        self.report.read_bytes = bytes;
+        self.report
+            .problems
+            .extend(found.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
+
+    fn pick(&self, read_data: ReadData) -> Vec<(PackId, Pack)> {
+        let all = self.packs.iter().map(|(id, pack)| (*id, *pack));
+        match read_data {
+            ReadData::Nothing => Vec::new(),
+            ReadData::Everything => all.collect(),
+            ReadData::Share(share) => {
+                // Which packs are audited is nothing that the hoster may foresee.
+                let mut all: Vec<_> = all.map(|pack| (self.vault.random::<8>(), pack)).collect();
+                all.sort_by_key(|(order, _)| *order);
+                let wanted = (all.len() as f64 * share.clamp(0.0, 1.0)).ceil();
+                all.into_iter()
+                    .take(wanted as usize)
+                    .map(|(_, pack)| pack)
+                    .collect()
+            }
+        }
+    }
+
+    fn read_pack(
+        &self,
+        vault: &VaultId,
+        id: &PackId,
+        pack: Pack,
+    ) -> Result<Option<Problem>, TransferError> {
+        if self.cancellation.is_cancelled() {
+            return Err(TransferError::Cancelled);
+        }
+        let opened = self.contents.opened();
+        let mut bytes = Vec::with_capacity(pack.size as usize);
+        let range = PackRange {
+            pack: *id,
+            offset: 0,
+            length: pack.size,
+        };
+        opened.remote.read_packs(vault, &[range], &mut |part| {
+            bytes.extend_from_slice(&part);
+            std::ops::ControlFlow::Continue(())
+        })?;
+        if PackId::of(&bytes) != *id {
+            return Ok(Some(Problem::PackAltered(*id)));
+        }
+        let malformed = Ok(Some(Problem::PackMalformed(*id)));
+        let Ok(entries) = read_pack_entries(&opened.keys, pack.epoch, id, &bytes) else {
+            return malformed;
+        };
+        let mut indexed = 0;
+        for entry in entries {
+            let sealed = &bytes[entry.offset as usize..][..entry.sealed_length as usize];
+            let place = IndexEntry {
+                id: entry.id,
+                kind: entry.kind,
+                pack: *id,
+                epoch: pack.epoch,
+                pack_size: pack.size,
+                offset: entry.offset,
+                sealed_length: entry.sealed_length,
+            };
+            if opened.reader.open(&place, sealed).is_err() {
+                return malformed;
+            }
+            indexed += opened.index.count_places(&place)?;
+        }
+        // Every place in this pack that the index knows is one of those just read.
+        if indexed < pack.indexed {
+            malformed
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn stop_if_cancelled(&self) -> Result<(), TransferError> {
+        if self.cancellation.is_cancelled() {
+            Err(TransferError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Tells streams apart: chunks are named by their content, and so are the
+/// lists of a longer stream.
+fn name_of(stream: &StreamRef) -> ChunkId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&stream.length().to_le_bytes());
+    for chunk in stream.chunks() {
+        hasher.update(chunk.id.as_bytes());
+    }
+    ChunkId::from_array(*hasher.finalize().as_bytes())
+}
+
+fn path_of(walk: &Walk) -> Vec<u8> {
+    let mut path = Vec::new();
+    for name in walk.path() {
+        path.push(b'/');
+        path.extend_from_slice(name.as_bytes());
+    }
+    path
+}

@@ -1,0 +1,336 @@
+//! What a commit writes behind its chunks: the catalog and the new segments,
+//! each of which the root then names by its place.
+
+use std::sync::Arc;
+
+use vault_core::{
+    chunk::{ChunkId, ChunkKind},
+    index::{IndexEntry, MAX_ENTRIES, MergePlan, SegmentBuilder, SegmentStat, plan_merge},
+    keys::VaultKeys,
+    pack::{FinishedPack, PackBuilder, PackEntry},
+    seal::Compressor,
+};
+use vault_proto::wire::{Located, SegmentRef};
+
+use super::{VaultIndex, is_indexed};
+use crate::{platform::Rng, transfer::TransferError};
+
+/// About how many sealed bytes an entry takes in a segment that is not sealed yet.
+const ENTRY_BYTES: u64 = 45;
+
+/// The last pack of a commit, being filled, and those that got full meanwhile.
+pub(crate) struct Tail {
+    keys: Arc<VaultKeys>,
+    epoch: u64,
+    open: PackBuilder,
+    compressor: Compressor,
+    rng: Rng,
+    placed: Vec<Placed>,
+    finished: Vec<FinishedPack>,
+}
+
+/// A chunk whose pack may not have its id yet.
+struct Placed {
+    at: Located,
+    /// Which of the packs of this tail.
+    pack: usize,
+}
+
+/// Names a chunk that a [`Tail`] has placed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlacedAt(usize);
+
+impl Tail {
+    pub(crate) fn new(keys: Arc<VaultKeys>, open: PackBuilder, rng: Rng) -> Self {
+        Self {
+            epoch: keys.current_epoch(),
+            keys,
+            open,
+            compressor: Compressor::default(),
+            rng,
+            placed: Vec::new(),
+            finished: Vec::new(),
+        }
+    }
+
+    /// Places a chunk that does not depend on where it stands.
+    pub(crate) fn place(
+        &mut self,
+        kind: ChunkKind,
+        plaintext: &[u8],
+    ) -> Result<PlacedAt, TransferError> {
+        let (id, sealed) = self.seal(kind, plaintext)?;
+        if !self.open.room_for(sealed.len()) {
+            self.close();
+        }
+        Ok(self.push(kind, &id, &sealed))
+    }
+
+    /// Finishes the open pack; gives all packs, and where each placed chunk is.
+    pub(crate) fn finish(mut self) -> (Vec<FinishedPack>, Vec<Located>) {
+        if !self.open.is_empty() {
+            self.close();
+        }
+        let finished = self.finished;
+        let located = self.placed.into_iter().map(|placed| {
+            let pack = &finished[placed.pack];
+            Located {
+                pack: pack.id.to_vec(),
+                pack_size: size_of(pack.bytes.len()),
+                ..placed.at
+            }
+        });
+        let located = located.collect();
+        (finished, located)
+    }
+
+    /// The entries of the open pack that the index is to know.
+    fn own_entries(&self) -> Vec<PackEntry> {
+        self.open
+            .entries()
+            .iter()
+            .filter(|entry| is_indexed(entry))
+            .copied()
+            .collect()
+    }
+
+    /// Closes the open pack, after which its entries are like any other pack's.
+    fn close_with_entries(&mut self) -> Vec<IndexEntry> {
+        let own = self.own_entries();
+        self.close();
+        let Some(pack) = self.finished.last() else {
+            return Vec::new();
+        };
+        let place = |entry: PackEntry| IndexEntry {
+            id: entry.id,
+            kind: entry.kind,
+            pack: pack.id,
+            epoch: pack.epoch,
+            pack_size: size_of(pack.bytes.len()),
+            offset: entry.offset,
+            sealed_length: entry.sealed_length,
+        };
+        own.into_iter().map(place).collect()
+    }
+
+    fn close(&mut self) {
+        let fresh = PackBuilder::new(self.keys.clone(), self.epoch);
+        let full = std::mem::replace(&mut self.open, fresh);
+        self.finished.push(full.finish(&mut self.rng));
+    }
+
+    fn seal(
+        &mut self,
+        kind: ChunkKind,
+        plaintext: &[u8],
+    ) -> Result<(ChunkId, Vec<u8>), TransferError> {
+        let id = self.keys.chunk_id(kind, plaintext);
+        let mut sealed = Vec::new();
+        self.keys.seal_chunk(
+            self.epoch,
+            kind,
+            &id,
+            plaintext,
+            &mut self.compressor,
+            &mut self.rng,
+            &mut sealed,
+        )?;
+        Ok((id, sealed))
+    }
+
+    fn push(&mut self, kind: ChunkKind, id: &ChunkId, sealed: &[u8]) -> PlacedAt {
+        let offset = self
+            .open
+            .push(kind, id, sealed)
+            .expect("room was asked for");
+        self.placed.push(Placed {
+            at: Located {
+                chunk_id: id.as_bytes().to_vec(),
+                pack: Vec::new(),
+                epoch: self.epoch,
+                offset,
+                sealed_length: size_of(sealed.len()),
+                sealed_hash: blake3::hash(sealed).as_bytes().to_vec(),
+                pack_size: 0,
+            },
+            pack: self.finished.len(),
+        });
+        PlacedAt(self.placed.len() - 1)
+    }
+}
+
+/// The segments that a root names after a commit.
+pub(crate) struct NewSegments {
+    /// Oldest first: those that stay, and those that are new.
+    order: Vec<Slot>,
+    /// The plaintext of each new one.
+    plaintexts: Vec<(PlacedAt, Vec<u8>)>,
+}
+
+/// A segment that this device has written, and where.
+pub(crate) type OwnSegment = (Located, Vec<u8>);
+
+enum Slot {
+    Kept(SegmentRef),
+    New(PlacedAt, u32),
+}
+
+impl NewSegments {
+    /// The root's list, and the new segments with their plaintexts, once the
+    /// tail's packs have their ids.
+    pub(crate) fn resolve(self, located: &[Located]) -> (Vec<SegmentRef>, Vec<OwnSegment>) {
+        let refs = self.order.into_iter().map(|slot| match slot {
+            Slot::Kept(reference) => reference,
+            Slot::New(PlacedAt(at), entries) => SegmentRef {
+                at: Some(located[at].clone()),
+                entries,
+            },
+        });
+        let refs = refs.collect();
+        let own = self.plaintexts.into_iter();
+        (
+            refs,
+            own.map(|(PlacedAt(at), plaintext)| (located[at].clone(), plaintext))
+                .collect(),
+        )
+    }
+}
+
+/// Where a placed chunk is, once the tail's packs have their ids.
+pub(crate) fn located(located: &[Located], PlacedAt(at): PlacedAt) -> Located {
+    located[at].clone()
+}
+
+/// Writes the segments of a commit that adds `known`, entries of packs that
+/// are finished, and the entries of the tail's own packs. Merges what
+/// [`plan_merge`] says.
+pub(crate) fn write_segments(
+    tail: &mut Tail,
+    mut known: Vec<IndexEntry>,
+    existing: &[SegmentRef],
+    index: &VaultIndex,
+) -> Result<NewSegments, TransferError> {
+    let stat = |reference: &SegmentRef| SegmentStat {
+        entries: u64::from(reference.entries),
+        bytes: reference
+            .at
+            .as_ref()
+            .map_or(0, |at| u64::from(at.sealed_length)),
+    };
+    let stats: Vec<_> = existing.iter().map(stat).collect();
+    let new_entries = (known.len() + tail.own_entries().len()) as u64;
+    let new = SegmentStat {
+        entries: new_entries,
+        bytes: new_entries * ENTRY_BYTES,
+    };
+    let MergePlan {
+        runs,
+        absorbed_from,
+    } = plan_merge(&stats, new);
+    let read = |reference: &SegmentRef| {
+        index.read_segment(reference.at.as_ref().ok_or(TransferError::Unknown)?)
+    };
+
+    let mut segments = NewSegments {
+        order: Vec::new(),
+        plaintexts: Vec::new(),
+    };
+    let mut at = 0;
+    for run in runs
+        .into_iter()
+        .chain(std::iter::once(absorbed_from..absorbed_from))
+    {
+        segments
+            .order
+            .extend(existing[at..run.start].iter().cloned().map(Slot::Kept));
+        let mut merged = Vec::new();
+        for reference in &existing[run.clone()] {
+            merged.extend(read(reference)?);
+        }
+        write_known(tail, &mut merged, &mut known, &mut segments)?;
+        at = run.end;
+    }
+    let mut absorbed = Vec::new();
+    for reference in &existing[absorbed_from..] {
+        absorbed.extend(read(reference)?);
+    }
+    // The newest entry of a chunk comes last, and wins.
+    absorbed.append(&mut known);
+    let mut known = absorbed;
+    loop {
+        let own = tail.own_entries();
+        if known.len() + own.len() > MAX_ENTRIES {
+            let mut closed = Vec::new();
+            let rest = known.split_off(MAX_ENTRIES.min(known.len()));
+            write_known(tail, &mut known, &mut closed, &mut segments)?;
+            known = rest;
+            known.append(&mut closed);
+            continue;
+        }
+        if known.is_empty() && own.is_empty() {
+            return Ok(segments);
+        }
+        if write_last(tail, &known, &own, &mut segments)? {
+            return Ok(segments);
+        }
+        known.extend(tail.close_with_entries());
+    }
+}
+
+/// Writes entries of packs that have their ids. If the tail's open pack has to
+/// be closed for them, its own entries go to `closed`.
+fn write_known(
+    tail: &mut Tail,
+    entries: &mut Vec<IndexEntry>,
+    closed: &mut Vec<IndexEntry>,
+    segments: &mut NewSegments,
+) -> Result<(), TransferError> {
+    while !entries.is_empty() {
+        let rest = entries.split_off(MAX_ENTRIES.min(entries.len()));
+        let mut builder = SegmentBuilder::new();
+        for entry in entries.iter() {
+            builder.add(entry).expect("no more than a segment holds");
+        }
+        let plaintext = builder.encode();
+        let (id, sealed) = tail.seal(ChunkKind::Index, &plaintext)?;
+        if !tail.open.room_for(sealed.len()) {
+            closed.extend(tail.close_with_entries());
+        }
+        let at = tail.push(ChunkKind::Index, &id, &sealed);
+        segments.order.push(Slot::New(at, size_of(builder.len())));
+        segments.plaintexts.push((at, plaintext));
+        *entries = rest;
+    }
+    Ok(())
+}
+
+/// Writes the segment that may name its own pack. False if there is no room.
+fn write_last(
+    tail: &mut Tail,
+    known: &[IndexEntry],
+    own: &[PackEntry],
+    segments: &mut NewSegments,
+) -> Result<bool, TransferError> {
+    let mut builder = SegmentBuilder::new();
+    for entry in known {
+        builder.add(entry).expect("no more than a segment holds");
+    }
+    for entry in own {
+        builder
+            .add_own(entry)
+            .expect("no more than a segment holds");
+    }
+    let plaintext = builder.encode();
+    let (id, sealed) = tail.seal(ChunkKind::Index, &plaintext)?;
+    if !tail.open.room_for(sealed.len()) {
+        return Ok(false);
+    }
+    let at = tail.push(ChunkKind::Index, &id, &sealed);
+    segments.order.push(Slot::New(at, size_of(builder.len())));
+    segments.plaintexts.push((at, plaintext));
+    Ok(true)
+}
+
+fn size_of(length: usize) -> u32 {
+    u32::try_from(length).expect("packs and segments are at most 16 MiB")
+}

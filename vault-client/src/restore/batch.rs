@@ -1,0 +1,133 @@
+//! Wanted chunks, collected until they are worth a call to the hoster.
+
+use std::{collections::HashMap, mem, sync::Arc};
+
+use crossbeam_channel::Sender;
+use vault_core::{
+    chunk::ChunkId,
+    index::IndexEntry,
+    stream::{ReadError, StreamChunks, StreamRef},
+};
+use vault_proto::ids::PackId;
+
+use super::file_work::FileWork;
+use crate::{
+    contents::{Contents, Opened},
+    transfer::TransferError,
+};
+
+/// Sealed bytes of a batch.
+const BATCH_BYTES: u64 = 32 << 20;
+/// Chunks of a batch, so that very small ones do not take much memory.
+const BATCH_CHUNKS: usize = 8_192;
+
+/// A chunk, and where its bytes go: files, and positions in their streams.
+pub(super) struct WantedChunk {
+    pub(super) entry: IndexEntry,
+    pub(super) places: Vec<(Arc<FileWork>, u64)>,
+}
+
+/// Chunks that are wanted. Handed to the fetchers whenever there are enough.
+pub(super) struct Batch {
+    opened: Opened,
+    next: Option<Sender<Self>>,
+    order: Vec<IndexEntry>,
+    wanted: HashMap<ChunkId, WantedChunk>,
+    bytes: u64,
+}
+
+impl Batch {
+    pub(super) fn new(contents: &Contents, next: Sender<Self>) -> Self {
+        Self {
+            opened: contents.opened().clone(),
+            next: Some(next),
+            order: Vec::new(),
+            wanted: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Wants all chunks of a file.
+    pub(super) fn add(
+        &mut self,
+        work: &Arc<FileWork>,
+        content: &StreamRef,
+    ) -> Result<(), TransferError> {
+        let mut source = self.opened.reader.clone();
+        let mut chunks = StreamChunks::new(content);
+        let mut position = 0;
+        while let Some(chunk) = chunks.next(&mut source).map_err(source_error)? {
+            let entry = self
+                .opened
+                .index
+                .lookup(&chunk.id)?
+                .ok_or(TransferError::Unknown)?;
+            let wanted = self.wanted.entry(chunk.id).or_insert_with(|| {
+                self.order.push(entry);
+                self.bytes += u64::from(entry.sealed_length);
+                WantedChunk {
+                    entry,
+                    places: Vec::new(),
+                }
+            });
+            wanted.places.push((work.clone(), position));
+            position += u64::from(chunk.length);
+            if self.bytes >= BATCH_BYTES || self.order.len() >= BATCH_CHUNKS {
+                self.hand_over()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what is left.
+    pub(super) fn finish(mut self) -> Result<(), TransferError> {
+        if self.order.is_empty() {
+            Ok(())
+        } else {
+            self.hand_over()
+        }
+    }
+
+    /// All that is wanted, in the order in which it was.
+    pub(super) fn entries(&self) -> Vec<IndexEntry> {
+        self.order.clone()
+    }
+
+    /// What is still wanted, a list for each pack.
+    pub(super) fn entries_by_pack(&self) -> Vec<Vec<IndexEntry>> {
+        let mut packs: HashMap<PackId, Vec<IndexEntry>> = HashMap::new();
+        for wanted in self.wanted.values() {
+            packs
+                .entry(wanted.entry.pack)
+                .or_default()
+                .push(wanted.entry);
+        }
+        packs.into_values().collect()
+    }
+
+    pub(super) fn take(&mut self, id: &ChunkId) -> Option<WantedChunk> {
+        self.wanted.remove(id)
+    }
+
+    fn hand_over(&mut self) -> Result<(), TransferError> {
+        let Some(next) = &self.next else {
+            return Ok(());
+        };
+        let full = Self {
+            opened: self.opened.clone(),
+            next: None,
+            order: mem::take(&mut self.order),
+            wanted: mem::take(&mut self.wanted),
+            bytes: mem::take(&mut self.bytes),
+        };
+        next.send(full).map_err(|_| TransferError::Stopped)
+    }
+}
+
+fn source_error(error: ReadError<TransferError>) -> TransferError {
+    match error {
+        ReadError::Source(error) => error,
+        // A list that a member's device has written wrong.
+        _ => TransferError::Unknown,
+    }
+}

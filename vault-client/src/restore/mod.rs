@@ -1,0 +1,512 @@
+//! Restoring.
+//!
+//! ```text
+//! snapshot ─▶ Planner: directories, names of files ─▶ Batch of wanted chunks
+//!     ─▶ fetchers (ranges of packs) ─▶ writers (open, check, write) ─▶ target
+//! ```
+//!
+//! Every chunk is opened under the id that the verified tree names before a
+//! byte of it is written. What cannot be had or written is reported, and the
+//! rest goes on; a file of which a chunk is missing is not left behind.
+
+mod batch;
+mod file_work;
+mod verify;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use vault_core::{
+    stream::StreamRef,
+    tree::{Metadata, Node, NodeContent, Step, Walk},
+};
+
+use self::{
+    batch::{Batch, WantedChunk},
+    file_work::{FileWork, Links, Outcome},
+};
+use crate::{
+    contents::{Contents, ContentsError, NamedSnapshot},
+    error::ErrorCode,
+    files::{
+        FilePlacement, LeftOut, PlaceError, PlaceOptions, Placed, Reason, Target, TargetDirectory,
+    },
+    progress::{Cancellation, Meter, ProgressListener, count, reporting},
+    remote::Traffic,
+    transfer::TransferError,
+    vault::{Vault, VaultError},
+};
+
+/// Calls to the hoster at once: one is on the line while the other begins.
+const FETCHERS: usize = 2;
+/// Sealed chunks that wait for a writer.
+const WAITING_CHUNKS: usize = 8;
+
+/// How to restore.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RestoreOptions {
+    /// What to do where something stands, whose owners to set, and so on.
+    pub place: PlaceOptions,
+    /// Reads every restored file again and compares it with the snapshot.
+    pub verify: bool,
+}
+
+/// What a restore did.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// Files written.
+    pub files: u64,
+    /// Their bytes, holes left out.
+    pub bytes: u64,
+    /// Directories made or entered.
+    pub directories: u64,
+    /// Symlinks and whatever else was made.
+    pub others: u64,
+    /// Files that stood there and stayed.
+    pub kept: u64,
+    /// Files read again and found equal.
+    pub verified: u64,
+    /// Files that did not get their set-user-id or set-group-id bit or
+    /// capabilities.
+    pub dropped_privileges: u64,
+    /// What was not restored, or not as it was saved.
+    pub left_out: Vec<LeftOut>,
+    /// How many of those are the hoster's doing: chunks that it does not have,
+    /// or that are not what was stored.
+    pub lost_by_hoster: u64,
+    /// What passed over the network.
+    pub traffic: Traffic,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Why a restore failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The snapshot could not be found or read.
+    #[error(transparent)]
+    Contents(#[from] ContentsError),
+    /// Chunks could not be had.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// The vault could not be brought up to date.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The target cannot be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// There is no room left in the target.
+    #[error("no room left in the target")]
+    TargetFull,
+}
+
+impl RestoreError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Contents(error) => error.code(),
+            Self::Transfer(error) => error.code(),
+            Self::Vault(error) => error.code(),
+            Self::Place(_) => ErrorCode::LocalState,
+            Self::TargetFull => ErrorCode::DiskFull,
+        }
+    }
+
+    /// Whether the same may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Contents(error) => error.is_transient(),
+            Self::Transfer(error) => error.is_transient(),
+            Self::Vault(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// Restores what is at `path` in a snapshot: the content of a directory goes
+/// directly into `target`, a file by its name.
+///
+/// # Errors
+/// See [`RestoreError`]. What could not be restored while the rest could is no
+/// error: it is in [`RestoreReport::left_out`].
+pub fn restore(
+    vault: &Vault,
+    snapshot: &NamedSnapshot,
+    path: &[u8],
+    target: &Path,
+    options: &RestoreOptions,
+    listener: &Arc<dyn ProgressListener>,
+    cancellation: &Cancellation,
+) -> Result<RestoreReport, RestoreError> {
+    let begun = Instant::now();
+    let traffic = vault.remote().traffic();
+    let contents = Contents::open(vault)?;
+    let node = contents.node(&snapshot.snapshot, path)?;
+    let meter = Meter::default();
+    let totals = snapshot.snapshot.fields().totals;
+    if node.is_none() {
+        count(&meter.total_files, totals.files);
+        count(&meter.total_bytes, totals.bytes);
+    }
+    let mut report = reporting(&meter, listener, || {
+        let run = Run {
+            contents: &contents,
+            tree: snapshot.snapshot.tree(),
+            meter: &meter,
+            cancellation,
+            report: Mutex::default(),
+            links: Links::default(),
+        };
+        run.restore(node.as_ref(), target, options)
+    })?;
+    report.traffic = vault.remote().traffic().since(traffic);
+    report.elapsed = begun.elapsed();
+    Ok(report)
+}
+
+/// One restore, under way; shared by its threads.
+struct Run<'a> {
+    contents: &'a Contents,
+    tree: &'a StreamRef,
+    meter: &'a Meter,
+    cancellation: &'a Cancellation,
+    report: Mutex<RestoreReport>,
+    links: Links,
+}
+
+impl Run<'_> {
+    fn restore(
+        self,
+        node: Option<&Node>,
+        path: &Path,
+        options: &RestoreOptions,
+    ) -> Result<RestoreReport, RestoreError> {
+        let target = Target::open(path, options.place.clone())?;
+        let written = self.write(node, &target);
+        // Also after a failure: what is there is made whole or removed, and
+        // directories get their times.
+        let finished = target.finish();
+        written?;
+        let finished = finished?;
+        let Self {
+            contents,
+            tree,
+            report,
+            ..
+        } = self;
+        let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.left_out.extend(finished.left_out);
+        report.dropped_privileges = finished.dropped_privileges;
+        if options.verify {
+            verify::verify(contents, node, tree, path, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn write(&self, node: Option<&Node>, target: &Target) -> Result<(), RestoreError> {
+        let (send_batch, batches) = bounded::<Batch>(1);
+        let (send_chunk, chunks) = bounded::<Fetched>(WAITING_CHUNKS);
+        let failure = Mutex::new(None);
+        let writers = std::thread::available_parallelism().map_or(2, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 0..FETCHERS {
+                let (batches, send_chunk) = (batches.clone(), send_chunk.clone());
+                let failure = &failure;
+                scope.spawn(move || {
+                    if let Err(error) = self.fetch_all(&batches, &send_chunk) {
+                        keep_first(failure, error);
+                    }
+                });
+            }
+            for _ in 0..writers {
+                let (chunks, failure) = (chunks.clone(), &failure);
+                scope.spawn(move || {
+                    if let Err(error) = self.write_all(&chunks) {
+                        keep_first(failure, error);
+                    }
+                });
+            }
+            drop((batches, chunks, send_chunk));
+            if let Err(error) = self.plan(node, target, send_batch) {
+                keep_first(&failure, error);
+            }
+        });
+        failure
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .map_or(Ok(()), Err)
+    }
+
+    /// Makes directories and the names of files, and hands over what is wanted.
+    fn plan(
+        &self,
+        node: Option<&Node>,
+        target: &Target,
+        batches: Sender<Batch>,
+    ) -> Result<(), RestoreError> {
+        let mut batch = Batch::new(self.contents, batches);
+        let root = target.root();
+        let tree = match node {
+            None => self.tree,
+            Some(node) => match node.directory() {
+                Some(directory) => directory,
+                None => {
+                    self.place(node, &root, &mut batch)?;
+                    return Ok(batch.finish()?);
+                }
+            },
+        };
+        let mut source = self.contents.opened().reader.clone();
+        let mut walk = Walk::new(tree);
+        let mut open: Vec<TargetDirectory> = vec![root];
+        while let Some(step) = walk.next(&mut source).map_err(ContentsError::from)? {
+            if self.cancellation.is_cancelled() {
+                return Err(TransferError::Cancelled.into());
+            }
+            let Some(directory) = open.last() else { break };
+            match step {
+                Step::Leave(node) => {
+                    if let Some(directory) = open.pop() {
+                        directory.finish(node.metadata());
+                    }
+                }
+                Step::Node(node) if node.directory().is_some() => {
+                    match directory.make_directory(node.name()) {
+                        Ok(made) => {
+                            self.note(|report| report.directories += 1);
+                            open.push(made);
+                        }
+                        Err(reason) => {
+                            walk.skip();
+                            self.leave_out(path_in(directory, &node), reason)?;
+                        }
+                    }
+                }
+                Step::Node(node) => {
+                    let directory = directory.clone();
+                    self.place(&node, &directory, &mut batch)?;
+                }
+            }
+        }
+        batch.finish()?;
+        if let (Some(node), Some(root)) = (node, open.pop()) {
+            root.finish(node.metadata());
+        }
+        Ok(())
+    }
+
+    /// Makes a node that is no directory, or orders its content.
+    fn place(
+        &self,
+        node: &Node,
+        directory: &TargetDirectory,
+        batch: &mut Batch,
+    ) -> Result<(), RestoreError> {
+        let NodeContent::File { content, holes, .. } = node.content() else {
+            return match directory.make_other(node) {
+                Ok(placed) => {
+                    self.note(|report| match placed {
+                        Placed::Made => report.others += 1,
+                        _ => report.kept += 1,
+                    });
+                    Ok(())
+                }
+                Err(reason) => self.leave_out(path_in(directory, node), reason),
+            };
+        };
+        // Two nodes that claim to be one file and differ are two files.
+        let unlinked;
+        let node = if self.links.agrees(node) {
+            node
+        } else {
+            let Ok(plain) = without_link(node) else {
+                return Ok(());
+            };
+            unlinked = plain;
+            &unlinked
+        };
+        match directory.plan_file(node) {
+            Ok(FilePlacement::Write(planned)) => {
+                let metadata: Metadata = node.metadata().clone();
+                let work = Arc::new(FileWork::new(planned, metadata, holes.clone()));
+                match batch.add(&work, content) {
+                    Ok(()) => {}
+                    Err(error) if is_lasting(&error) => {
+                        work.fail(Reason::Incomplete);
+                        self.note(|report| report.lost_by_hoster += 1);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+                self.settle(work)
+            }
+            Ok(FilePlacement::Kept { .. }) => {
+                self.note(|report| report.kept += 1);
+                Ok(())
+            }
+            Ok(_) => {
+                self.note(|report| report.files += 1);
+                Ok(())
+            }
+            Err(reason) => self.leave_out(path_in(directory, node), reason),
+        }
+    }
+
+    fn fetch_all(
+        &self,
+        batches: &Receiver<Batch>,
+        chunks: &Sender<Fetched>,
+    ) -> Result<(), RestoreError> {
+        for mut batch in batches {
+            let reader = &self.contents.opened().reader;
+            let wanted = batch.entries();
+            let read = reader.read_many(&wanted, &mut |entry, sealed| {
+                count(&self.meter.transferred_bytes, sealed.len() as u64);
+                match batch.take(&entry.id) {
+                    Some(wanted) => send(chunks, Fetched { wanted, sealed }),
+                    None => Ok(()),
+                }
+            });
+            match read {
+                Ok(()) => {}
+                Err(error) if is_lasting(&error) => self.fetch_each(batch, chunks)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// After a batch failed for good: one pack after the other, so that one
+    /// that is lost takes no file with it that does not need it.
+    fn fetch_each(&self, mut batch: Batch, chunks: &Sender<Fetched>) -> Result<(), RestoreError> {
+        for entries in batch.entries_by_pack() {
+            let reader = &self.contents.opened().reader;
+            let read =
+                reader.read_many(&entries, &mut |entry, sealed| match batch.take(&entry.id) {
+                    Some(wanted) => send(chunks, Fetched { wanted, sealed }),
+                    None => Ok(()),
+                });
+            match read {
+                Ok(()) => {}
+                Err(error) if is_lasting(&error) => {
+                    for entry in &entries {
+                        if let Some(wanted) = batch.take(&entry.id) {
+                            self.lose(wanted)?;
+                        }
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_all(&self, chunks: &Receiver<Fetched>) -> Result<(), RestoreError> {
+        for Fetched { wanted, sealed } in chunks {
+            if self.cancellation.is_cancelled() {
+                return Err(TransferError::Cancelled.into());
+            }
+            let Ok(plaintext) = self.contents.opened().reader.open(&wanted.entry, &sealed) else {
+                self.lose(wanted)?;
+                continue;
+            };
+            drop(sealed);
+            for (work, position) in wanted.places {
+                work.write(position, &plaintext);
+                count(&self.meter.bytes, plaintext.len() as u64);
+                self.settle(work)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A chunk that is not to be had takes its files with it.
+    fn lose(&self, wanted: WantedChunk) -> Result<(), RestoreError> {
+        for (work, _) in wanted.places {
+            if work.fail(Reason::Incomplete) {
+                self.note(|report| report.lost_by_hoster += 1);
+            }
+            self.settle(work)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a file when this was the last that held it.
+    fn settle(&self, work: Arc<FileWork>) -> Result<(), RestoreError> {
+        let Some(work) = Arc::into_inner(work) else {
+            return Ok(());
+        };
+        count(&self.meter.files, 1);
+        match work.finish() {
+            Outcome::Written { bytes } => {
+                self.note(|report| {
+                    report.files += 1;
+                    report.bytes += bytes;
+                });
+                Ok(())
+            }
+            Outcome::LeftOut { path, reason } => self.leave_out(path, reason),
+        }
+    }
+
+    fn leave_out(&self, path: Vec<u8>, reason: Reason) -> Result<(), RestoreError> {
+        if reason == Reason::DiskFull {
+            return Err(RestoreError::TargetFull);
+        }
+        self.note(|report| report.left_out.push(LeftOut { path, reason }));
+        Ok(())
+    }
+
+    fn note(&self, change: impl FnOnce(&mut RestoreReport)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A sealed chunk that has arrived.
+struct Fetched {
+    wanted: WantedChunk,
+    sealed: Vec<u8>,
+}
+
+fn send(chunks: &Sender<Fetched>, fetched: Fetched) -> Result<(), TransferError> {
+    chunks.send(fetched).map_err(|_| TransferError::Stopped)
+}
+
+/// Whether a failure is of what was asked for, and not of the line.
+fn is_lasting(error: &TransferError) -> bool {
+    !error.is_transient() && error.code() != ErrorCode::Cancelled
+}
+
+fn keep_first(failure: &Mutex<Option<RestoreError>>, error: RestoreError) {
+    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+    // That a thread was stopped says nothing about why.
+    match &*failure {
+        None | Some(RestoreError::Transfer(TransferError::Stopped)) => *failure = Some(error),
+        Some(_) => {}
+    }
+}
+
+fn path_in(directory: &TargetDirectory, node: &Node) -> Vec<u8> {
+    let mut path = directory.path();
+    if path.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(node.name().as_bytes());
+    path
+}
+
+fn without_link(node: &Node) -> Result<Node, vault_core::tree::NodeError> {
+    Node::new(
+        node.name().clone(),
+        node.content().clone(),
+        node.metadata().clone(),
+    )
+}

@@ -1,0 +1,81 @@
+//! Chunks on their way between files and the hoster.
+//!
+//! ```text
+//! plaintext ─▶ Store (id, known?, compress, seal) ─▶ Assembler ─▶ Outbox ─▶ hoster
+//! plaintext ◀─ Reader (index, cache, open) ◀─ plan of ranges ◀───────────── hoster
+//! ```
+
+mod assembler;
+mod pack_cache;
+mod plan;
+mod reader;
+mod store;
+mod upload;
+
+pub(crate) use assembler::Assembler;
+pub(crate) use pack_cache::PackCache;
+pub(crate) use plan::{Fetch, Splitter, plan};
+pub(crate) use reader::Reader;
+pub(crate) use store::{ChunkWorker, Store};
+pub(crate) use upload::{Destination, Outbox, SentPack};
+
+use crate::{error::ErrorCode, index::IndexError, remote::RemoteError, state::StateError};
+
+/// Why chunks could not be stored or had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// A call to the hoster failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// What the hoster sent does not open, or is not what was asked for.
+    #[error("the hoster sent something else than what was stored")]
+    Altered,
+    /// A tree or the root names a chunk that no index segment knows.
+    #[error("the vault refers to a chunk that its index does not know")]
+    Unknown,
+    /// The local index could not be used.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The device's own state could not be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The device's cache of packs could not be written.
+    #[error("the cache of packs: {0}")]
+    Cache(std::io::Error),
+    /// A chunk was longer than its kind allows.
+    #[error(transparent)]
+    Seal(#[from] vault_core::seal::SealError),
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// Another thread has failed and says why.
+    #[error("stopped because of another failure")]
+    Stopped,
+}
+
+impl TransferError {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Remote(error) => error.code(),
+            Self::Altered => ErrorCode::HosterMisbehaved,
+            Self::Unknown => ErrorCode::Corrupt,
+            Self::Index(error) => error.code(),
+            Self::State(error) => error.code(),
+            Self::Cache(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                ErrorCode::DiskFull
+            }
+            Self::Cache(_) => ErrorCode::LocalState,
+            Self::Seal(_) => ErrorCode::InvalidArgument,
+            Self::Cancelled | Self::Stopped => ErrorCode::Cancelled,
+        }
+    }
+
+    /// Whether the same may succeed later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Remote(error) if error.is_transient())
+    }
+}

@@ -1,0 +1,195 @@
+//! Where chunks of metadata come from: the index says where, the cache or the
+//! hoster gives the bytes, the keys open and check them.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use vault_core::{
+    chunk::{ChunkId, ChunkKind, ChunkSource},
+    index::IndexEntry,
+    keys::VaultKeys,
+    pack::MAX_PACK_LEN,
+};
+use vault_proto::{
+    ids::{PackId, VaultId},
+    wire::Located,
+};
+
+use super::{Fetch, PackCache, Splitter, TransferError, plan};
+use crate::{
+    index::VaultIndex,
+    remote::{MAX_RANGES_PER_CALL, PackRange, Remote},
+};
+
+/// Reads single chunks of one vault. Made for metadata: a pack that holds
+/// some is fetched whole, checked against its id, and kept.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    vault: VaultId,
+    keys: Arc<VaultKeys>,
+    index: Arc<VaultIndex>,
+    remote: Arc<dyn Remote>,
+    cache: Arc<PackCache>,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        vault: VaultId,
+        keys: Arc<VaultKeys>,
+        index: Arc<VaultIndex>,
+        remote: Arc<dyn Remote>,
+        cache: Arc<PackCache>,
+    ) -> Self {
+        Self {
+            vault,
+            keys,
+            index,
+            remote,
+            cache,
+        }
+    }
+
+    /// Opens the chunk that an index entry locates.
+    pub(crate) fn read_entry(&self, entry: &IndexEntry) -> Result<Vec<u8>, TransferError> {
+        let open = |sealed: &[u8]| {
+            self.keys
+                .open_chunk(entry.epoch, entry.kind, &entry.id, sealed)
+        };
+        if let Some(sealed) = self
+            .cache
+            .read(&entry.pack, entry.offset, entry.sealed_length)
+        {
+            if let Ok(plaintext) = open(&sealed) {
+                return Ok(plaintext);
+            }
+            self.cache.forget(&entry.pack);
+        }
+        let bytes = self.fetch(&entry.pack, entry.pack_size)?;
+        let sealed = slice(&bytes, entry.offset, entry.sealed_length)?;
+        open(sealed).map_err(|_| TransferError::Altered)
+    }
+
+    /// Opens a chunk that the root names directly.
+    pub(crate) fn read_located(
+        &self,
+        kind: ChunkKind,
+        at: &Located,
+    ) -> Result<Vec<u8>, TransferError> {
+        let pack = PackId::from_slice(&at.pack).map_err(|_| TransferError::Altered)?;
+        let id = ChunkId::from_slice(&at.chunk_id).ok_or(TransferError::Altered)?;
+        let checked = |sealed: &[u8]| {
+            (blake3::hash(sealed).as_bytes() == at.sealed_hash.as_slice())
+                .then(|| self.keys.open_chunk(at.epoch, kind, &id, sealed).ok())
+                .flatten()
+        };
+        if let Some(sealed) = self.cache.read(&pack, at.offset, at.sealed_length) {
+            if let Some(plaintext) = checked(&sealed) {
+                return Ok(plaintext);
+            }
+            self.cache.forget(&pack);
+        }
+        if at.pack_size as usize > MAX_PACK_LEN {
+            return Err(TransferError::Unknown);
+        }
+        let bytes = self.fetch(&pack, at.pack_size)?;
+        checked(slice(&bytes, at.offset, at.sealed_length)?).ok_or(TransferError::Altered)
+    }
+
+    /// Opens a sealed chunk and checks that it is the one that the entry names.
+    pub(crate) fn open(&self, entry: &IndexEntry, sealed: &[u8]) -> Result<Vec<u8>, TransferError> {
+        let opened = self
+            .keys
+            .open_chunk(entry.epoch, entry.kind, &entry.id, sealed);
+        opened.map_err(|_| TransferError::Altered)
+    }
+
+    /// Fetches the sealed chunks of `wanted` in as few ranges as is sensible,
+    /// and hands each over once, in the order of packs and offsets.
+    pub(crate) fn read_many(
+        &self,
+        wanted: &[IndexEntry],
+        deliver: &mut dyn FnMut(IndexEntry, Vec<u8>) -> Result<(), TransferError>,
+    ) -> Result<(), TransferError> {
+        let mut fetches = plan(wanted);
+        while !fetches.is_empty() {
+            let rest = fetches.split_off(MAX_RANGES_PER_CALL.min(fetches.len()));
+            self.read_ranges(std::mem::replace(&mut fetches, rest), deliver)?;
+        }
+        Ok(())
+    }
+
+    fn read_ranges(
+        &self,
+        fetches: Vec<Fetch>,
+        deliver: &mut dyn FnMut(IndexEntry, Vec<u8>) -> Result<(), TransferError>,
+    ) -> Result<(), TransferError> {
+        let ranges: Vec<_> = fetches
+            .iter()
+            .map(|fetch| PackRange {
+                pack: fetch.pack,
+                offset: fetch.offset,
+                length: fetch.length,
+            })
+            .collect();
+        let mut splitter = Splitter::new(fetches);
+        let mut failure = None;
+        let read = self
+            .remote
+            .read_packs(&self.vault, &ranges, &mut |part| match splitter
+                .push(&part, &mut |entry, sealed| deliver(entry, sealed))
+            {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            });
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(read?),
+        }
+    }
+
+    /// Fetches a whole pack, checks it against its id, and keeps it.
+    pub(crate) fn fetch(&self, pack: &PackId, size: u32) -> Result<Vec<u8>, TransferError> {
+        let bytes = self.read_range(PackRange {
+            pack: *pack,
+            offset: 0,
+            length: size,
+        })?;
+        if PackId::of(&bytes) != *pack {
+            return Err(TransferError::Altered);
+        }
+        if let Err(error) = self.cache.keep(pack, &bytes) {
+            return Err(TransferError::Cache(error));
+        }
+        Ok(bytes)
+    }
+
+    fn read_range(&self, range: PackRange) -> Result<Vec<u8>, TransferError> {
+        let mut bytes = Vec::with_capacity(range.length as usize);
+        self.remote.read_packs(&self.vault, &[range], &mut |part| {
+            bytes.extend_from_slice(&part);
+            ControlFlow::Continue(())
+        })?;
+        Ok(bytes)
+    }
+}
+
+fn slice(bytes: &[u8], offset: u32, length: u32) -> Result<&[u8], TransferError> {
+    let start = offset as usize;
+    bytes
+        .get(start..start + length as usize)
+        .ok_or(TransferError::Unknown)
+}
+
+impl ChunkSource for Reader {
+    type Error = TransferError;
+
+    fn read_chunk(&mut self, kind: ChunkKind, id: &ChunkId) -> Result<Vec<u8>, TransferError> {
+        let entry = self.index.lookup(id)?.ok_or(TransferError::Unknown)?;
+        if entry.kind != kind {
+            return Err(TransferError::Unknown);
+        }
+        self.read_entry(&entry)
+    }
+}
