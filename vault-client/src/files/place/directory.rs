@@ -8,6 +8,7 @@ use rustix::fs::{
     AtFlags, FileType, Mode, makedev, mkdirat, mknodat, renameat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use vault_core::tree::{Metadata, Node, NodeContent, NodeName};
 
 use super::UNFINISHED_DIRECTORY;
@@ -90,8 +91,9 @@ impl TargetDirectory {
             };
             match self.0.directory.child(name.as_bytes(), Access::List) {
                 Ok((directory, stat)) => {
+                    // Of a restore that was stopped, or this one's.
                     let is_left_over =
-                        self.0.shared.interrupted.is_some() && stat.mode == UNFINISHED_DIRECTORY;
+                        stat.mode == UNFINISHED_DIRECTORY && stat.uid == geteuid().as_raw();
                     return Ok(Self(Arc::new(Inner {
                         parent: Some(Arc::clone(&self.0)),
                         directory,

@@ -1,8 +1,10 @@
 //! Restores that were killed, and the next one.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write, stdin, stdout};
 use std::mem::forget;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use super::*;
 
@@ -164,4 +166,68 @@ fn dropping_everything_leaves_a_restore_that_can_go_on() {
     directory.finish(&metadata(0o755));
     target.finish().unwrap();
     assert_eq!(fs::read_dir(&base).unwrap().count(), 1);
+}
+
+/// Where the process to be killed is to restore to.
+const VARIABLE: &str = "COFFRE_TEST_KILLED_RESTORE";
+
+#[test]
+#[ignore = "run, and killed, by another test"]
+fn restores_until_it_is_killed() {
+    #[expect(clippy::disallowed_methods, reason = "one test tells another")]
+    let Some(to) = std::env::var_os(VARIABLE) else {
+        return;
+    };
+    let target = open(Path::new(&to), Overwrite::Always);
+    let directory = target.root().make_directory(&name("d")).unwrap();
+    put(&directory, &file_node("done", 4, metadata(0o644)), b"done").unwrap();
+    let files = ["new", "replaced"].map(|file| plan(&directory, file, b"contents").unwrap());
+    for file in &files {
+        file.write_at(0, b"cont").unwrap();
+    }
+    stdout().write_all(b"\nbegun\n").unwrap();
+    // Nobody writes to it: this waits for the end.
+    let _ = stdin().read(&mut [0]);
+}
+
+#[test]
+fn a_killed_process_leaves_a_restore_that_can_go_on() {
+    let (_guard, base) = base();
+    fs::create_dir(base.join("d")).unwrap();
+    fs::write(base.join("d/replaced"), "old").unwrap();
+    let module = module_path!().split_once("::").unwrap().1;
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{module}::restores_until_it_is_killed")])
+        .args(["--ignored", "--nocapture"])
+        .env(VARIABLE, &base)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line == "begun"));
+    let busy = Target::open(&base, PlaceOptions::default());
+    assert!(matches!(busy, Err(PlaceError::Busy(_))));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(fs::read(base.join("d/new")).unwrap(), b"cont");
+    assert_eq!(fs::read(base.join("d/replaced")).unwrap(), b"old");
+
+    let target = open(&base, Overwrite::Never);
+    let directory = target.root().make_directory(&name("d")).unwrap();
+    assert!(plan(&directory, "done", b"done").is_none());
+    put(
+        &directory,
+        &file_node("new", 8, metadata(0o644)),
+        b"contents",
+    )
+    .unwrap();
+    drop(directory);
+    assert_eq!(target.finish().unwrap().removed_leftovers, 2);
+    assert_eq!(fs::read(base.join("d/new")).unwrap(), b"contents");
+    assert_eq!(
+        fs::read_dir(base.join("d")).unwrap().count(),
+        3,
+        "no leftovers"
+    );
 }
