@@ -2,10 +2,18 @@
 //! system, no clock, no executor; randomness is passed in.
 //!
 //! ```text
-//! words, device ── keys ──▶ VaultKeys
-//!                               │
-//! plaintext ── chunker ──▶ chunk ── seal ──▶ sealed chunk ── pack ──▶ pack
+//! words, device ── keys ──▶ VaultKeys, which open and seal all below
+//!
+//! file ──── chunker ────────────▶ chunks ─┐
+//! directory ── tree ──▶ stream ─▶ chunks ─┼─ seal ──▶ pack ──▶ hoster
+//! snapshots, catalog ─▶ stream ─▶ chunks ─┘            │ what is where
+//!                                                      ▼
+//!                                  hoster ◀── author ◀── root ◀── index
 //! ```
+//!
+//! Reading goes the same way back: a verified head names the root, the root the
+//! index and the catalog, the catalog the snapshots, and so on down to bytes.
+//! Every byte layout is drawn in `docs/format.md`.
 
 pub mod labels;
 pub mod chunker;

@@ -171,6 +171,7 @@ fn unpad(padded: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rand::rngs::ChaCha20Rng;
     use rand_core::SeedableRng;
     use vault_proto::{
@@ -428,5 +429,18 @@ mod tests {
         assert_eq!(check_writer(&newer), Err(WriterTooOld { minimum: 2 }));
         let (head, sealed) = seal(&newer);
         assert_eq!(open_root(&keys(), &head, &sealed), Ok(newer));
+    }
+
+    proptest! {
+        #[test]
+        fn no_root_is_too_odd(
+            length in 0_u32..5_000,
+            noise in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let (head, sealed) = forge(&padded(length, &noise, 4_096));
+            if let Ok(root) = open_root(&keys(), &head, &sealed) {
+                prop_assert_eq!(root.encoded_len(), length as usize);
+            }
+        }
     }
 }

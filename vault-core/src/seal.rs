@@ -279,6 +279,7 @@ impl Decompressor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rand::rngs::ChaCha20Rng;
     use rand_core::{Rng, SeedableRng};
     use vault_proto::ids::VaultId;
@@ -413,5 +414,31 @@ mod tests {
     fn a_chunk_does_not_open_under_the_id_of_another() {
         assert_eq!(open(b"\0planted", b"planted"), Ok(b"planted".to_vec()));
         assert_eq!(open(b"\0planted", b"expected"), Err(OpenError));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_is_too_odd(
+            codec in 0_u8..4,
+            mut body in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            body.insert(0, codec);
+            let opened = open(&body, b"");
+            prop_assert_eq!(opened.is_ok(), body == [RAW]);
+        }
+
+        #[test]
+        fn no_frame_is_too_odd(
+            plaintext in proptest::collection::vec(0_u8..4, 0..3_000),
+            position in any::<proptest::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut body = zstd_body(plaintext.len(), &frame(&plaintext));
+            *position.get_mut(&mut body) = byte;
+            // Either the change is undone by the codec, or it shows.
+            if let Ok(opened) = open(&body, &plaintext) {
+                prop_assert_eq!(opened, plaintext);
+            }
+        }
     }
 }

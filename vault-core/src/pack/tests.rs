@@ -1,5 +1,6 @@
 //! Packs whose footers and trailers a member sealed who does as he likes.
 
+use proptest::prelude::*;
 use prost::Message;
 use rand::rngs::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -181,4 +182,35 @@ fn a_footer_has_one_encoding() {
         ..Forgery::honest()
     };
     assert_eq!(noise.read(), Err(PackError::Malformed));
+}
+
+proptest! {
+    #[test]
+    fn no_footer_is_too_odd(
+        kinds in proptest::collection::vec(0_u8..10, 0..6),
+        ids in 0_usize..6,
+        sealed_lengths in proptest::collection::vec(any::<u32>(), 0..6),
+        footer_offset in 0..MIN_PACK_LEN as u32,
+        footer_length in proptest::option::of(any::<u32>()),
+        chunks in 0_u32..6,
+    ) {
+        let footer = PackFooter { kinds, chunk_ids: vec![7; ids * 32], sealed_lengths };
+        let forgery = Forgery {
+            footer: footer.encode_to_vec(),
+            footer_offset,
+            footer_length,
+            chunks,
+            ..Forgery::honest()
+        };
+        if let Ok(entries) = forgery.read() {
+            let tiled: u32 = entries.iter().map(|entry| entry.sealed_length).sum();
+            prop_assert_eq!(tiled, footer_offset);
+        }
+    }
+
+    #[test]
+    fn no_footer_is_too_noisy(footer in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let forgery = Forgery { footer, ..Forgery::honest() };
+        prop_assert!(forgery.read().is_err());
+    }
 }
