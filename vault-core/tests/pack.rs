@@ -114,6 +114,73 @@ fn a_chunk_that_might_not_fit_is_left_to_the_next_pack() {
 }
 
 #[test]
+fn open_packs_of_one_vault_and_epoch_can_be_joined() {
+    let builder = |vault, epoch, seed, lengths: &[usize]| {
+        let keys = vault_keys_of(vault);
+        let mut builder = PackBuilder::new(keys.clone(), epoch);
+        for length in lengths {
+            let id = keys.chunk_id(ChunkKind::Tree, &length.to_le_bytes());
+            let sealed = random_bytes(seed, *length);
+            builder.push(ChunkKind::FileData, &id, &sealed).unwrap();
+        }
+        builder
+    };
+    let vault = [7; 32];
+    let mut joined = builder(vault, 2, 1, &[500, 3_000]);
+    for elsewhere in [builder([8; 32], 2, 2, &[70]), builder(vault, 1, 2, &[70])] {
+        assert_eq!(joined.absorb(&elsewhere), Err(PackFull));
+    }
+    let other = builder(vault, 2, 2, &[70, 40_000, 80]);
+    joined.absorb(&other).unwrap();
+    assert_eq!(
+        joined.len_bytes(),
+        builder(vault, 2, 1, &[500, 3_000, 70, 40_000, 80]).len_bytes()
+    );
+    let pack = joined.finish(&mut rng(1));
+    let entries = read_pack_entries(&vault_keys_of(vault), 2, &pack.id, &pack.bytes).unwrap();
+    assert_eq!(entries, pack.entries);
+    let lengths: Vec<_> = entries.iter().map(|entry| entry.sealed_length).collect();
+    assert_eq!(lengths, [500, 3_000, 70, 40_000, 80]);
+    let at = entries[3].offset as usize;
+    assert_eq!(pack.bytes[at..][..40_000], random_bytes(2, 40_000));
+
+    // Up to the last byte, and not beyond.
+    let mut full = builder(vault, 2, 1, &[4 << 20, 4 << 20, 4 << 20]);
+    let fits = |length| {
+        let together = [4 << 20, 4 << 20, 4 << 20, length];
+        let sum: usize = together.iter().sum();
+        let footer = builder(vault, 2, 1, &[200, 200, 200, 200]).len_bytes() - 800;
+        // Each length of 4 MiB takes two bytes more than one of 200.
+        sum + footer + 4 * 2 <= MAX_PACK_LEN
+    };
+    let longest = (3 << 20..4 << 20)
+        .rev()
+        .find(|length| fits(*length))
+        .unwrap();
+    let over = builder(vault, 2, 2, &[longest + 1]);
+    assert_eq!(full.absorb(&over), Err(PackFull));
+    full.absorb(&builder(vault, 2, 2, &[longest])).unwrap();
+    assert_eq!(full.len_bytes(), MAX_PACK_LEN);
+    assert_eq!(full.finish(&mut rng(1)).bytes.capacity(), MAX_PACK_LEN);
+}
+
+#[test]
+fn tells_how_long_the_pack_would_be() {
+    let keys = vault_keys();
+    let mut builder = PackBuilder::new(keys.clone(), 1);
+    for length in [50, 16_000, 200, 70_000, 4 << 20] {
+        let told = builder.finished_len_with(length);
+        let id = keys.chunk_id(ChunkKind::FileData, b"");
+        let sealed = random_bytes(1, length);
+        builder.push(ChunkKind::FileData, &id, &sealed).unwrap();
+        assert_eq!(
+            told,
+            builder.len_bytes().next_power_of_two().max(MIN_PACK_LEN)
+        );
+    }
+}
+
+#[test]
 fn every_flipped_byte_shows() {
     let keys = vault_keys();
     let pack = some_pack();

@@ -168,21 +168,25 @@ impl PackBuilder {
         padded(self.bytes.len() + sealed_length + self.footer.with(length).sealed() + TRAILER_LEN)
     }
 
-    /// Appends all of another open pack of the same epoch, as it is: neither
-    /// was sent, so no sealed bytes come to stand in two packs.
+    /// Appends all of another open pack of the same vault and epoch, as it is.
+    ///
+    /// The other must never be finished then: no sealed bytes may come to stand
+    /// in two packs, or what they have in common draws the chunks' boundaries.
     ///
     /// # Errors
-    /// When it does not fit; nothing has changed then.
+    /// When it does not fit, or belongs elsewhere; nothing has changed then.
     pub fn absorb(&mut self, other: &Self) -> Result<(), PackFull> {
         let mut footer = self.footer;
         for entry in &other.entries {
             footer = footer.with(entry.sealed_length);
         }
         let total = self.bytes.len() + other.bytes.len() + footer.sealed() + TRAILER_LEN;
-        if total > MAX_PACK_LEN || other.epoch != self.epoch {
+        let place = |builder: &Self| (builder.keys.vault_id(), builder.epoch);
+        if total > MAX_PACK_LEN || place(other) != place(self) {
             return Err(PackFull);
         }
         let start = self.next_offset();
+        self.grow(other.bytes.len());
         self.bytes.extend_from_slice(&other.bytes);
         self.entries
             .extend(other.entries.iter().map(|entry| PackEntry {
