@@ -140,6 +140,19 @@ impl AccountLog {
         Ok(())
     }
 
+    /// What [`AccountLog::append`] would say to `entry`, at the cost of its
+    /// checks alone.
+    ///
+    /// Signatures are checked last: an entry that lacks nothing but one of them
+    /// gives [`AccountLogError::Signers`].
+    ///
+    /// # Errors
+    /// See [`AccountLogError`].
+    pub fn verify_next(&self, entry: &SignedEntry) -> Result<(), AccountLogError> {
+        let payload = Payload::decode(&entry.payload)?;
+        rules::check_next(self, payload, entry).map(|_| ())
+    }
+
     /// The hash of the genesis.
     #[must_use]
     pub fn id(&self) -> AccountId {

@@ -37,7 +37,8 @@ pub struct Head {
     pub adds: PackListHash,
     /// The packs that this head takes away.
     pub removes: PackListHash,
-    /// The head that was lost when the hoster went back, if this one makes up for it.
+    /// The head that stood here before the hoster went back and lost it, if this
+    /// one makes up for it.
     pub reconciled: Option<HeadHash>,
 }
 

@@ -194,8 +194,8 @@ impl VerifiedHead {
     }
 }
 
-/// The chain agrees with the heads that entries of the vault log name, and is
-/// not older than the newest of them.
+/// The chain agrees with the heads that entries of the vault log name, or makes
+/// up for them, and is not older than the newest of them.
 fn check_pins(path: &HeadPath, vault_log: &VaultLog) -> Result<(), HeadError> {
     let Some(known) = vault_log.pinned_head() else {
         return Ok(());
@@ -206,7 +206,7 @@ fn check_pins(path: &HeadPath, vault_log: &VaultLog) -> Result<(), HeadError> {
     }
     for head in path.heads() {
         let pinned = vault_log.pinned_hash_at(head.seq());
-        if pinned.is_some_and(|pinned| pinned != head.hash()) {
+        if pinned.is_some_and(|lost| lost != head.hash() && head.head.reconciled != Some(lost)) {
             return Err(HeadError::Fork { seq: head.seq() });
         }
     }

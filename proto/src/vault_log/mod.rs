@@ -12,6 +12,7 @@
 //! "Vault log".
 
 mod error;
+mod kinds;
 mod payload;
 mod rules;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 
 pub use error::VaultLogError;
+pub use kinds::{MemberState, Role, VaultKind};
 
 use crate::account_log::AccountLogs;
 use crate::entry::{ENTRY_VERSION, SealedBox};
@@ -32,38 +34,6 @@ use rules::Change;
 
 /// The most members of a vault, invited ones included.
 pub const MAX_MEMBERS: usize = 256;
-
-/// What a vault is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum VaultKind {
-    /// Files.
-    Storage,
-    /// What the devices of one account agree on; it has one member for ever.
-    Account,
-}
-
-/// What a member may do. A higher role may do all that a lower one may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Role {
-    /// Reads.
-    Reader,
-    /// Commits heads and begins epochs.
-    Writer,
-    /// Adds, changes and removes members, and moves the vault.
-    Manager,
-}
-
-/// A member at some place of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MemberState {
-    /// What he may do.
-    pub role: Role,
-    /// Whether he took up the membership that he was offered.
-    pub accepted: bool,
-}
 
 /// A period of the vault under one epoch secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,6 +165,20 @@ impl VaultLog {
         self.apply(place, change);
         self.entries.push(entry.clone());
         Ok(())
+    }
+
+    /// What [`VaultLog::append`] would say to `entry`, at the cost of its checks
+    /// alone.
+    ///
+    /// # Errors
+    /// See [`VaultLogError`].
+    pub fn verify_next(
+        &self,
+        entry: &SignedEntry,
+        account_logs: &dyn AccountLogs,
+    ) -> Result<(), VaultLogError> {
+        let payload = Payload::decode(&entry.payload)?;
+        rules::check_next(self, payload, entry, account_logs).map(|_| ())
     }
 
     /// The hash of the genesis.
@@ -445,46 +429,6 @@ pub fn member_ref(account: &AccountId, position: &LogPosition) -> wire::MemberRe
     wire::MemberRef {
         account: account.to_vec(),
         position: Some(position.to_wire()),
-    }
-}
-
-impl VaultKind {
-    pub(super) fn from_wire(kind: wire::VaultKind) -> Option<Self> {
-        match kind {
-            wire::VaultKind::Unspecified => None,
-            wire::VaultKind::Storage => Some(Self::Storage),
-            wire::VaultKind::Account => Some(Self::Account),
-        }
-    }
-
-    /// As messages carry it.
-    #[must_use]
-    pub fn to_wire(self) -> wire::VaultKind {
-        match self {
-            Self::Storage => wire::VaultKind::Storage,
-            Self::Account => wire::VaultKind::Account,
-        }
-    }
-}
-
-impl Role {
-    pub(super) fn from_wire(role: wire::Role) -> Option<Self> {
-        match role {
-            wire::Role::Unspecified => None,
-            wire::Role::Reader => Some(Self::Reader),
-            wire::Role::Writer => Some(Self::Writer),
-            wire::Role::Manager => Some(Self::Manager),
-        }
-    }
-
-    /// As messages carry it.
-    #[must_use]
-    pub fn to_wire(self) -> wire::Role {
-        match self {
-            Self::Reader => wire::Role::Reader,
-            Self::Writer => wire::Role::Writer,
-            Self::Manager => wire::Role::Manager,
-        }
     }
 }
 

@@ -331,9 +331,8 @@ impl Rules<'_> {
         if state.role == role {
             return Err(VaultLogError::SameRole);
         }
-        if state.role == Role::Manager {
-            self.check_managers_without(&member.account)?;
-        }
+        // Says nothing of who is no manager: the author is one.
+        self.check_managers_without(&member.account)?;
         let state = MemberState { role, ..state };
         Ok(Change {
             positions: vec![*member],

@@ -41,6 +41,9 @@ fn each_rule_has_its_error() {
         let mut log = before.clone();
         let error = refusal(&mut log, &case.entry);
         assert_eq!(error, Some(case.error), "{}", case.name);
+        if let Some(log) = &log {
+            assert_eq!(log.verify_next(&case.entry), Err(case.error));
+        }
         assert!(log == before, "{} changed the log", case.name);
     }
 }

@@ -56,6 +56,14 @@ fn chain_rows(cast: &Cast) -> Vec<Row> {
             E::NotThisVault,
         ),
         (
+            "a head of another vault's chain",
+            next(&|head| {
+                head.vault = VaultId::from_array([1; 32]);
+                (head.previous, head.skip) = (other_hash, other_hash);
+            }),
+            E::NotThisVault,
+        ),
+        (
             "an older head",
             cast.heads.at(4).clone(),
             E::Older { known, got: 4 },

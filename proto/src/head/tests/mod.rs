@@ -133,15 +133,30 @@ fn heads_that_the_vault_log_names_are_held_to() {
     let path = cast.heads.take(&skip_path(5, 0));
     let error = verify(&path, &cast.due.log).unwrap_err();
     assert_eq!(error, HeadError::Older { known, got: 5 });
-    // And that the chain went through head 3.
-    let mut other = cast.heads.clone();
-    other.heads.truncate(2);
-    let mut early = cast.vault.clone();
-    early.head = None;
-    other.extend(&cast.vault, &cast.bob, 3);
-    let path = other.take(&[5, 4, 3, 2]);
-    let error = verify(&path, &cast.vault.log).unwrap_err();
-    assert_eq!(error, HeadError::Fork { seq: 3 });
+    // And that the chain went through head 3, unless what took its place says so.
+    for (reconciled, expected) in [
+        (None, Err(HeadError::Fork { seq: 3 })),
+        (
+            Some(cast.heads.at(2).hash()),
+            Err(HeadError::Fork { seq: 3 }),
+        ),
+        (Some(cast.heads.at(3).hash()), Ok(4)),
+    ] {
+        let mut other = cast.heads.clone();
+        other.heads.truncate(2);
+        let mut third = other.draft(&cast.vault, &cast.bob);
+        third.reconciled = reconciled;
+        other.heads.push(signed_head(third, &cast.bob.machine));
+        other.extend(&cast.vault, &cast.bob, 1);
+        let seen = SeenHeads::restore(&other.at(2).to_bytes(), &[]).unwrap();
+        let path = seen.follow(other.take(&[4, 3])).unwrap();
+        let newest = path.newest().clone().verify(&HeadContext {
+            vault_log: &cast.vault.log,
+            account_logs: &cast.logs,
+            previous: PreviousHeads::Path(&path),
+        });
+        assert_eq!(newest.map(|head| head.head().seq), expected);
+    }
 }
 
 #[test]

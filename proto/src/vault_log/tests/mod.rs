@@ -40,6 +40,10 @@ fn each_rule_has_its_error() {
         let mut log = before.clone();
         let error = refusal(&mut log, &case.entry, &cast.logs);
         assert_eq!(error, Some(case.error), "{}", case.name);
+        if let Some(log) = &log {
+            let error = log.verify_next(&case.entry, &cast.logs);
+            assert_eq!(error, Err(case.error));
+        }
         assert!(log == before, "{} changed the log", case.name);
     }
 }
@@ -177,6 +181,28 @@ fn a_head_must_know_the_entries_made_before_it() {
         .collect();
     assert_eq!(pinned, [3, 7]);
     assert_eq!(log.pinned_hash_at(3), Some(head_at(3).hash));
+}
+
+#[test]
+fn every_place_that_an_entry_names_is_recorded() {
+    let cast = Cast::new();
+    let bob = &cast.bob_renewed;
+    for body in [
+        TestVault::change(bob, Role::Reader),
+        TestVault::remove(bob),
+        TestVault::refresh(bob),
+        cast.calm.rotate(&cast.members()),
+        TestVault::add(&cast.eve, Role::Reader),
+    ] {
+        let mut vault = cast.calm.clone();
+        let is_add = matches!(body, Body::AddMember(_));
+        let named = if is_add { &cast.eve } else { bob };
+        vault.append(&cast.alice, body, &cast.logs);
+        for account in [&cast.alice, named] {
+            let recorded = vault.log.known_position(&account.id());
+            assert_eq!(recorded, Some(account.position()));
+        }
+    }
 }
 
 /// Whether a rotation is due after one more entry on the calm log.

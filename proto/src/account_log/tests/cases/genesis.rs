@@ -1,6 +1,7 @@
 //! What a log cannot begin with.
 
 use super::{Case, Cast, E, field, named};
+use crate::device::{DeviceKind, DevicePublic};
 use crate::testing::{TestDevice, filler, in_order, signed_account};
 
 pub(super) fn genesis_cases(cast: &Cast) -> Vec<Case> {
@@ -11,6 +12,20 @@ pub(super) fn genesis_cases(cast: &Cast) -> Vec<Case> {
         .map(|i| TestDevice::machine(&i.to_string()))
         .collect();
     let seventeen: Vec<_> = seventeen.iter().collect();
+    // Devices of their own but for one key, which is the machine's.
+    let (mut signer_twin, mut kem_twin) = (machine.clone(), paper.clone());
+    let kem_key = paper.public.kem_key().clone();
+    signer_twin.public =
+        DevicePublic::new(DeviceKind::Paper, *machine.public.signing_key(), kem_key);
+    let kem_key = machine.public.kem_key().clone();
+    kem_twin.public = DevicePublic::new(DeviceKind::Paper, *paper.public.signing_key(), kem_key);
+    let with_twin = |twin: &TestDevice| {
+        let devices = in_order(&[machine, twin]);
+        let entry = signed_account(&cast.genesis_of(&devices, |_, _| {}), &devices);
+        (entry, E::KeyReused(devices[1].id()))
+    };
+    let (one_signing_key, signing_key_reused) = with_twin(&signer_twin);
+    let (one_kem_key, kem_key_reused) = with_twin(&kem_twin);
     let cases = [
         (
             "a genesis without a salt",
@@ -69,6 +84,16 @@ pub(super) fn genesis_cases(cast: &Cast) -> Vec<Case> {
                 genesis.devices[1] = genesis.devices[0].clone();
             }),
             E::DeviceOrder,
+        ),
+        (
+            "a genesis with one signing key for two devices",
+            one_signing_key,
+            signing_key_reused,
+        ),
+        (
+            "a genesis with one key-encapsulation key for two devices",
+            one_kem_key,
+            kem_key_reused,
         ),
         (
             "a genesis whose author it does not list",
