@@ -1,2 +1,76 @@
-//! .
-fn main() {}
+//! `coffre`: a thin layer over the library `vault-client`.
+//!
+//! ```text
+//! args ─▶ command ─▶ session ─▶ (vault-client)
+//!            │
+//!            └─▶ document, show ─▶ output          failure ─▶ exit
+//! ```
+//!
+//! Standard output holds what was asked for, or one JSON document; standard
+//! error everything else. Secrets are never needed as arguments.
+
+mod args;
+mod command;
+mod document;
+mod exit;
+mod failure;
+mod interrupt;
+mod output;
+mod progress;
+mod selector;
+mod session;
+mod show;
+mod table;
+
+use std::ffi::OsStr;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Context;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error).into(),
+    };
+    let name = cli.command.name();
+    let output = Output::new(name, cli.global.json, cli.global.quiet);
+    let context = Context::new(cli.global, name, output.clone());
+    match command::run(&cli.command, &context) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+/// What clap has to say: help, a version, or why the arguments make no sense.
+fn refuse(error: &clap::Error) -> Exit {
+    let wants_json = std::env::args_os()
+        .skip(1)
+        .take_while(|argument| argument != "--");
+    if error.use_stderr()
+        && wants_json
+            .into_iter()
+            .any(|argument| argument == OsStr::new("--json"))
+    {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let failure = Failure::usage(message.strip_prefix("error: ").unwrap_or(message));
+        Output::new("", true, false).failure(&failure.with_hint("coffre --help"));
+        return Exit::Usage;
+    }
+    // Whoever closed the pipe has seen enough.
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}

@@ -1,0 +1,130 @@
+//! `coffre backup`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use vault_client::backup::{BackupOptions, BackupReport, back_up};
+use vault_client::files::Excludes;
+
+use crate::args::Backup;
+use crate::document::{LeftOutEntry, TrafficFields};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::session::{Context, VaultFields};
+use crate::show::{Size, counted, duration, short};
+
+#[derive(Serialize)]
+struct Fields {
+    /// None in a dry run.
+    snapshot: Option<String>,
+    vault: VaultFields,
+    series: String,
+    dry_run: bool,
+    files: u64,
+    directories: u64,
+    others: u64,
+    bytes: u64,
+    new_bytes: u64,
+    uploaded_bytes: u64,
+    filler_bytes: u64,
+    packs: u64,
+    #[serde(flatten)]
+    traffic: TrafficFields,
+    seconds: f64,
+    left_out: usize,
+    left_out_entries: Vec<LeftOutEntry>,
+}
+
+pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> {
+    let how = backup_options(options)?;
+    let session = context.session()?;
+    let mut vault = session.vault(&options.vault)?;
+    let cancellation = interrupt::cancellation(vault.remote())?;
+    let showing = context.progress("uploaded");
+    let report = back_up(&mut vault, &how, showing.listener(), &cancellation);
+    drop(showing);
+    let report = report?;
+
+    context.output.left_out(&report.left_out);
+    let fields = Fields {
+        snapshot: report.snapshot.map(|id| id.to_string()),
+        vault: VaultFields::of(&vault),
+        series: report.series.clone(),
+        dry_run: options.dry_run,
+        files: report.files,
+        directories: report.directories,
+        others: report.others,
+        bytes: report.bytes,
+        new_bytes: report.new_bytes,
+        uploaded_bytes: report.uploaded_bytes,
+        filler_bytes: report.filler_bytes,
+        packs: report.packs,
+        traffic: report.traffic.into(),
+        seconds: report.elapsed.as_secs_f64(),
+        left_out: report.left_out.len(),
+        left_out_entries: LeftOutEntry::all(&report.left_out),
+    };
+    context.output.summary(&fields, &sentence(&report))?;
+    Ok(if report.left_out.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Partly
+    })
+}
+
+fn backup_options(options: &Backup) -> Result<BackupOptions, Failure> {
+    let paths = options
+        .paths
+        .iter()
+        .map(|path| absolute(path))
+        .collect::<Result<_, _>>()?;
+    let mut patterns = Vec::new();
+    for file in &options.exclude_file {
+        let text = fs::read_to_string(file)
+            .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+        patterns.extend(Excludes::patterns_in(&text).map(str::to_owned));
+    }
+    patterns.extend(options.exclude.iter().cloned());
+    let excludes = Excludes::new(&patterns).map_err(|error| Failure::usage(error.to_string()))?;
+    let mut how = BackupOptions::new(paths);
+    how.series = options.series.clone();
+    how.excludes = excludes;
+    how.one_file_system = options.one_file_system;
+    how.dry_run = options.dry_run;
+    how.compression = options.compression;
+    how.program = concat!("coffre ", env!("CARGO_PKG_VERSION")).to_owned();
+    Ok(how)
+}
+
+/// Only lexically: the library decides what to do about symlinks.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+fn sentence(report: &BackupReport) -> String {
+    let name = match &report.snapshot {
+        Some(id) => format!("snapshot {}", short(id)),
+        None => "dry run".to_owned(),
+    };
+    let mut text = format!(
+        "{name}: {}, {}; {} new",
+        counted(report.files, "file", "files"),
+        Size(report.bytes),
+        Size(report.new_bytes),
+    );
+    if report.snapshot.is_some() {
+        text.push_str(&format!(
+            ", {} uploaded in {}",
+            Size(report.uploaded_bytes),
+            counted(report.packs, "pack", "packs"),
+        ));
+    }
+    text.push_str(&format!("; {}", duration(report.elapsed)));
+    if !report.left_out.is_empty() {
+        text.push_str(&format!("; {} left out", report.left_out.len()));
+    }
+    text
+}

@@ -1,0 +1,159 @@
+//! `coffre check`.
+
+use serde::Serialize;
+use vault_client::check::{CheckReport, Problem, ReadData, check};
+
+use crate::args::Check;
+use crate::document::PathText;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::session::{Context, VaultFields};
+use crate::show::{self, Size, counted};
+
+#[derive(Serialize)]
+struct Fields {
+    vault: VaultFields,
+    snapshots: u64,
+    nodes: u64,
+    chunks: u64,
+    packs: u64,
+    read_packs: u64,
+    read_bytes: u64,
+    problems: Vec<ProblemFields>,
+}
+
+#[derive(Serialize)]
+struct ProblemFields {
+    kind: &'static str,
+    /// Whether the hoster did not keep what it was given.
+    hoster: bool,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pack: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<String>,
+    #[serde(flatten)]
+    path: Option<PathText>,
+}
+
+pub(super) fn run(options: &Check, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let mut vault = session.vault(&options.vault)?;
+    let cancellation = interrupt::cancellation(vault.remote())?;
+    let showing = context.progress("read");
+    let read_data = options.read_data.unwrap_or(ReadData::Nothing);
+    let report = check(&mut vault, read_data, showing.listener(), &cancellation);
+    drop(showing);
+    let report = report?;
+
+    let problems: Vec<_> = report.problems.iter().map(problem_fields).collect();
+    if !context.output.is_json() {
+        for problem in &problems {
+            context.output.warn(&problem.message);
+        }
+    }
+    let fields = Fields {
+        vault: VaultFields::of(&vault),
+        snapshots: report.snapshots,
+        nodes: report.nodes,
+        chunks: report.chunks,
+        packs: report.packs,
+        read_packs: report.read_packs,
+        read_bytes: report.read_bytes,
+        problems,
+    };
+    context.output.summary(&fields, &sentence(&report))?;
+    Ok(exit(&report))
+}
+
+fn exit(report: &CheckReport) -> Exit {
+    if report.problems.iter().any(Problem::is_the_hosters) {
+        Exit::HosterMisbehaved
+    } else if !report.problems.is_empty() {
+        Exit::Partly
+    } else {
+        Exit::Done
+    }
+}
+
+fn problem_fields(problem: &Problem) -> ProblemFields {
+    let (mut pack, mut snapshot, mut path) = (None, None, None);
+    let (kind, message) = match problem {
+        Problem::PackMissing(id) => {
+            pack = Some(id.to_string());
+            (
+                "pack-missing",
+                format!("the hoster does not have pack {id}"),
+            )
+        }
+        Problem::PackAltered(id) => {
+            pack = Some(id.to_string());
+            ("pack-altered", format!("the hoster has altered pack {id}"))
+        }
+        Problem::PackMalformed(id) => {
+            pack = Some(id.to_string());
+            (
+                "pack-malformed",
+                format!("pack {id} is not what the index says; a device wrote it so"),
+            )
+        }
+        Problem::TreeUnreadable {
+            snapshot: id,
+            after,
+            reason,
+        } => {
+            snapshot = Some(id.clone());
+            path = Some(PathText::new(after));
+            let after = show::path(after);
+            let id = id.get(..8).unwrap_or(id);
+            (
+                "tree-unreadable",
+                format!("snapshot {id}, after {after}: {}", show::printable(reason)),
+            )
+        }
+        Problem::ChunkUnknown {
+            snapshot: id,
+            path: file,
+        } => {
+            snapshot = Some(id.clone());
+            path = Some(PathText::new(file));
+            let id = id.get(..8).unwrap_or(id);
+            let message = format!("snapshot {id}: {}: part of it is nowhere", show::path(file));
+            ("chunk-unknown", message)
+        }
+        other => ("other", format!("{other:?}")),
+    };
+    ProblemFields {
+        kind,
+        hoster: problem.is_the_hosters(),
+        message,
+        pack,
+        snapshot,
+        path,
+    }
+}
+
+fn sentence(report: &CheckReport) -> String {
+    let mut text = format!(
+        "checked {}, {} and {}",
+        counted(report.snapshots, "snapshot", "snapshots"),
+        counted(report.nodes, "file or directory", "files and directories"),
+        counted(report.packs, "pack", "packs"),
+    );
+    if report.read_packs > 0 {
+        text.push_str(&format!(
+            "; read {} in {}",
+            Size(report.read_bytes),
+            counted(report.read_packs, "pack", "packs"),
+        ));
+    }
+    match report.problems.len() {
+        0 => text.push_str("; no problems"),
+        problems => text.push_str(&format!(
+            "; {}",
+            counted(problems as u64, "problem", "problems")
+        )),
+    }
+    text
+}

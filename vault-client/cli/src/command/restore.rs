@@ -1,0 +1,139 @@
+//! `coffre restore`.
+
+use serde::Serialize;
+use vault_client::files::{Overwrite, PlaceOptions};
+use vault_client::restore::{RestoreOptions, RestoreReport, restore};
+
+use crate::args::{OverwriteMode, Restore};
+use crate::document::{LeftOutEntry, PathText, TrafficFields};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::session::Context;
+use crate::show::{Count, Size, counted, duration, short};
+
+#[derive(Serialize)]
+struct Fields {
+    snapshot: String,
+    series: String,
+    #[serde(flatten)]
+    path: PathText,
+    target: String,
+    files: u64,
+    bytes: u64,
+    directories: u64,
+    others: u64,
+    /// Files that were there already and stayed.
+    kept: u64,
+    verified: u64,
+    dropped_privileges: u64,
+    lost_by_hoster: u64,
+    #[serde(flatten)]
+    traffic: TrafficFields,
+    seconds: f64,
+    left_out: usize,
+    left_out_entries: Vec<LeftOutEntry>,
+}
+
+pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure> {
+    let (vault, contents) = context.session()?.contents(&options.which.vault)?;
+    let series = options.which.series.as_deref();
+    let named = contents.snapshot(options.what.snapshot.as_str(), series)?;
+    drop(contents);
+    let how = restore_options(options);
+    let cancellation = interrupt::cancellation(vault.remote())?;
+    let showing = context.progress("downloaded");
+    let path = options.what.path_or_root();
+    let report = restore(
+        &vault,
+        &named,
+        path,
+        &options.to,
+        &how,
+        showing.listener(),
+        &cancellation,
+    );
+    drop(showing);
+    let report = report?;
+
+    context.output.left_out(&report.left_out);
+    if report.dropped_privileges > 0 {
+        context.output.note(&format!(
+            "{} got no set-user-id, set-group-id bit or capabilities; --privileges restores them",
+            counted(report.dropped_privileges, "file", "files"),
+        ));
+    }
+    let fields = Fields {
+        snapshot: named.id.to_string(),
+        series: named.series.clone(),
+        path: PathText::new(path),
+        target: options.to.display().to_string(),
+        files: report.files,
+        bytes: report.bytes,
+        directories: report.directories,
+        others: report.others,
+        kept: report.kept,
+        verified: report.verified,
+        dropped_privileges: report.dropped_privileges,
+        lost_by_hoster: report.lost_by_hoster,
+        traffic: report.traffic.into(),
+        seconds: report.elapsed.as_secs_f64(),
+        left_out: report.left_out.len(),
+        left_out_entries: LeftOutEntry::all(&report.left_out),
+    };
+    let name = format!("snapshot {}", short(&named.id));
+    context.output.summary(&fields, &sentence(&name, &report))?;
+    Ok(exit(&report))
+}
+
+fn exit(report: &RestoreReport) -> Exit {
+    if report.lost_by_hoster > 0 {
+        Exit::HosterMisbehaved
+    } else if !report.left_out.is_empty() {
+        Exit::Partly
+    } else {
+        Exit::Done
+    }
+}
+
+fn restore_options(options: &Restore) -> RestoreOptions {
+    let place = PlaceOptions {
+        overwrite: match options.overwrite {
+            OverwriteMode::Never => Overwrite::Never,
+            OverwriteMode::Changed => Overwrite::Changed,
+            OverwriteMode::Always => Overwrite::Always,
+        },
+        owners_by_name: !options.numeric_owners,
+        keep_privileges: options.privileges,
+        special_files: options.special_files,
+        ..PlaceOptions::default()
+    };
+    let mut how = RestoreOptions::default();
+    how.place = place;
+    how.verify = options.verify;
+    how
+}
+
+fn sentence(name: &str, report: &RestoreReport) -> String {
+    let mut text = format!(
+        "{name}: restored {}, {}",
+        counted(report.files, "file", "files"),
+        Size(report.bytes)
+    );
+    for (number, what) in [(report.kept, "kept"), (report.verified, "verified")] {
+        if number > 0 {
+            text.push_str(&format!(", {} {what}", Count(number)));
+        }
+    }
+    text.push_str(&format!("; {}", duration(report.elapsed)));
+    if report.lost_by_hoster > 0 {
+        text.push_str(&format!(
+            "; {} lost by the hoster",
+            Count(report.lost_by_hoster)
+        ));
+    }
+    if !report.left_out.is_empty() {
+        text.push_str(&format!("; {} left out", report.left_out.len()));
+    }
+    text
+}

@@ -1,0 +1,184 @@
+//! `coffre status`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use vault_client::contents::{Contents, NamedSnapshot};
+use vault_client::error::ErrorCode;
+use vault_client::platform::{Clock, SystemClock};
+use vault_client::vault::Vault;
+
+use super::stats::UsageFields;
+use crate::args::{Status, WhichVault};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::{Context, Session, VaultFields};
+use crate::show::{self, Size};
+use crate::table::Table;
+
+#[derive(Serialize)]
+struct Fields {
+    account: String,
+    device: String,
+    device_name: String,
+    hoster: String,
+    hoster_address: String,
+    /// Whether the rest is what the hoster says now, or what this device saw
+    /// last.
+    hoster_reachable: bool,
+    usage: Option<UsageFields>,
+    vaults: Vec<VaultStatus>,
+}
+
+#[derive(Serialize)]
+struct VaultStatus {
+    #[serde(flatten)]
+    vault: VaultFields,
+    head: u64,
+    /// Each with its newest complete snapshot, by their names.
+    series: Vec<SeriesStatus>,
+}
+
+#[derive(Serialize)]
+struct SeriesStatus {
+    name: String,
+    snapshot: String,
+    finished: String,
+    age_seconds: u64,
+    left_out: u64,
+}
+
+pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let mut reachable = true;
+    let usage = reached(
+        &mut reachable,
+        session.account.remote().usage().map_err(Failure::from),
+    )?;
+    let mut vaults = Vec::new();
+    for which in selected(options, &session)? {
+        let vault = reached(&mut reachable, session.vault(&which))?;
+        // One that was never seen cannot be told of while the hoster is away.
+        if let Some(vault) = vault {
+            vaults.push(vault_status(vault, &mut reachable)?);
+        }
+    }
+    let account = &session.account;
+    let fields = Fields {
+        account: account.id().to_string(),
+        device: account.device().to_string(),
+        device_name: account.device_name().to_owned(),
+        hoster: account.hoster().to_string(),
+        hoster_address: account.origin().to_string(),
+        hoster_reachable: reachable,
+        usage: usage.map(UsageFields::from),
+        vaults,
+    };
+    context.output.result(&fields, |out| {
+        let away = if fields.hoster_reachable {
+            ""
+        } else {
+            " (cannot be reached)"
+        };
+        writeln!(out, "account  {}", &fields.account[..8])?;
+        writeln!(out, "device   {}", show::printable(&fields.device_name))?;
+        writeln!(out, "hoster   {}{away}", fields.hoster_address)?;
+        if let Some(usage) = &fields.usage {
+            writeln!(
+                out,
+                "used     {} of {}",
+                Size(usage.used_bytes()),
+                Size(usage.quota_bytes)
+            )?;
+        }
+        writeln!(out)?;
+        if fields.vaults.is_empty() {
+            return writeln!(out, "no vaults yet; `coffre vault create NAME` makes one");
+        }
+        table(&fields.vaults).write(out)
+    })?;
+    Ok(if reachable {
+        Exit::Done
+    } else {
+        Exit::Unreachable
+    })
+}
+
+fn selected(options: &Status, session: &Session) -> Result<Vec<WhichVault>, Failure> {
+    if options.vault.vault.is_some() {
+        return Ok(vec![options.vault.clone()]);
+    }
+    let known = session.account.known_vaults()?;
+    Ok(known
+        .into_iter()
+        .map(|(id, _)| WhichVault {
+            vault: Some(id.to_string()),
+        })
+        .collect())
+}
+
+/// Goes on without what needs the hoster when it is away.
+fn reached<T>(reachable: &mut bool, result: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Told {
+            code: ErrorCode::HosterUnreachable,
+            ..
+        }) => {
+            *reachable = false;
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn vault_status(mut vault: Vault, reachable: &mut bool) -> Result<VaultStatus, Failure> {
+    if *reachable {
+        reached(reachable, vault.refresh().map_err(Failure::from))?;
+    }
+    let contents = Contents::open(&vault).and_then(|contents| contents.snapshots(None));
+    let snapshots = reached(reachable, contents.map_err(Failure::from))?.unwrap_or_default();
+    let mut newest: BTreeMap<&str, &NamedSnapshot> = BTreeMap::new();
+    for named in snapshots
+        .iter()
+        .filter(|named| named.snapshot.is_complete())
+    {
+        newest.insert(&named.series, named);
+    }
+    Ok(VaultStatus {
+        head: vault.head().map_or(0, |head| head.seq),
+        series: newest.into_values().map(series_status).collect(),
+        vault: VaultFields::of(&vault),
+    })
+}
+
+fn series_status(named: &NamedSnapshot) -> SeriesStatus {
+    let fields = named.snapshot.fields();
+    let finished = u64::try_from(fields.finished.seconds()).unwrap_or(0);
+    SeriesStatus {
+        name: named.series.clone(),
+        snapshot: named.id.to_string(),
+        finished: show::rfc3339(fields.finished),
+        age_seconds: SystemClock.unix_seconds().saturating_sub(finished),
+        left_out: fields.left_out,
+    }
+}
+
+fn table(vaults: &[VaultStatus]) -> Table {
+    let mut table = Table::new(&["VAULT", "LAST BACKUP", "SNAPSHOT", "SERIES"]);
+    for status in vaults {
+        let name = status.vault.shown_name();
+        if status.series.is_empty() {
+            table.row(vec![name.clone(), "never".to_owned()]);
+        }
+        for series in &status.series {
+            table.row(vec![
+                name.clone(),
+                show::age(series.age_seconds),
+                series.snapshot[..8].to_owned(),
+                show::printable(&series.name),
+            ]);
+        }
+    }
+    table
+}

@@ -1,0 +1,41 @@
+//! Ctrl-C: once to stop in good order, twice to stop at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use vault_client::error::ErrorCode;
+use vault_client::progress::Cancellation;
+use vault_client::remote::Remote;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// From now on the first Ctrl-C (or SIGTERM, or SIGHUP) cancels, and ends calls
+/// to the hoster that are under way; the second ends the process.
+///
+/// Call it once.
+pub(crate) fn cancellation(remote: Arc<dyn Remote>) -> Result<Cancellation, Failure> {
+    let cancellation = Cancellation::new();
+    let cancelled = cancellation.clone();
+    let again = AtomicBool::new(false);
+    let handler = move || {
+        if again.swap(true, Ordering::Relaxed) {
+            end();
+        }
+        anstream::eprintln!("stopping; once more to stop at once");
+        cancelled.cancel();
+        remote.interrupt();
+    };
+    ctrlc::set_handler(handler).map_err(|error| {
+        Failure::new(
+            ErrorCode::LocalState,
+            format!("cannot listen for Ctrl-C: {error}"),
+        )
+    })?;
+    Ok(cancellation)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the member wants it to end, now")]
+fn end() -> ! {
+    std::process::exit(Exit::Cancelled.number().into())
+}

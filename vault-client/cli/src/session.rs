@@ -1,0 +1,126 @@
+//! What every command begins with: where the state is, whose account, which
+//! vault.
+
+use std::path::PathBuf;
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use etcetera::BaseStrategy;
+use serde::Serialize;
+use vault_client::account::{Account, AccountError, Setup, VaultSelector};
+use vault_client::contents::Contents;
+use vault_client::error::ErrorCode;
+use vault_client::vault::Vault;
+use vault_proto::ids::VaultId;
+
+use crate::args::{Global, ProgressMode, WhichVault};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::progress::Showing;
+use crate::show;
+
+/// What every command is given.
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    command: &'static str,
+    home: Option<PathBuf>,
+    progress: ProgressMode,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global, command: &'static str, output: Output) -> Self {
+        Self {
+            output,
+            command,
+            home: global.home,
+            progress: global.progress,
+        }
+    }
+
+    /// Shows progress until it is dropped; `verb` is what happens to packs.
+    pub(crate) fn progress(&self, verb: &'static str) -> Showing {
+        Showing::start(self.progress, self.output.is_quiet(), self.command, verb)
+    }
+
+    /// The directory that holds this device's state.
+    pub(crate) fn home(&self) -> Result<PathBuf, Failure> {
+        if let Some(home) = &self.home {
+            return Ok(home.clone());
+        }
+        let strategy = etcetera::base_strategy::Xdg::new().map_err(|error| {
+            Failure::new(ErrorCode::LocalState, error.to_string())
+                .with_hint("say where to keep state: --home DIR or COFFRE_HOME")
+        })?;
+        let state = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
+        Ok(state.join("coffre"))
+    }
+
+    /// What an account runs on.
+    pub(crate) fn setup(&self) -> Result<Setup, Failure> {
+        Setup::new(&self.home()?).map_err(|error| Failure::io("threads", &error))
+    }
+
+    /// The account on this device.
+    pub(crate) fn session(&self) -> Result<Session, Failure> {
+        Ok(Session {
+            account: Account::open(&self.setup()?)?,
+        })
+    }
+}
+
+/// An account, opened.
+pub(crate) struct Session {
+    pub(crate) account: Account,
+}
+
+/// A vault in a document.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct VaultFields {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+}
+
+impl VaultFields {
+    pub(crate) fn of(vault: &Vault) -> Self {
+        Self {
+            id: vault.id().to_string(),
+            name: vault.name().map(str::to_owned),
+        }
+    }
+
+    /// The name, or the id of a vault without one.
+    pub(crate) fn shown_name(&self) -> String {
+        match &self.name {
+            Some(name) => show::printable(name),
+            None => self.id.clone(),
+        }
+    }
+}
+
+impl Session {
+    /// Opens the vault that was asked for, or the only one.
+    pub(crate) fn vault(&self, which: &WhichVault) -> Result<Vault, Failure> {
+        let Some(name) = &which.vault else {
+            return Ok(self.account.open_vault(&VaultSelector::Only)?);
+        };
+        let found = self.account.open_vault(&VaultSelector::Name(name.clone()));
+        match (found, parse_id(name)) {
+            (Err(AccountError::NoSuchVault), Some(id)) => {
+                Ok(self.account.open_vault(&VaultSelector::Id(id))?)
+            }
+            (found, _) => Ok(found?),
+        }
+    }
+
+    /// Opens a vault, brings it up to date, and reads its catalog.
+    pub(crate) fn contents(&self, which: &WhichVault) -> Result<(Vault, Contents), Failure> {
+        let mut vault = self.vault(which)?;
+        vault.refresh()?;
+        let contents = Contents::open(&vault)?;
+        Ok((vault, contents))
+    }
+}
+
+fn parse_id(text: &str) -> Option<VaultId> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    VaultId::from_slice(&bytes).ok()
+}

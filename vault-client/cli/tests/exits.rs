@@ -1,0 +1,266 @@
+//! Exit codes, and errors in words and in JSON.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use tempfile::tempdir;
+
+use crate::hoster::{Device, Hoster};
+use crate::trees::noise;
+
+fn assert_error(device: &Device, arguments: &[&str], exit: i32, code: &str) {
+    let (found, document) = device.json(arguments);
+    assert_eq!(found, exit, "{arguments:?}: {document:#}");
+    assert_eq!(document["schema"], "coffre.error/1", "{document:#}");
+    assert_eq!(document["code"], code, "{document:#}");
+    assert_eq!(document["exit_code"], exit, "{document:#}");
+    let message = document["message"].as_str().unwrap();
+    assert!(!message.is_empty(), "{document:#}");
+    // In words, the same.
+    let run = device.run(arguments);
+    assert_eq!(run.exit, exit, "{run:?}");
+    assert!(
+        run.stderr.contains(message) && run.stdout.is_empty(),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn without_an_account_there_is_no_vault() {
+    let device = Device::new();
+    for arguments in [
+        &["snapshots"][..],
+        &["status"],
+        &["backup", "/etc/hostname"],
+        &["stats"],
+    ] {
+        assert_error(&device, arguments, 10, "no-account");
+    }
+}
+
+#[test]
+fn without_a_vault_there_is_none() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    assert_error(&device, &["snapshots"], 10, "no-vault");
+    device.done(&["vault", "create", "one"]);
+    assert_error(&device, &["snapshots", "--vault", "two"], 10, "no-vault");
+    assert_error(&device, &["vault", "create", "one"], 1, "vault-exists");
+}
+
+#[test]
+fn with_two_vaults_one_must_be_named() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "one"]);
+    let created = device.done(&["vault", "create", "two"]);
+    assert_error(&device, &["snapshots"], 2, "ambiguous-vault");
+    device.done(&["snapshots", "--vault", "one"]);
+    let id = created["vault"]["id"].as_str().unwrap();
+    let snapshots = device.done(&["snapshots", "--vault", id]);
+    assert_eq!(snapshots["vault"]["name"], "two");
+    let list = device.done(&["vault", "list"]);
+    let names: Vec<_> = list["vaults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| &v["name"])
+        .collect();
+    assert_eq!(names, ["one", "two"]);
+}
+
+#[test]
+fn a_hoster_that_is_away_cannot_be_reached() {
+    let mut hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let directory = tempdir().unwrap();
+    fs::write(directory.path().join("file"), "text").unwrap();
+    let snapshot = device.back_up(directory.path());
+    hoster.stop();
+    assert_error(
+        &device,
+        &["backup", "/etc/hostname"],
+        4,
+        "hoster-unreachable",
+    );
+    // What this device saw last is still told.
+    let (exit, status) = device.json(&["status"]);
+    assert_eq!(
+        (exit, &status["hoster_reachable"]),
+        (4, &false.into()),
+        "{status:#}"
+    );
+    assert_eq!(
+        status["vaults"][0]["series"][0]["snapshot"], snapshot,
+        "{status:#}"
+    );
+}
+
+#[test]
+fn what_is_left_out_makes_it_partly() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "text").unwrap();
+    let missing = directory.path().join("missing\x07");
+    let arguments = ["backup", file.to_str().unwrap(), missing.to_str().unwrap()];
+    let (exit, document) = device.json(&arguments);
+    assert_eq!(
+        (exit, &document["left_out"]),
+        (3, &1.into()),
+        "{document:#}"
+    );
+    let entry = &document["left_out_entries"][0];
+    assert!(
+        entry["path"].as_str().unwrap().ends_with("/missing\u{7}"),
+        "{document:#}"
+    );
+    assert_eq!(entry["reason"], "vanished", "{document:#}");
+    let run = device.run(&arguments);
+    assert_eq!(run.exit, 3, "{run:?}");
+    assert!(
+        run.stderr.contains("left out: ") && run.stderr.contains("/missing\\x07: "),
+        "{run:?}"
+    );
+    assert!(run.text().ends_with("; 1 left out\n"), "{run:?}");
+    device.done(&[
+        "cat",
+        &format!("latest:{}", file.canonicalize().unwrap().display()),
+    ]);
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_said_so() {
+    let hoster = Hoster::start();
+    let device = hoster.member_with_quota(1_000_000);
+    device.done(&["vault", "create", "papers"]);
+    let directory = tempdir().unwrap();
+    fs::write(directory.path().join("file"), noise(3, 4_000_000)).unwrap();
+    let path = directory.path().to_str().unwrap();
+    assert_error(&device, &["backup", path], 5, "quota-exceeded");
+}
+
+#[test]
+fn one_backup_a_vault_at_a_time() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    let created = device.done(&["vault", "create", "papers"]);
+    let directory = device
+        .home
+        .path()
+        .join("vaults")
+        .join(created["vault"]["id"].as_str().unwrap());
+    fs::create_dir_all(&directory).unwrap();
+    let lock = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(directory.join("lock"))
+        .unwrap();
+    lock.lock().unwrap();
+    assert_error(&device, &["backup", "/etc/hostname"], 6, "vault-busy");
+    lock.unlock().unwrap();
+    device.done(&["backup", "/etc/hostname"]);
+}
+
+#[test]
+fn a_hoster_that_loses_or_alters_packs_has_misbehaved() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let directory = tempdir().unwrap();
+    fs::write(directory.path().join("file"), noise(4, 2_000_000)).unwrap();
+    fs::write(directory.path().join("small"), "text").unwrap();
+    device.back_up(directory.path());
+    let pack = hoster
+        .pack_files()
+        .pop()
+        .expect("a pack of more than 128 KiB");
+    let bytes = fs::read(&pack).unwrap();
+
+    let mut altered = bytes.clone();
+    altered[1_000] ^= 1;
+    fs::write(&pack, altered).unwrap();
+    let (exit, document) = device.json(&["check", "--read-data"]);
+    assert_eq!(exit, 13, "{document:#}");
+    let problem = &document["problems"][0];
+    assert_eq!(
+        (&problem["kind"], &problem["hoster"]),
+        (&"pack-altered".into(), &true.into())
+    );
+    let target = directory.path().join("restored");
+    let to = target.to_str().unwrap();
+    let (exit, document) = device.json(&["restore", "latest", "--to", to]);
+    assert_eq!(exit, 13, "{document:#}");
+    assert_eq!(document["lost_by_hoster"], 1, "{document:#}");
+    let below = target.join(
+        directory
+            .path()
+            .canonicalize()
+            .unwrap()
+            .strip_prefix("/")
+            .unwrap(),
+    );
+    assert!(!below.join("file").exists(), "half a file is left behind");
+    assert_eq!(fs::read(below.join("small")).unwrap(), b"text");
+    // In words, each problem has its line.
+    let run = device.run(&["check", "--read-data"]);
+    assert!(
+        run.stderr.contains("altered pack") && run.text().contains("1 problem\n"),
+        "{run:?}"
+    );
+
+    fs::write(&pack, bytes).unwrap();
+    device.done(&["check", "--read-data"]);
+}
+
+#[test]
+fn a_key_of_another_device_is_the_wrong_one() {
+    let hoster = Hoster::start();
+    let (device, other) = (hoster.member(), hoster.member());
+    let key = fs::read(other.home.path().join("device.key")).unwrap();
+    fs::write(device.home.path().join("device.key"), key).unwrap();
+    assert_error(&device, &["snapshots"], 12, "wrong-key");
+}
+
+#[test]
+fn an_interrupted_backup_is_cancelled_and_goes_on_the_next_time() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let directory = tempdir().unwrap();
+    for file in 0..40 {
+        fs::write(
+            directory.path().join(format!("{file}")),
+            noise(100 + file, 4_000_000),
+        )
+        .unwrap();
+    }
+    let path = directory.path().to_str().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_coffre"));
+    command
+        .args(["backup", "--json", "--progress", "json", path])
+        .env("COFFRE_HOME", device.home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    // As soon as it is under way.
+    let begun = lines
+        .by_ref()
+        .map(Result::unwrap)
+        .find(|line| !line.contains(r#""bytes":0"#));
+    assert!(begun.is_some());
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let told: Vec<String> = lines.map(Result::unwrap).collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{told:?}");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["code"], "cancelled", "{document:#}");
+    device.back_up(directory.path());
+    device.done(&["check", "--read-data"]);
+}

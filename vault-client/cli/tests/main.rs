@@ -1,0 +1,9 @@
+//! The program itself, against a server in this process.
+
+mod arguments;
+mod exits;
+mod hoster;
+mod reading;
+mod round_trip;
+mod signup;
+mod trees;

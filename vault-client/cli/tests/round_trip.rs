@@ -1,0 +1,241 @@
+//! Backups, and the way back.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::tempdir;
+
+use crate::hoster::{Device, Hoster, Run};
+use crate::trees::{assert_same, look, noise, plant};
+
+/// A member with a vault, and a planted directory.
+fn ready() -> (Hoster, Device, tempfile::TempDir, PathBuf) {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let place = tempdir().unwrap();
+    // Snapshots keep paths as they really are.
+    let tree = place.path().canonicalize().unwrap().join("tree");
+    plant(&tree);
+    (hoster, device, place, tree)
+}
+
+fn restore(device: &Device, snapshot: &str, tree: &Path, target: &Path, more: &[&str]) -> Run {
+    let what = format!("{snapshot}:{}", tree.display());
+    let mut command = device.coffre(&["restore", &what, "--to"]);
+    Run::of(command.arg(target).arg("--json").args(more))
+}
+
+#[test]
+fn every_snapshot_comes_back_as_it_was() {
+    let (_hoster, device, place, tree) = ready();
+    let path = tree.to_str().unwrap();
+    let first = device.done(&["backup", path]);
+    let at_first = look(&tree);
+    assert_eq!(first["files"], 9, "{first:#}");
+    assert_eq!(first["left_out"], 0);
+    assert_eq!(first["left_out_entries"].as_array().unwrap().len(), 0);
+    assert!(
+        first["new_bytes"].as_u64().unwrap() > 3_000_000,
+        "{first:#}"
+    );
+    assert!(
+        first["uploaded_bytes"].as_u64().unwrap() > 3_000_000,
+        "{first:#}"
+    );
+    assert!(first["rpcs"].as_u64().unwrap() > 0 && first["seconds"].as_f64().unwrap() > 0.0);
+
+    // Nothing changed, and it is a snapshot all the same.
+    let second = device.done(&["backup", path]);
+    assert_ne!(second["snapshot"], first["snapshot"]);
+    assert_eq!(
+        (&second["files"], &second["bytes"]),
+        (&first["files"], &first["bytes"])
+    );
+    assert!(second["new_bytes"].as_u64().unwrap() < 20_000, "{second:#}");
+    assert!(
+        second["uploaded_bytes"].as_u64().unwrap() < 100_000,
+        "{second:#}"
+    );
+
+    // Bytes in front of a file, a renaming, a deletion, something new.
+    let mut photo = b"inserted".to_vec();
+    photo.extend(noise(1, 3_000_000));
+    fs::write(tree.join("photo.raw"), photo).unwrap();
+    fs::rename(tree.join("documents"), tree.join("papers")).unwrap();
+    fs::remove_file(tree.join("script.sh")).unwrap();
+    fs::write(tree.join("new"), noise(2, 50_000)).unwrap();
+    fs::set_permissions(tree.join("sparse"), fs::Permissions::from_mode(0o600)).unwrap();
+    let at_third = look(&tree);
+    let third = device.done(&["backup", path]);
+    let new = third["new_bytes"].as_u64().unwrap();
+    assert!((50_000..2_500_000).contains(&new), "{third:#}");
+
+    let id = |document: &serde_json::Value| document["snapshot"].as_str().unwrap().to_owned();
+    for (snapshot, expected) in [
+        (id(&first), &at_first),
+        (id(&second), &at_first),
+        ("latest".to_owned(), &at_third),
+    ] {
+        let target = place.path().join(format!("restored {snapshot}"));
+        let run = restore(&device, &snapshot, &tree, &target, &["--verify"]);
+        assert_eq!(run.exit, 0, "{run:?}");
+        assert_same(expected, &target);
+    }
+    let sparse = fs::metadata(place.path().join("restored latest/sparse")).unwrap();
+    assert!(
+        sparse.len() == 5 << 20 && sparse.blocks() < 100,
+        "{} blocks",
+        sparse.blocks()
+    );
+
+    let checked = device.done(&["check", "--read-data"]);
+    assert_eq!(checked["snapshots"], 3);
+    assert_eq!(checked["read_packs"], checked["packs"]);
+    assert_eq!(checked["problems"].as_array().unwrap().len(), 0);
+    let checked = device.done(&["check", "--read-data=10%"]);
+    assert!(
+        checked["read_packs"].as_u64() < checked["packs"].as_u64(),
+        "{checked:#}"
+    );
+}
+
+#[test]
+fn without_a_path_a_restore_keeps_whole_paths() {
+    let (_hoster, device, place, tree) = ready();
+    device.back_up(&tree);
+    let expected = look(&tree);
+    let target = place.path().join("all");
+    let run = Run::of(device.coffre(&["restore", "latest", "--to"]).arg(&target));
+    assert_eq!(run.exit, 0, "{run:?}");
+    assert!(run.text().starts_with("snapshot ") && run.text().contains("restored 9 files"));
+    assert_same(&expected, &target.join(tree.strip_prefix("/").unwrap()));
+}
+
+#[test]
+fn what_is_there_is_kept_or_replaced_as_asked() {
+    let (_hoster, device, place, tree) = ready();
+    device.back_up(&tree);
+    let letter = fs::read(tree.join("documents/letter.txt")).unwrap();
+    let target = place.path().join("target");
+    let mine = target.join("documents/letter.txt");
+    fs::create_dir_all(mine.parent().unwrap()).unwrap();
+    fs::write(&mine, "mine").unwrap();
+
+    let run = restore(&device, "latest", &tree, &target, &[]);
+    assert_eq!(fs::read(&mine).unwrap(), b"mine", "{run:?}");
+    let run = restore(
+        &device,
+        "latest",
+        &tree,
+        &target,
+        &["--overwrite", "changed"],
+    );
+    assert_eq!(run.exit, 0, "{run:?}");
+    assert_eq!(fs::read(&mine).unwrap(), letter);
+    assert_same(&look(&tree), &target);
+}
+
+#[test]
+fn a_dry_run_stores_nothing() {
+    let (_hoster, device, _place, tree) = ready();
+    let path = tree.to_str().unwrap();
+    let dry = device.done(&["backup", "--dry-run", path]);
+    assert!(
+        dry["snapshot"].is_null() && dry["dry_run"] == true,
+        "{dry:#}"
+    );
+    assert_eq!(
+        (&dry["files"], &dry["uploaded_bytes"]),
+        (&9.into(), &0.into())
+    );
+    assert!(dry["new_bytes"].as_u64().unwrap() > 3_000_000, "{dry:#}");
+    let snapshots = device.done(&["snapshots"]);
+    assert_eq!(snapshots["snapshots"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn patterns_leave_out() {
+    let (_hoster, device, place, tree) = ready();
+    let patterns = place.path().join("patterns");
+    fs::write(&patterns, "# a comment\n\nempty/\n").unwrap();
+    let path = tree.to_str().unwrap();
+    let mut arguments = vec!["backup", path, "--exclude", "*.raw"];
+    arguments.extend(["--exclude-file", patterns.to_str().unwrap()]);
+    let document = device.done(&arguments);
+    assert_eq!(
+        (&document["files"], &document["left_out"]),
+        (&8.into(), &0.into())
+    );
+    let listed = device.run(&["ls", "-R", &format!("latest:{path}")]);
+    assert!(!listed.text().contains(".raw\n") || listed.text().contains("same photo.raw"));
+    assert!(!listed.text().contains("/empty/"), "{listed:?}");
+}
+
+#[test]
+fn series_are_kept_apart() {
+    let (_hoster, device, _place, tree) = ready();
+    let path = tree.to_str().unwrap();
+    device.done(&["backup", path, "--series", "all of it"]);
+    let documents = format!("{path}/documents");
+    device.done(&["backup", &documents, "--series", "documents"]);
+    device.done(&["backup", &documents]);
+    let snapshots = device.done(&["snapshots"]);
+    assert_eq!(snapshots["snapshots"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        snapshots["snapshots"][2]["series"],
+        format!("laptop:{documents}")
+    );
+    let of_one = device.done(&["snapshots", "--series", "all of it"]);
+    assert_eq!(of_one["snapshots"].as_array().unwrap().len(), 1);
+    assert_eq!(of_one["snapshots"][0]["paths"][0]["path"], path);
+    // `latest` is of the series, where one is named.
+    let photo = format!("latest:{path}/photo.raw");
+    assert_eq!(device.run(&["cat", &photo]).exit, 2);
+    let run = device.run(&["cat", &photo, "--series", "all of it"]);
+    assert_eq!(run.stdout, fs::read(tree.join("photo.raw")).unwrap());
+}
+
+#[test]
+fn a_summary_is_one_sentence() {
+    let (_hoster, device, _place, tree) = ready();
+    let run = device.run(&["backup", tree.to_str().unwrap()]);
+    assert_eq!(run.exit, 0, "{run:?}");
+    let pattern = [
+        "snapshot ",
+        ": 9 files, ",
+        " new, ",
+        " uploaded in ",
+        " packs; ",
+        " s\n",
+    ];
+    let mut rest = run.text();
+    for part in pattern {
+        let at = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("{part:?}: {run:?}"));
+        rest = &rest[at + part.len()..];
+    }
+    assert!(rest.is_empty() && run.stderr.is_empty(), "{run:?}");
+    let run = device.run(&["--quiet", "backup", tree.to_str().unwrap()]);
+    assert!(run.stdout.is_empty() && run.stderr.is_empty(), "{run:?}");
+}
+
+#[test]
+fn progress_is_lines_of_json_where_asked_for() {
+    let (_hoster, device, _place, tree) = ready();
+    let run = device.run(&["backup", "--progress", "json", tree.to_str().unwrap()]);
+    let lines: Vec<serde_json::Value> = run
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let last = lines.last().unwrap();
+    assert_eq!(last["schema"], "coffre.progress/1");
+    assert_eq!(
+        (&last["command"], &last["files"]),
+        (&"backup".into(), &9.into()),
+        "{last}"
+    );
+}
