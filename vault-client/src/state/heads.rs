@@ -34,9 +34,10 @@ pub(crate) struct Progress {
     pub(crate) accounts: Vec<AccountId>,
     /// The new head; `None` when only logs moved.
     pub(crate) head: Option<StoredHead>,
-    /// Packs that the new head adds, when this device has made it: they are on
-    /// their way no longer.
-    pub(crate) claimed: Vec<PackId>,
+    /// When the new head is the commit that was signed here: the packs that it
+    /// adds. The commit waits for nothing any more, and they are on their way
+    /// no longer.
+    pub(crate) accepted: Option<Vec<PackId>>,
 }
 
 impl Progress {
@@ -112,9 +113,7 @@ impl State {
         })
     }
 
-    /// Stores verified progress, durably and all at once. A commit that was
-    /// signed here for a place up to the new head's is dropped: this head, or a
-    /// later one, stands there now.
+    /// Stores verified progress, durably and all at once.
     pub(crate) fn advance(&self, progress: &Progress) -> Result<Advanced, StateError> {
         self.write(Durability::Durable, |database| {
             if !logs::agrees(database, &progress.entries)? {
@@ -132,22 +131,13 @@ impl State {
                     params![vault, account.as_bytes()],
                 )?;
             }
-            for pack in &progress.claimed {
-                database.execute(
-                    "DELETE FROM pending_pack WHERE vault = ?1 AND pack = ?2",
-                    params![vault, pack.as_bytes()],
-                )?;
+            if let Some(adds) = &progress.accepted {
+                forget_signed_commit(database, &progress.vault, adds)?;
             }
             if let Some(head) = &progress.head {
-                let seq = head.seen.position().map_or(0, |at| at.seq);
-                let seq = signed(seq)?;
                 database.execute(
                     "INSERT OR REPLACE INTO head (vault, head, root, skips) VALUES (?1, ?2, ?3, ?4)",
                     params![vault, head.signed, head.root, encode_skips(&head.seen)],
-                )?;
-                database.execute(
-                    "DELETE FROM signed_commit WHERE vault = ?1 AND seq <= ?2",
-                    params![vault, seq],
                 )?;
             }
             Ok(Advanced::Done)
@@ -188,15 +178,33 @@ impl State {
         Ok(Some((unsigned(seq, "the place of a commit")?, request)))
     }
 
+    /// Forgets a signed commit whose place in the chain is taken, and the packs
+    /// that it has claimed, if it is what took it.
+    pub(crate) fn forget_signed_commit(
+        &self,
+        vault: &VaultId,
+        claimed: &[PackId],
+    ) -> Result<(), StateError> {
+        self.write(Durability::Durable, |database| {
+            forget_signed_commit(database, vault, claimed)
+        })
+    }
+
     /// Stores a signed commit before it is sent, in the place of the one that
-    /// it names as replaced.
+    /// it names as replaced, if the newest head still is the one that it was
+    /// made to follow.
     pub(crate) fn set_signed_commit(
         &self,
         vault: &VaultId,
+        base: Option<HeadPosition>,
         seq: u64,
         request: &CommitRequest,
-    ) -> Result<(), StateError> {
+    ) -> Result<Advanced, StateError> {
         self.write(Durability::Durable, |database| {
+            let held = read_head(database, vault)?;
+            if held.and_then(|held| held.seen.position()) != base {
+                return Ok(Advanced::Stale);
+            }
             database.execute(
                 "INSERT OR REPLACE INTO signed_commit (vault, seq, head, root, adds, removes)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -209,9 +217,25 @@ impl State {
                     encode_packs(&request.removes)
                 ],
             )?;
-            Ok(())
+            Ok(Advanced::Done)
         })
     }
+}
+
+fn forget_signed_commit(
+    database: &Transaction<'_>,
+    vault: &VaultId,
+    claimed: &[PackId],
+) -> Result<(), StateError> {
+    let vault = vault.as_bytes();
+    database.execute("DELETE FROM signed_commit WHERE vault = ?1", [vault])?;
+    for pack in claimed {
+        database.execute(
+            "DELETE FROM pending_pack WHERE vault = ?1 AND pack = ?2",
+            [vault, pack.as_bytes()],
+        )?;
+    }
+    Ok(())
 }
 
 fn read_head(
@@ -330,7 +354,7 @@ mod tests {
             entries: Vec::new(),
             accounts: Vec::new(),
             head: Some(to.clone()),
-            claimed: Vec::new(),
+            accepted: None,
         }
     }
 
@@ -376,15 +400,30 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_commit_stays_until_a_head_stands_in_its_place() {
+    fn a_signed_commit_stays_until_it_is_accepted_or_forgotten() {
         let home = tempfile::tempdir().unwrap();
         let state = State::open(home.path()).unwrap();
         let chain = heads(2);
         let [one, two] = &chain[..] else { panic!() };
-        state.set_signed_commit(&VAULT, 2, &commit()).unwrap();
+        let sign = |base: Option<&StoredHead>| {
+            let base = base.and_then(|base| base.seen.position());
+            state.set_signed_commit(&VAULT, base, 2, &commit()).unwrap()
+        };
+        assert_eq!(sign(Some(one)), Advanced::Stale);
+        assert_eq!(state.signed_commit(&VAULT).unwrap(), None);
         state.advance(&progress(None, one)).unwrap();
-        assert_eq!(state.signed_commit(&VAULT).unwrap(), Some((2, commit())));
+        assert_eq!(sign(Some(one)), Advanced::Done);
+        // A process that only reads may see the next head first.
         state.advance(&progress(Some(one), two)).unwrap();
+        assert_eq!(state.signed_commit(&VAULT).unwrap(), Some((2, commit())));
+        let accepted = Progress {
+            accepted: Some(commit().adds),
+            ..progress(Some(two), two)
+        };
+        state.advance(&accepted).unwrap();
+        assert_eq!(state.signed_commit(&VAULT).unwrap(), None);
+        assert_eq!(sign(Some(two)), Advanced::Done);
+        state.forget_signed_commit(&VAULT, &[]).unwrap();
         assert_eq!(state.signed_commit(&VAULT).unwrap(), None);
     }
 

@@ -73,11 +73,18 @@ impl Vault {
     /// lock finds out, by sending it again.
     pub fn commit(&mut self, plan: CommitPlan) -> Result<CommitResult, VaultError> {
         let _lock = self.held()?;
+        if self.view.place() != self.member.state.vault_place(&self.id)? {
+            // Another handle of this device has moved on: the plan was made on
+            // a state that is over, and its place in the chain is taken.
+            self.fetch()?;
+            return Ok(CommitResult::LostRace);
+        }
         let plan = Plan {
             adds: PackList::from_unordered(plan.adds)?,
             removes: PackList::from_unordered(plan.removes)?,
             root: plan.root,
         };
+        self.settle_passed()?;
         let mut replaced = None;
         if let Some((head, stored)) = self.stored_commit()? {
             replaced = Some(head.hash());
@@ -103,6 +110,7 @@ impl Vault {
 
     /// Sends again what was signed and not seen accepted, if it still can be.
     pub(super) fn settle(&mut self) -> Result<(), VaultError> {
+        self.settle_passed()?;
         if let Some((head, stored)) = self.stored_commit()?
             && is_next(&self.view, &head)
         {
@@ -110,6 +118,27 @@ impl Vault {
             self.send(&head, &stored)?;
         }
         Ok(())
+    }
+
+    /// Finds out what became of a commit whose place in the chain is taken by
+    /// now: a hoster says of any head, however old, whether it has accepted it.
+    fn settle_passed(&self) -> Result<(), VaultError> {
+        let Some((head, stored)) = self.stored_commit()? else {
+            return Ok(());
+        };
+        let newest = self.head();
+        if newest.is_none_or(|newest| newest.seq < head.seq()) {
+            return Ok(());
+        }
+        let accepted = newest == Some(head.position())
+            || match self.member.remote.commit_head(&stored) {
+                Ok(outcome) => outcome == CommitOutcome::Accepted,
+                Err(error @ RemoteError::Refused(_)) if !error.is_transient() => false,
+                Err(error) => return Err(error.into()),
+            };
+        let claimed = if accepted { &stored.adds[..] } else { &[] };
+        let state = &self.member.state;
+        Ok(state.forget_signed_commit(&self.id, claimed)?)
     }
 
     fn stored_commit(&self) -> Result<Option<(UnverifiedHead, CommitRequest)>, VaultError> {
@@ -158,9 +187,14 @@ impl Vault {
             removes: plan.removes.packs().to_vec(),
         };
         let at = commit.head.position();
-        self.member
+        let base = self.view.seen.position();
+        let stored = self
+            .member
             .state
-            .set_signed_commit(&self.id, at.seq, &request)?;
+            .set_signed_commit(&self.id, base, at.seq, &request)?;
+        if stored != Advanced::Done {
+            return Err(VaultError::Overtaken);
+        }
         let head = UnverifiedHead::decode(&request.head).map_err(VaultError::Head)?;
         Ok((head, request))
     }
@@ -173,6 +207,7 @@ impl Vault {
             }
             Ok(CommitOutcome::LostRace { .. }) => {
                 self.fetch()?;
+                self.settle_passed()?;
                 if self.head() == Some(head.position()) {
                     return Ok(Sent::Accepted(head.position()));
                 }
@@ -209,7 +244,7 @@ impl Vault {
                 root: request.root.clone(),
                 seen: verified.seen().clone(),
             }),
-            claimed: request.adds.clone(),
+            accepted: Some(request.adds.clone()),
         };
         match self.member.state.advance(&progress)? {
             Advanced::Done => {
@@ -218,7 +253,10 @@ impl Vault {
                 Ok(())
             }
             // A process that only reads has seen it first, and maybe more.
-            Advanced::Stale => self.fetch(),
+            Advanced::Stale => {
+                self.fetch()?;
+                self.settle_passed()
+            }
             Advanced::Contradiction => Err(VaultError::LogFork),
         }
     }

@@ -9,7 +9,7 @@ use vault_proto::ids::{AccountId, RootHash, VaultId};
 use vault_proto::vault_log::{VaultLog, VaultLogError};
 use vault_proto::wire::SignedEntry;
 
-use super::view::View;
+use super::view::{Place, View};
 use super::{Member, VaultError};
 use crate::remote::{SyncAnswer, SyncRequest};
 use crate::state::{Advanced, NewEntries, Progress, StoredHead};
@@ -25,6 +25,9 @@ const MAX_ANSWERS: usize = 256;
 /// heads one after the other, and somebody may commit between.
 const MAX_TOO_EARLY: usize = 4;
 
+/// The place of a vault that nothing is known of.
+const NOWHERE: Place = (None, 0);
+
 /// Fetches what is new since `base`, verifies it, stores it, and only then
 /// gives it. Without `base`, or when another process has moved on, begins with
 /// what the device has stored.
@@ -35,11 +38,7 @@ pub(super) fn refreshed(
 ) -> Result<View, VaultError> {
     let mut base = base.cloned();
     for _ in 0..MAX_OVERTAKEN {
-        let stored = member.state.vault_place(vault)?;
-        let held = base.as_ref().map_or((None, 0), |base| {
-            (base.seen.position(), base.vault_log.position().seq)
-        });
-        if held != stored {
+        if base.as_ref().map_or(NOWHERE, View::place) != member.state.vault_place(vault)? {
             base = View::load(member, vault)?;
         }
         let (view, progress) = match Fetch::begin(member, vault, base.as_ref()).run() {
@@ -128,6 +127,9 @@ impl<'a> Fetch<'a> {
                     if too_early == MAX_TOO_EARLY {
                         return Err(VaultError::Head(error));
                     }
+                }
+                Err(VaultError::Head(HeadError::OtherRoot)) if answer.heads.is_empty() => {
+                    return Err(self.tell_fork_from_root()?);
                 }
                 Err(error) => return Err(error),
                 Ok(heads) => return self.finish(heads, answer.root),
@@ -246,6 +248,29 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// The hoster says that nothing is new, and yet the root is not the one that
+    /// the known head names. Asks for the head at its place: another one there
+    /// is a fork.
+    fn tell_fork_from_root(&self) -> Result<VaultError, VaultError> {
+        let mut request = self.request();
+        let known = request.head_seq;
+        request.head_seq = known.saturating_sub(1);
+        request.without_root = true;
+        let answer = self.member.remote.sync_vault(&request)?;
+        let theirs = answer
+            .heads
+            .first()
+            .and_then(|head| UnverifiedHead::decode(head).ok())
+            .map(|head| head.position());
+        let ours = self.base.and_then(|base| base.seen.position());
+        let forks = theirs.is_some_and(|theirs| theirs.seq == known && Some(theirs) != ours);
+        Ok(VaultError::Head(if forks {
+            HeadError::Fork { seq: known }
+        } else {
+            HeadError::OtherRoot
+        }))
+    }
+
     fn finish(self, heads: Heads, sealed_root: Vec<u8>) -> Result<(View, Progress), VaultError> {
         let Heads { seen, new } = heads;
         let vault_log = self
@@ -292,7 +317,7 @@ impl<'a> Fetch<'a> {
                 root: sealed_root,
                 seen: view.seen.clone(),
             }),
-            claimed: Vec::new(),
+            accepted: None,
         };
         Ok((view, progress))
     }

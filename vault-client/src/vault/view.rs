@@ -8,6 +8,7 @@ use vault_core::root::{FORMAT_VERSION, open_root};
 use vault_proto::account_log::AccountLog;
 use vault_proto::head::SeenHeads;
 use vault_proto::ids::{AccountId, VaultId};
+use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::VaultLog;
 use vault_proto::wire::{Root, SignedEntry};
 
@@ -25,7 +26,14 @@ pub(super) struct View {
     pub(super) keys: Arc<VaultKeys>,
 }
 
+/// How far a view reaches: the newest head, and the newest vault entry.
+pub(super) type Place = (Option<HeadPosition>, u64);
+
 impl View {
+    pub(super) fn place(&self) -> Place {
+        (self.seen.position(), self.vault_log.position().seq)
+    }
+
     /// What the device has stored; `None` for a vault that it never saw.
     pub(super) fn load(member: &Member, vault: &VaultId) -> Result<Option<Self>, VaultError> {
         let Some(stored) = member.state.stored_vault(vault)? else {

@@ -13,7 +13,7 @@ type Tamper = Box<dyn FnMut(&mut SyncAnswer) + Send>;
 #[derive(Default)]
 pub(super) struct Faults {
     failing: Option<(usize, RemoteError)>,
-    losing_answers: usize,
+    losing_answer: Option<usize>,
     hidden: BTreeSet<VaultId>,
     tamper: Option<Tamper>,
     commit_answer: Option<CommitOutcome>,
@@ -21,14 +21,15 @@ pub(super) struct Faults {
 }
 
 impl MemoryHoster {
-    /// The next calls fail before they have any effect.
-    pub fn fail_next(&self, calls: usize, error: RemoteError) {
+    /// After so many calls, one fails before it has any effect.
+    pub fn fail_after(&self, calls: usize, error: RemoteError) {
         self.lock().faults.failing = Some((calls, error));
     }
 
-    /// The next calls that succeed take effect, and their answers are lost.
-    pub fn lose_next_answers(&self, calls: usize) {
-        self.lock().faults.losing_answers = calls;
+    /// After so many calls that succeed, one takes effect, and its answer is
+    /// lost.
+    pub fn lose_answer_after(&self, calls: usize) {
+        self.lock().faults.losing_answer = Some(calls);
     }
 
     /// Changes every answer to [`Remote::sync_vault`](super::Remote::sync_vault)
@@ -99,22 +100,26 @@ impl MemoryHoster {
 impl Faults {
     /// Whether a call that has come is to fail.
     pub(super) fn before(&mut self) -> Result<(), RemoteError> {
-        match &mut self.failing {
-            Some((calls, error)) if *calls > 0 => {
-                *calls -= 1;
-                Err(error.clone())
+        match self.failing.take() {
+            Some((0, error)) => Err(error),
+            Some((calls, error)) => {
+                self.failing = Some((calls - 1, error));
+                Ok(())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
     /// Whether the answer to a call that has succeeded is lost.
     pub(super) fn after(&mut self) -> Result<(), RemoteError> {
-        if self.losing_answers > 0 {
-            self.losing_answers -= 1;
-            return Err(line_lost());
+        match self.losing_answer.take() {
+            Some(0) => Err(line_lost()),
+            Some(calls) => {
+                self.losing_answer = Some(calls - 1);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn hides(&self, vault: &VaultId) -> bool {

@@ -1,0 +1,164 @@
+//! Devices, hosters, and a look at what a device has stored.
+
+mod other;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use tempfile::TempDir;
+use vault_client::account::{Account, Setup};
+use vault_client::platform::{Clock, SystemRandomness};
+use vault_client::remote::Connect;
+use vault_client::remote::RemoteError;
+use vault_client::remote::memory::MemoryHoster;
+use vault_client::state::FileKeyStore;
+use vault_client::vault::{CommitPlan, Vault};
+use vault_core::keys::RecoveryPhrase;
+use vault_proto::ids::PackId;
+use vault_proto::wire::Root;
+
+pub(crate) use other::{Other, forge, rng};
+
+/// A clock that goes one second each time somebody looks.
+#[derive(Default)]
+pub(crate) struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn unix_nanoseconds(&self) -> i128 {
+        let seconds = 1_790_000_000 + self.0.fetch_add(1, Ordering::Relaxed);
+        i128::from(seconds) * 1_000_000_000
+    }
+}
+
+/// What a device at `home` runs on.
+pub(crate) fn setup(home: &Path, connect: impl Connect) -> Setup {
+    Setup {
+        home: home.to_owned(),
+        keys: Arc::new(FileKeyStore::new(home)),
+        clock: Arc::new(Ticking::default()),
+        randomness: Arc::new(SystemRandomness),
+        connect: Arc::new(connect),
+    }
+}
+
+/// A member with a device, at a hoster in memory.
+pub(crate) struct Member {
+    pub(crate) home: TempDir,
+    pub(crate) hoster: MemoryHoster,
+    pub(crate) account: Account,
+    pub(crate) phrase: RecoveryPhrase,
+}
+
+impl Member {
+    pub(crate) fn new() -> Self {
+        Self::at(&MemoryHoster::new())
+    }
+
+    pub(crate) fn at(hoster: &MemoryHoster) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let setup = setup(home.path(), hoster.clone());
+        let (account, phrase) = Account::sign_up(&setup, &hoster.invite(), "a laptop").unwrap();
+        Self {
+            home,
+            hoster: hoster.clone(),
+            account,
+            phrase,
+        }
+    }
+
+    /// With a vault, in which one head stands.
+    pub(crate) fn with_vault() -> (Self, Vault) {
+        let member = Self::new();
+        let mut vault = member.account.create_vault("documents").unwrap();
+        commit(&mut vault);
+        (member, vault)
+    }
+
+    /// The same device, as another process would open it; at another hoster if
+    /// wanted.
+    pub(crate) fn reopened_at(&self, hoster: &MemoryHoster) -> Account {
+        Account::open(&setup(self.home.path(), hoster.clone())).unwrap()
+    }
+
+    pub(crate) fn reopened(&self) -> Account {
+        self.reopened_at(&self.hoster)
+    }
+
+    /// The member's paper device, as a second writer.
+    pub(crate) fn paper(&self) -> Other {
+        Other::new(&self.hoster, self.account.id(), self.phrase.device_keys())
+    }
+
+    /// All that the device has stored.
+    pub(crate) fn stored(&self) -> Vec<String> {
+        stored(self.home.path())
+    }
+}
+
+/// Every row of every table of a device's database.
+pub(crate) fn stored(home: &Path) -> Vec<String> {
+    let database = Connection::open(home.join("state.db")).unwrap();
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+    let mut tables = database.prepare(tables).unwrap();
+    let names = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let mut lines = Vec::new();
+    for name in names.map(Result::unwrap) {
+        let mut rows = database.prepare(&format!("SELECT * FROM {name}")).unwrap();
+        let columns = rows.column_count();
+        let found = rows
+            .query_map([], |row| {
+                let values = (0..columns).map(|i| format!("{:?}", row.get_ref(i).unwrap()));
+                Ok(format!(
+                    "{name}: {}",
+                    values.collect::<Vec<_>>().join(" | ")
+                ))
+            })
+            .unwrap();
+        lines.extend(found.map(Result::unwrap));
+    }
+    lines.sort();
+    lines
+}
+
+/// A pack as the hoster sees it: random bytes.
+pub(crate) fn pack(vault: &Vault) -> (PackId, Bytes) {
+    let bytes = Bytes::from(vault.random::<16_384>().to_vec());
+    (PackId::of(&bytes), bytes)
+}
+
+/// Uploads a pack.
+pub(crate) fn put_pack(vault: &Vault) -> PackId {
+    let (id, bytes) = pack(vault);
+    vault.remote().put_pack(&vault.id(), &id, bytes).unwrap();
+    id
+}
+
+/// A commit that adds `adds` and notes the time.
+pub(crate) fn plan(vault: &Vault, adds: Vec<PackId>) -> CommitPlan {
+    CommitPlan {
+        root: Root {
+            committed: Some(vault.now().to_wire()),
+            pack_count: vault.root().pack_count + adds.len() as u64,
+            ..vault.root().clone()
+        },
+        adds,
+        removes: Vec::new(),
+    }
+}
+
+/// Commits a pack; it must succeed.
+pub(crate) fn commit(vault: &mut Vault) {
+    use vault_client::vault::CommitResult;
+    let adds = vec![put_pack(vault)];
+    let result = vault.commit(plan(vault, adds)).unwrap();
+    assert_eq!(result, CommitResult::Committed(vault.head().unwrap()));
+}
+
+pub(crate) fn line_lost() -> RemoteError {
+    RemoteError::Unreachable {
+        detail: "the line was lost".into(),
+    }
+}
