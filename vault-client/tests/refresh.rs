@@ -49,6 +49,9 @@ fn behind() -> (Member, Vault) {
     (member, vault)
 }
 
+/// A change of an answer, and what its error must be.
+type Lie<E> = (fn(&mut SyncAnswer), fn(&E) -> bool);
+
 macro_rules! assert_matches {
     ($value:expr, $pattern:pat $(if $guard:expr)?) => {
         let value = $value;
@@ -323,7 +326,7 @@ fn a_readers_head_is_refused() {
     guest
         .paper()
         .append(vault.id(), |author, _| author.accept().unwrap());
-    commit(&mut refreshed(&mut vault));
+    commit(refreshed(&mut vault));
     let by_guest = forged(&guest.paper(), &vault, |_| {});
     let error = refused(&member, &mut vault, by_guest);
     assert_matches!(error, VaultError::Head(HeadError::MayNotWrite));
@@ -478,8 +481,7 @@ fn entries_of_logs_are_verified_one_by_one() {
             author.rotate(keys, &mut rng()).unwrap()
         });
     }
-    type Lie = fn(&mut SyncAnswer);
-    let lies: [(Lie, fn(&VaultLogError) -> bool); 7] = [
+    let lies: [Lie<VaultLogError>; 7] = [
         (
             |answer| {
                 answer.vault_entries.remove(0);
@@ -536,8 +538,7 @@ fn entries_of_logs_are_verified_one_by_one() {
 fn entries_of_account_logs_are_verified_one_by_one() {
     let (member, mut vault) = Member::with_vault();
     removed_device(&member);
-    type Lie = fn(&mut SyncAnswer);
-    let lies: [(Lie, fn(&AccountLogError) -> bool); 3] = [
+    let lies: [Lie<AccountLogError>; 3] = [
         (
             |answer| {
                 answer.accounts[0].1.remove(0);
