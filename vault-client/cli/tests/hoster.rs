@@ -18,7 +18,6 @@ pub(crate) const PLENTY: u64 = 1 << 40;
 pub(crate) struct Hoster {
     runtime: Runtime,
     server: Option<Server>,
-    address: SocketAddr,
     data: TempDir,
 }
 
@@ -27,17 +26,11 @@ impl Hoster {
         let runtime = Runtime::new().unwrap();
         let data = tempfile::tempdir().unwrap();
         let server = serve(&runtime, data.path(), "127.0.0.1:0".parse().unwrap());
-        let address = server.address();
         Self {
             runtime,
             server: Some(server),
-            address,
             data,
         }
-    }
-
-    pub(crate) fn data(&self) -> &Path {
-        self.data.path()
     }
 
     pub(crate) fn invitation(&self, quota_bytes: u64) -> String {
