@@ -17,6 +17,9 @@ pub mod memory;
 mod packs;
 mod records;
 
+#[cfg(test)]
+mod contract;
+
 pub use blobs::{BlobError, BlobStore, Incoming, Room, Which};
 pub use ledger::{
     AccountCreation, Appended, Commit, HeadCommit, Ledger, LedgerError, NewAccount, NewVault,

@@ -1,0 +1,109 @@
+//! The contract of [`Ledger`].
+
+mod accounts;
+mod fixture;
+mod heads;
+mod packs;
+
+use super::{blobs::OnDisk, contract};
+use crate::store::{
+    ledger::{Ledger, Terms},
+    memory::MemoryLedger,
+};
+
+macro_rules! suite {
+    ($adapter:ident, $make:expr) => {
+        mod $adapter {
+            use super::contract;
+            contract!(
+                of_accounts,
+                $make,
+                crate::store::contract::ledger::accounts {
+                    an_invitation_becomes_one_account,
+                    an_invitation_expires,
+                    an_account_is_made_from_one_invitation,
+                    accounts_are_listed_in_pages,
+                    a_log_grows_by_its_next_entry_only,
+                    entries_come_in_bounded_answers,
+                    tokens_are_read_until_they_are_dropped,
+                    a_vault_is_made_once_and_by_an_account,
+                    a_vault_log_grows_by_its_next_entry_at_the_newest_head,
+                    members_see_the_vaults_they_are_in,
+                    everything_is_counted,
+                }
+            );
+            contract!(
+                of_packs,
+                $make,
+                crate::store::contract::ledger::packs {
+                    room_is_reserved_and_given_back,
+                    a_lowered_quota_is_noticed,
+                    an_upload_becomes_usage_once,
+                    packs_belong_to_a_vault,
+                    all_vaults_of_an_account_share_its_quota,
+                    a_lease_is_renewed_by_asking_and_by_sending,
+                    a_lease_that_is_over_dooms_the_pack,
+                    what_was_doomed_is_named_until_it_is_forgotten,
+                    a_doomed_pack_can_be_uploaded_again,
+                    a_lost_pack_is_repaired_for_nothing,
+                    uploads_at_once_never_exceed_the_quota,
+                }
+            );
+            contract!(
+                of_heads,
+                $make,
+                crate::store::contract::ledger::heads {
+                    a_head_adds_what_is_there,
+                    a_head_is_refused_as_long_as_packs_are_missing,
+                    the_same_head_again_succeeds,
+                    another_head_or_an_older_log_loses_the_race,
+                    what_is_removed_waits_in_the_trash,
+                    an_add_revives_what_is_in_the_trash,
+                    a_revival_must_fit_into_the_quota,
+                    the_trash_holds_one_quota,
+                    the_trash_is_emptied_after_the_grace_period,
+                    old_roots_go_after_the_grace_period,
+                    one_of_many_heads_wins,
+                }
+            );
+        }
+    };
+}
+
+suite!(
+    memory_ledger,
+    crate::store::contract::ledger::Memory::default()
+);
+suite!(
+    embedded_ledger,
+    crate::store::contract::ledger::Embedded::new()
+);
+
+struct Memory(MemoryLedger);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(MemoryLedger::new(Terms::default()))
+    }
+}
+
+impl Memory {
+    fn port(&self) -> &dyn Ledger {
+        &self.0
+    }
+}
+
+/// The ledger of an embedded store.
+struct Embedded(OnDisk);
+
+impl Embedded {
+    fn new() -> Self {
+        Self(OnDisk::new())
+    }
+}
+
+impl Embedded {
+    fn port(&self) -> &dyn Ledger {
+        &self.0.store.ledger
+    }
+}

@@ -1,0 +1,214 @@
+//! Invitations, accounts, tokens, and the logs of both kinds.
+
+use vault_proto::{ids::DeviceId, wire::VaultKind};
+
+use super::fixture::*;
+use crate::store::{
+    ledger::{AccountCreation, Appended, Commit, Ledger, NewAccount, NewVault, VaultCreation},
+    records::{InvitationHash, LedgerStats, Token, TokenHash},
+};
+
+fn create(ledger: &dyn Ledger, invitation: u8, number: u8, after_days: u32) -> AccountCreation {
+    ledger
+        .create_account(&NewAccount {
+            invitation: InvitationHash([invitation; 32]),
+            id: account(number),
+            genesis: &[number; 100],
+            now: NOW.plus(DAY * after_days),
+        })
+        .unwrap()
+}
+
+pub(crate) fn an_invitation_becomes_one_account(ledger: &dyn Ledger) {
+    assert_eq!(create(ledger, 1, 1, 0), AccountCreation::Unknown);
+    let hash = InvitationHash([1; 32]);
+    ledger.add_invitation(&hash, &invitation(QUOTA)).unwrap();
+    let created = AccountCreation::Created { quota_bytes: QUOTA };
+    assert_eq!(create(ledger, 1, 1, 0), created);
+    assert_eq!(create(ledger, 1, 2, 0), AccountCreation::Used);
+    // The answer was lost, and much later the device asks again.
+    assert_eq!(create(ledger, 1, 1, 9), created);
+
+    let made = ledger.account(&account(1)).unwrap().unwrap();
+    assert_eq!((made.label.as_str(), made.joined), ("somebody", NOW));
+    assert_eq!((made.quota_bytes, made.log_seq), (QUOTA, 1));
+    assert_eq!(ledger.account(&account(2)).unwrap(), None);
+    let log = ledger.account_entries(&account(1), 0, 1000).unwrap();
+    assert_eq!(log, [vec![1; 100]]);
+}
+
+pub(crate) fn an_invitation_expires(ledger: &dyn Ledger) {
+    let hash = InvitationHash([1; 32]);
+    ledger.add_invitation(&hash, &invitation(QUOTA)).unwrap();
+    assert_eq!(create(ledger, 1, 1, 1), AccountCreation::Expired);
+    assert_eq!(ledger.account(&account(1)).unwrap(), None);
+}
+
+pub(crate) fn an_account_is_made_from_one_invitation(ledger: &dyn Ledger) {
+    open_account(ledger, 1);
+    let hash = InvitationHash([2; 32]);
+    ledger.add_invitation(&hash, &invitation(7)).unwrap();
+    assert_eq!(create(ledger, 2, 1, 0), AccountCreation::Exists);
+    let made = ledger.account(&account(1)).unwrap().unwrap();
+    assert_eq!(made.quota_bytes, QUOTA);
+    // The second invitation is still good for somebody else.
+    let created = AccountCreation::Created { quota_bytes: 7 };
+    assert_eq!(create(ledger, 2, 2, 0), created);
+}
+
+pub(crate) fn accounts_are_listed_in_pages(ledger: &dyn Ledger) {
+    for number in [3, 1, 2, 5, 4] {
+        open_account(ledger, number);
+    }
+    let mut listed = Vec::new();
+    loop {
+        let page = ledger.accounts(listed.last(), 2).unwrap();
+        listed.extend(page.iter().map(|account| account.id));
+        if page.len() < 2 {
+            break;
+        }
+    }
+    assert_eq!(listed, [1, 2, 3, 4, 5].map(account));
+    assert_eq!(ledger.accounts(Some(&account(5)), 2).unwrap(), []);
+}
+
+pub(crate) fn a_log_grows_by_its_next_entry_only(ledger: &dyn Ledger) {
+    open_account(ledger, 1);
+    let append = |seq| ledger.append_account_entry(&account(1), seq, &[seq as u8; 10]);
+    let lost = |log_seq| Appended::LostRace {
+        head_seq: 0,
+        log_seq,
+    };
+    assert_eq!(append(3).unwrap(), lost(1));
+    assert_eq!(append(1).unwrap(), lost(1));
+    assert_eq!(append(2).unwrap(), Appended::Appended);
+    assert_eq!(append(2).unwrap(), lost(2));
+    assert_eq!(append(3).unwrap(), Appended::Appended);
+    assert_eq!(ledger.account(&account(1)).unwrap().unwrap().log_seq, 3);
+    let entries = ledger.account_entries(&account(1), 1, 1000).unwrap();
+    assert_eq!(entries, [vec![2; 10], vec![3; 10]]);
+}
+
+pub(crate) fn entries_come_in_bounded_answers(ledger: &dyn Ledger) {
+    open_account(ledger, 1);
+    // Its neighbour's log is not its own.
+    open_account(ledger, 2);
+    for seq in 2..300 {
+        let appended = ledger.append_account_entry(&account(1), seq, &[0; 100]);
+        assert_eq!(appended.unwrap(), Appended::Appended);
+    }
+    let read = |after, limit| {
+        let entries = ledger.account_entries(&account(1), after, limit);
+        entries.unwrap().len()
+    };
+    assert_eq!(read(0, 1_000_000), 299);
+    assert_eq!(read(290, 1_000_000), 9);
+    assert_eq!(read(299, 1_000_000), 0);
+    assert_eq!(read(u64::MAX, 1_000_000), 0);
+    assert_eq!(read(0, 250), 2);
+    // One that is longer than the limit still comes.
+    assert_eq!(read(0, 1), 1);
+}
+
+pub(crate) fn tokens_are_read_until_they_are_dropped(ledger: &dyn Ledger) {
+    let token = |hours| Token {
+        account: account(1),
+        device: DeviceId::from_array([2; 32]),
+        expires: NOW.plus(DAY / 24 * hours),
+    };
+    for hours in 1..=4 {
+        let hash = TokenHash([hours as u8; 32]);
+        ledger.add_token(&hash, &token(hours)).unwrap();
+    }
+    assert_eq!(ledger.token(&TokenHash([9; 32])).unwrap(), None);
+    assert_eq!(ledger.token(&TokenHash([1; 32])).unwrap(), Some(token(1)));
+    let dropped = ledger.drop_expired_tokens(NOW.plus(DAY / 24 * 2)).unwrap();
+    assert_eq!(dropped, 2);
+    assert_eq!(ledger.token(&TokenHash([2; 32])).unwrap(), None);
+    assert_eq!(ledger.token(&TokenHash([3; 32])).unwrap(), Some(token(3)));
+}
+
+pub(crate) fn a_vault_is_made_once_and_by_an_account(ledger: &dyn Ledger) {
+    let new = |kind| NewVault {
+        id: vault(11),
+        kind,
+        creator: account(1),
+        genesis: &[11; 100],
+    };
+    let create = |kind| ledger.create_vault(&new(kind)).unwrap();
+    assert_eq!(create(VaultKind::Account), VaultCreation::NoSuchAccount);
+    open_account(ledger, 1);
+    assert_eq!(create(VaultKind::Account), VaultCreation::Created);
+    assert_eq!(create(VaultKind::Account), VaultCreation::Exists);
+    let made = ledger.vault(&vault(11)).unwrap().unwrap();
+    assert_eq!((made.kind, made.creator), (VaultKind::Account, account(1)));
+    assert_eq!((made.log_seq, made.head), (1, None));
+    assert_eq!(ledger.vault(&vault(12)).unwrap(), None);
+    let log = ledger.vault_entries(&vault(11), 0, 1000).unwrap();
+    assert_eq!(log, [vec![11; 100]]);
+}
+
+pub(crate) fn a_vault_log_grows_by_its_next_entry_at_the_newest_head(ledger: &dyn Ledger) {
+    one_vault(ledger);
+    let lost = |head_seq, log_seq| Appended::LostRace { head_seq, log_seq };
+    assert_eq!(append(ledger, 3, None, None, None), lost(0, 1));
+    let unknown = Some(position(1, 0));
+    assert_eq!(append(ledger, 2, unknown, None, None), lost(0, 1));
+    assert_eq!(append(ledger, 2, None, None, None), Appended::Appended);
+
+    let accepted = ledger.commit_head(&crate::store::HeadCommit {
+        log_seq: 2,
+        ..head(11, 1, 0)
+    });
+    assert_eq!(accepted.unwrap(), Commit::Accepted);
+    assert_eq!(append(ledger, 3, None, None, None), lost(1, 2));
+    let other = Some(position(1, 5));
+    assert_eq!(append(ledger, 3, other, None, None), lost(1, 2));
+    let newest = Some(position(1, 0));
+    assert_eq!(append(ledger, 3, newest, None, None), Appended::Appended);
+    let entries = ledger.vault_entries(&vault(11), 1, 1000).unwrap();
+    assert_eq!(entries, [vec![2; 100], vec![3; 100]]);
+}
+
+pub(crate) fn members_see_the_vaults_they_are_in(ledger: &dyn Ledger) {
+    open_account(ledger, 1);
+    open_account(ledger, 2);
+    for number in [12, 21, 11] {
+        make_vault(ledger, number);
+    }
+    let vaults = |number| ledger.vaults_of(&account(number)).unwrap();
+    assert_eq!(vaults(1), [vault(11), vault(12)]);
+    assert_eq!(vaults(2), [vault(21)]);
+    assert_eq!(vaults(3), []);
+    let joined = append(ledger, 2, None, Some(2), None);
+    assert_eq!(joined, Appended::Appended);
+    assert_eq!(vaults(2), [vault(11), vault(21)]);
+    let left = append(ledger, 3, None, None, Some(2));
+    assert_eq!(left, Appended::Appended);
+    assert_eq!(vaults(2), [vault(21)]);
+    assert_eq!(vaults(1), [vault(11), vault(12)]);
+}
+
+pub(crate) fn everything_is_counted(ledger: &dyn Ledger) {
+    assert_eq!(ledger.stats(NOW).unwrap(), LedgerStats::default());
+    open_account(ledger, 1);
+    open_account(ledger, 2);
+    for number in [11, 12, 21] {
+        make_vault(ledger, number);
+    }
+    upload(ledger, &blob(11, 1, 64 * KIB));
+    upload(ledger, &blob(21, 2, 16 * KIB));
+    assert_eq!(commit(ledger, 1, &packs([1]), &[]), Commit::Accepted);
+    let hash = InvitationHash([3; 32]);
+    ledger.add_invitation(&hash, &invitation(QUOTA)).unwrap();
+    let expected = LedgerStats {
+        accounts: 2,
+        vaults: 3,
+        packs: 2,
+        usage: usage_of(64 * KIB, 16 * KIB, 0),
+        open_invitations: 1,
+    };
+    assert_eq!(ledger.stats(NOW).unwrap(), expected);
+    let later = ledger.stats(NOW.plus(DAY)).unwrap();
+    assert_eq!(later.open_invitations, 0);
+}
