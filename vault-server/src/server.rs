@@ -5,7 +5,10 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,8 +29,8 @@ use crate::{
     net::{self, Accepting, Answering, MAX_MESSAGE_BYTES, Tls, TlsError},
     service::{Hoster, Limits, Service},
     store::{
-        DiskReserve, Packs, Terms,
-        embedded::{self, DirectoryLock, Disk, OpenError, RealDisk},
+        DiskReserve, Ledger, Packs, Reconciled, StoreError, Terms,
+        embedded::{self, DirectoryLock, Disk, OpenError, RealDisk, Released},
     },
 };
 
@@ -110,7 +113,7 @@ pub struct Server {
     serving: Vec<JoinHandle<()>>,
     /// Files that are only there while the server runs.
     traces: Vec<PathBuf>,
-    lock: DirectoryLock,
+    released: Released,
 }
 
 /// How long a stop waits for requests under way.
@@ -128,14 +131,14 @@ impl Server {
             return Err(StartError::NotLoopback);
         }
         let started = Instant::now();
-        let lock = DirectoryLock::acquire(&config.data)?;
+        let (lock, released) = DirectoryLock::acquire(&config.data)?;
         let file = |name: &str| config.data.join(name);
         let at = |path: &PathBuf, error| StartError::File(path.clone(), error);
 
         let key_path = file("hoster.key");
         let key = HosterKey::load_or_create(&key_path).map_err(|error| at(&key_path, error))?;
         let tls = net::end_tls(&config.tls, &file("tls"))?;
-        let store = embedded::open(&config.data, config.terms, Arc::clone(&config.disk))?;
+        let store = embedded::open(&config.data, lock, config.terms, Arc::clone(&config.disk))?;
         let ledger = Arc::new(store.ledger);
         let packs = Arc::new(Packs::new(
             ledger.clone(),
@@ -190,7 +193,7 @@ impl Server {
             stopping,
             serving,
             traces: vec![socket_path, address_path],
-            lock,
+            released,
         })
     }
 
@@ -214,7 +217,7 @@ impl Server {
 
     /// The ledger.
     #[must_use]
-    pub fn ledger(&self) -> &Arc<dyn crate::store::Ledger> {
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
         &self.hoster.ledger
     }
 
@@ -226,7 +229,7 @@ impl Server {
             stopping,
             serving,
             traces,
-            lock,
+            released,
             ..
         } = self;
         stopping.send_replace(true);
@@ -246,7 +249,8 @@ impl Server {
             let _ = fs::remove_file(path);
         }
         drop(hoster);
-        drop(lock);
+        // Blocking work that was under way may still hold the store.
+        let _ = tokio::time::timeout(STOP_PATIENCE, released.wait()).await;
     }
 }
 
@@ -301,10 +305,11 @@ async fn serve_admin(admin: Admin, socket: admin::Socket, stopping: watch::Recei
 
 /// Makes bytes and ledger agree once, then sweeps every ten minutes.
 async fn keep_house(hoster: Arc<Hoster>, stopping: watch::Receiver<bool>) {
+    let stop = Arc::new(AtomicBool::new(false));
     let work = async {
-        let packs = Arc::clone(&hoster.packs);
-        match tokio::task::spawn_blocking(move || packs.reconcile()).await {
-            Ok(Ok(found)) if found != crate::store::Reconciled::default() => {
+        let (packs, stop) = (Arc::clone(&hoster.packs), Arc::clone(&stop));
+        match tokio::task::spawn_blocking(move || packs.reconcile(&stop)).await {
+            Ok(Ok(found)) if found != Reconciled::default() => {
                 tracing::warn!(unknown = found.unknown, lost = found.lost, "after a crash");
             }
             Ok(Ok(_)) | Err(_) => {}
@@ -321,12 +326,12 @@ async fn keep_house(hoster: Arc<Hoster>, stopping: watch::Receiver<bool>) {
     };
     tokio::select! {
         () = work => {}
-        () = stopped(stopping) => {}
+        () = stopped(stopping) => stop.store(true, Ordering::Relaxed),
     }
 }
 
 impl Hoster {
-    fn sweep(&self) -> Result<(), crate::store::StoreError> {
+    fn sweep(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.nonces.sweep(now);
         self.ledger.drop_expired_tokens(now)?;

@@ -31,8 +31,8 @@ impl Hoster {
         caller: Caller,
         request: &CommitHeadRequest,
     ) -> Result<CommitHeadResponse, Refusal> {
-        let head = UnverifiedHead::decode(&request.head)
-            .map_err(|error| Refusal::malformed(error.to_string()))?;
+        let head =
+            UnverifiedHead::decode(&request.head).map_err(|error| Refusal::undecodable(&error))?;
         let adds = request::pack_list(&request.adds)?;
         let removes = request::pack_list(&request.removes)?;
         if removes.packs().iter().any(|pack| adds.contains(pack)) {

@@ -37,9 +37,14 @@ impl Refusal {
         Self::new(Reason::Forbidden, message)
     }
 
+    /// A request whose parts do not decode.
+    pub(crate) fn undecodable(error: &dyn std::error::Error) -> Self {
+        Self::malformed(sentence(error))
+    }
+
     /// An entry or head that does not verify.
     pub(crate) fn invalid(error: &dyn std::error::Error) -> Self {
-        Self::new(Reason::InvalidSigned, error.to_string())
+        Self::new(Reason::InvalidSigned, sentence(error))
     }
 
     /// The same words whether there is no such vault or the caller is no member.
@@ -144,6 +149,18 @@ impl Refusal {
             Reason::Internal | Reason::Unspecified => Code::Internal,
         }
     }
+}
+
+/// An error of vault-proto, which says what is wrong in our words, numbers and
+/// ids, as a sentence.
+fn sentence(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    let first = characters.next().into_iter();
+    let mut sentence: String = first.flat_map(char::to_uppercase).collect();
+    sentence.push_str(characters.as_str());
+    sentence.push('.');
+    sentence
 }
 
 impl From<Refusal> for Status {

@@ -4,7 +4,7 @@ use prost::Message;
 use vault_proto::{
     entry::MAX_ENTRY_BYTES,
     ids::{PackId, VaultId},
-    pack_list::{PackList, PackListError},
+    pack_list::{MAX_LISTED_PACKS, PackList, PackListError},
     wire::SignedEntry,
 };
 
@@ -49,8 +49,10 @@ pub(crate) fn asked_packs(bytes: &[u8]) -> Result<Vec<PackId>, Refusal> {
 /// Pack ids end to end, in strictly ascending order.
 pub(crate) fn pack_list(bytes: &[u8]) -> Result<PackList, Refusal> {
     PackList::from_bytes(bytes).map_err(|error| match error {
-        PackListError::TooMany(_) => Refusal::too_large(error.to_string()),
-        error => Refusal::malformed(error.to_string()),
+        PackListError::TooMany(_) => Refusal::too_large(format!(
+            "A head adds and removes at most {MAX_LISTED_PACKS} packs each."
+        )),
+        error => Refusal::undecodable(&error),
     })
 }
 

@@ -128,6 +128,9 @@ pub enum BlobError {
     /// The disk is full.
     #[error("the disk is full")]
     Full,
+    /// The caller changed its mind.
+    #[error("interrupted")]
+    Interrupted,
     /// The disk or the database failed.
     #[error("the store failed: {0}")]
     Io(#[source] io::Error),

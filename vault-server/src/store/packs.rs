@@ -1,6 +1,9 @@
 //! Where bytes and ledger meet: uploads, reads and the sweep.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use vault_proto::ids::{PackId, VaultId};
 
@@ -155,13 +158,20 @@ impl Packs {
     /// Makes bytes and ledger agree after a crash: deletes blobs that the
     /// ledger does not know, and marks packs whose bytes are not there.
     ///
-    /// Uploads and commits may go on meanwhile.
+    /// Uploads and commits may go on meanwhile. It reads every directory and
+    /// every record, which may take minutes, and gives up with
+    /// [`BlobError::Interrupted`] as soon as `stop` is true.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn reconcile(&self) -> Result<Reconciled, StoreError> {
+    pub fn reconcile(&self, stop: &AtomicBool) -> Result<Reconciled, StoreError> {
+        let check = || match stop.load(Ordering::Relaxed) {
+            true => Err(BlobError::Interrupted),
+            false => Ok(()),
+        };
         let mut reconciled = Reconciled::default();
         self.blobs.list(Which::ApartFromLedger, &mut |blob| {
+            check()?;
             let _naming = self.naming(&blob.pack);
             if self.record(&blob).map_err(into_blob_error)?.is_none() {
                 self.blobs.delete(&blob)?;
@@ -171,6 +181,7 @@ impl Packs {
         })?;
         let mut missing = Vec::new();
         self.ledger.visit_packs(None, &mut |vault, pack, record| {
+            check().map_err(into_ledger_error)?;
             let blob = Blob {
                 vault: *vault,
                 pack: *pack,

@@ -1,11 +1,11 @@
 //! `coffre-server run`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use vault_server::{Config, Server, Tls};
+use vault_server::{Config, Server, StartError, Tls};
 
 use crate::RunOptions;
 
@@ -13,12 +13,18 @@ use crate::RunOptions;
 /// it is used; more would not make a disk faster.
 const BLOCKING_THREADS: usize = 64;
 
+/// What was asked for makes no sense.
+const USAGE: u8 = 2;
+
 pub(crate) fn run(options: RunOptions) -> ExitCode {
     match serve(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("coffre-server: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref() {
+                Some(StartError::NotLoopback) => ExitCode::from(USAGE),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -33,7 +39,7 @@ fn serve(options: RunOptions) -> Result<()> {
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         // Before anything is announced: who reads DIR/address may send a signal.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -47,7 +53,10 @@ fn serve(options: RunOptions) -> Result<()> {
         eprintln!("stopping");
         server.stop().await;
         Ok(())
-    })
+    });
+    // The store is closed, unless something blocks that nobody waits for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
 }
 
 fn config(options: RunOptions) -> Config {

@@ -57,8 +57,9 @@ impl OnDisk {
         let directory = tempfile::tempdir().unwrap();
         let disk = std::sync::Arc::new(embedded::RealDisk);
         let terms = crate::store::Terms::default();
+        let (lock, _) = embedded::DirectoryLock::acquire(directory.path()).unwrap();
         Self {
-            store: embedded::open(directory.path(), terms, disk).unwrap(),
+            store: embedded::open(directory.path(), lock, terms, disk).unwrap(),
             directory,
         }
     }

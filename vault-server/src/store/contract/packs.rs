@@ -1,6 +1,6 @@
 //! What [`Packs`] does with both ports, whichever adapters stand behind them.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use vault_proto::{
     ids::{AccountId, PackId, VaultId},
@@ -47,6 +47,7 @@ suite!(
     crate::store::contract::packs::Stores::embedded()
 );
 
+static NEVER: AtomicBool = AtomicBool::new(false);
 const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
 const VAULT: VaultId = VaultId::from_array([3; 32]);
 const ACCOUNT: AccountId = AccountId::from_array([4; 32]);
@@ -287,7 +288,7 @@ pub(super) fn what_the_ledger_does_not_know_is_deleted(stores: &Stores) {
     incoming.write(&bytes).unwrap();
     incoming.settle().unwrap();
     incoming.finish().unwrap();
-    let found = packs.reconcile().unwrap();
+    let found = packs.reconcile(&NEVER).unwrap();
     let (unknown_blobs, lost) = (1, 0);
     assert_eq!(
         found,
@@ -298,7 +299,7 @@ pub(super) fn what_the_ledger_does_not_know_is_deleted(stores: &Stores) {
     );
     assert!(!stores.blobs.is_there(&unknown).unwrap());
     stores.blobs.verify(&known).unwrap();
-    assert_eq!(packs.reconcile().unwrap(), Reconciled::default());
+    assert_eq!(packs.reconcile(&NEVER).unwrap(), Reconciled::default());
 }
 
 pub(super) fn what_has_no_bytes_is_lost_and_repaired(stores: &Stores) {
@@ -311,7 +312,7 @@ pub(super) fn what_has_no_bytes_is_lost_and_repaired(stores: &Stores) {
     assert_eq!(stores.state(&blob), None);
     assert!(put(&packs, &blob, &bytes, NOW).unwrap());
     stores.blobs.delete(&blob).unwrap();
-    assert_eq!(packs.reconcile().unwrap().lost, 1);
+    assert_eq!(packs.reconcile(&NEVER).unwrap().lost, 1);
     assert_eq!(packs.have(&VAULT, &[blob.pack], NOW).unwrap(), [false]);
     assert!(put(&packs, &blob, &bytes, NOW).unwrap());
     packs.read(&blob, 0, &mut [0]).unwrap();

@@ -29,7 +29,8 @@ use std::{io, path::Path, sync::Arc};
 pub use blobs::{EmbeddedBlobs, FILE_FROM_BYTES};
 pub use disk::{Disk, RealDisk, Sync};
 pub use ledger::EmbeddedLedger;
-pub use lock::DirectoryLock;
+pub use lock::{DirectoryLock, Released};
+pub use rocksdb::{DB as Database, WriteBatch};
 
 use self::{
     files::FileBlobs,
@@ -51,13 +52,18 @@ pub struct Embedded {
 /// The version of the directory, the tables and the rows.
 const FORMAT: &[u8] = b"1";
 
-/// Opens or creates the store in `directory`, which the caller has
-/// [locked](DirectoryLock), and removes what interrupted uploads left.
+/// Opens or creates the store in `directory`, on which the caller has the lock,
+/// and removes what interrupted uploads left.
 ///
 /// # Errors
 /// See [`OpenError`].
-pub fn open(directory: &Path, terms: Terms, disk: Arc<dyn Disk>) -> Result<Embedded, OpenError> {
-    let rocks = Rocks::open(&directory.join("ledger"), Arc::clone(&disk))?;
+pub fn open(
+    directory: &Path,
+    lock: DirectoryLock,
+    terms: Terms,
+    disk: Arc<dyn Disk>,
+) -> Result<Embedded, OpenError> {
+    let rocks = Rocks::open(&directory.join("ledger"), lock, Arc::clone(&disk))?;
     match rocks.get(Table::Format, b"format")?.as_deref() {
         Some(FORMAT) => {}
         Some(_) => return Err(OpenError::NewerFormat),

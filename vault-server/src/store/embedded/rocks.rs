@@ -11,7 +11,10 @@ use rocksdb::{
     ErrorKind, IteratorMode, LogLevel, Options, ReadOptions, WriteBatch, WriteBufferManager,
 };
 
-use super::disk::{Disk, Sync};
+use super::{
+    disk::{Disk, Sync},
+    lock::DirectoryLock,
+};
 
 /// The one budget for all memtables, and the one cache for all blocks. With
 /// what RocksDB needs besides, the server idles under 50 MB.
@@ -97,16 +100,22 @@ pub(super) struct Rocks(Arc<Inner>);
 struct Inner {
     db: DB,
     disk: Arc<dyn Disk>,
+    /// After the database, which is closed before it.
+    _lock: DirectoryLock,
 }
 
 impl Rocks {
-    pub(super) fn open(path: &Path, disk: Arc<dyn Disk>) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, lock: DirectoryLock, disk: Arc<dyn Disk>) -> io::Result<Self> {
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
         let families = Table::ALL
             .map(|table| ColumnFamilyDescriptor::new(table.name(), family_options(table, &cache)));
         let db = DB::open_cf_descriptors(&database_options(), path, families);
         let db = db.map_err(io_error)?;
-        Ok(Self(Arc::new(Inner { db, disk })))
+        Ok(Self(Arc::new(Inner {
+            db,
+            disk,
+            _lock: lock,
+        })))
     }
 
     fn family(&self, table: Table) -> &ColumnFamily {
@@ -199,7 +208,10 @@ impl Batch<'_> {
     }
 
     pub(super) fn write(self, sync: Sync) -> io::Result<()> {
-        let Inner { db, disk } = &*self.rocks.0;
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let Inner { db, disk, .. } = &*self.rocks.0;
         disk.write_batch(db, self.batch, sync)
     }
 }

@@ -1,0 +1,16 @@
+//! The server as devices meet it: gRPC over real TLS, on a store in a
+//! temporary directory, with a small client that signs what it sends.
+
+mod support;
+
+mod login;
+mod signup;
+mod upload;
+mod commit;
+mod isolation;
+mod sync;
+mod durability;
+mod crash;
+mod power_cut;
+mod admin;
+mod program;

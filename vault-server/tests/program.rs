@@ -1,0 +1,207 @@
+//! The program itself: its commands, its output, its exit codes.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use vault_proto::invitation::Invitation;
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_coffre-server"))
+}
+
+/// A server in its own process.
+struct Running {
+    child: Child,
+    said: BufReader<std::process::ChildStderr>,
+    directory: TempDir,
+}
+
+impl Running {
+    fn start(more: &[&str]) -> Self {
+        // A path longer than the kernel lets a socket have.
+        let directory = tempfile::tempdir().unwrap();
+        let data = data(&directory);
+        let mut child = program()
+            .args(["run", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .args(more)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("listening on ") {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        let address = fs::read_to_string(data.join("address")).unwrap();
+        assert_eq!(line, format!("listening on {address}"));
+        Self {
+            child,
+            said,
+            directory,
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        data(&self.directory)
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Output {
+        ask(&self.data(), arguments)
+    }
+
+    /// Its exit code after a signal.
+    fn stop(mut self, signal: rustix::process::Signal) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.said, &mut rest).unwrap();
+        assert!(rest.contains("stopping"), "{rest}");
+        let code = self.child.wait().unwrap().code();
+        assert!(!self.data().join("address").exists());
+        assert!(!self.data().join("admin.sock").exists());
+        code
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn data(directory: &TempDir) -> PathBuf {
+    let long = "a-directory-with-quite-a-long-name/".repeat(4);
+    directory.path().join(long).join("data")
+}
+
+fn ask(data: &Path, arguments: &[&str]) -> Output {
+    let mut command = program();
+    command.args(arguments).arg("--data").arg(data);
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn document(output: &Output, schema: &str) -> Value {
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["schema"], schema);
+    document
+}
+
+#[test]
+fn it_runs_invites_answers_and_stops() {
+    let server = Running::start(&[]);
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(server.data()), 0o700);
+    for name in ["hoster.key", "admin.sock", "tls/key.pem", "lock"] {
+        assert_eq!(mode(server.data().join(name)), 0o600, "{name}");
+    }
+
+    let output = server.ask(&["invite", "--quota", "5GB", "--label", "alice"]);
+    assert!(output.status.success());
+    let url = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(url.lines().count(), 1);
+    let invitation = Invitation::parse(&url).unwrap();
+    let address = fs::read_to_string(server.data().join("address")).unwrap();
+    assert_eq!(invitation.origin.as_str(), address.trim());
+
+    let output = server.ask(&["member", "list", "--json"]);
+    let members = document(&output, "coffre-server.member-list/1");
+    assert_eq!(members["members"], Value::Array(Vec::new()));
+    let stats = document(&server.ask(&["stats", "--json"]), "coffre-server.stats/1");
+    assert_eq!(stats["open_invitations"], 1);
+    let output = server.ask(&["inspect", "nobody", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    document(&output, "coffre-server.error/1");
+    for arguments in [&["member", "list"][..], &["stats"], &["invite", "--json"]] {
+        assert!(server.ask(arguments).status.success(), "{arguments:?}");
+    }
+    assert_eq!(server.stop(rustix::process::Signal::TERM), Some(0));
+}
+
+#[test]
+fn it_stops_at_an_interrupt_too() {
+    let server = Running::start(&["--insecure-behind-proxy"]);
+    assert_eq!(server.stop(rustix::process::Signal::INT), Some(0));
+}
+
+#[test]
+fn two_servers_cannot_share_a_directory() {
+    let server = Running::start(&[]);
+    let output = server.ask(&["run", "--listen", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("another coffre-server is running"), "{said}");
+    // The first one goes on.
+    assert!(server.ask(&["stats"]).status.success());
+}
+
+#[test]
+fn without_a_server_the_exit_code_is_four() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["stats"][..],
+        &["invite"],
+        &["member", "list"],
+        &["inspect", "x"],
+    ] {
+        let output = ask(directory.path(), arguments);
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("no coffre-server is running"), "{said}");
+    }
+    let output = ask(directory.path(), &["stats", "--json"]);
+    let error = document(&output, "coffre-server.error/1");
+    assert_eq!(error["code"], "not_running");
+}
+
+#[test]
+fn what_makes_no_sense_is_exit_code_two() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["frobnicate"][..],
+        &["invite", "--quota", "lots"],
+        &["invite", "--expires", "soon"],
+        &["run"],
+        &["run", "--listen", "nowhere"],
+        &["run", "--listen", "127.0.0.1:0", "--tls-cert", "x"],
+        &[
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--public-address",
+            "nohost",
+        ],
+    ] {
+        let output = ask(directory.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let proxy = ["run", "--listen", "0.0.0.0:0", "--insecure-behind-proxy"];
+    let output = ask(directory.path(), &proxy);
+    assert_eq!(output.status.code(), Some(2), "plain HTTP/2 off loopback");
+}
+
+/// The bound, with room for another allocator: an idle server is small.
+#[test]
+fn it_idles_under_fifty_megabytes() {
+    let server = Running::start(&[]);
+    let status = format!("/proc/{}/status", server.child.id());
+    let status = fs::read_to_string(status).unwrap();
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes: u64 = rss
+        .and_then(|rss| rss.trim().strip_suffix(" kB"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(kilobytes < 50_000, "{kilobytes} kB");
+}

@@ -1,0 +1,40 @@
+//! A server, and members to bother it.
+
+mod clock;
+mod dial;
+mod disk;
+mod member;
+mod server;
+
+pub(crate) use clock::TestClock;
+pub(crate) use dial::{Dialled, dial};
+pub(crate) use disk::{Done, WatchedDisk};
+pub(crate) use member::{
+    Device, Member, Packed, VaultOf, genesis, header, logs, pack, part, random, sorted,
+};
+pub(crate) use server::TestServer;
+
+use prost::Message;
+use tonic::Status;
+use vault_rpc::hoster::{Reason, Refusal};
+
+/// The refusal that a status carries.
+#[track_caller]
+pub(crate) fn refusal(status: &Status) -> Refusal {
+    let refusal = Refusal::decode(status.details()).unwrap();
+    assert_ne!(refusal.reason, 0, "a refusal without a reason: {status:?}");
+    assert_eq!(refusal.message, status.message());
+    assert!(
+        refusal.message.ends_with('.') && !refusal.message.contains(char::is_control),
+        "no sentence for a person: {:?}",
+        refusal.message
+    );
+    refusal
+}
+
+/// Asserts that the answer is a refusal for this reason.
+#[track_caller]
+pub(crate) fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Status>, reason: Reason) {
+    let status = answer.expect_err("refused");
+    assert_eq!(refusal(&status).reason(), reason, "{status:?}");
+}
