@@ -224,3 +224,34 @@ impl Slot {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::files::{Directory, Reason};
+
+    #[test]
+    fn what_took_a_directorys_place_is_not_opened_for_it() {
+        let base = tempfile::tempdir().unwrap();
+        for n in 0..500 {
+            fs::create_dir(base.path().join(n.to_string())).unwrap();
+        }
+        fs::create_dir_all(base.path().join("d/e")).unwrap();
+        let directory = Directory::open(base.path()).unwrap();
+        let (moved, _) = directory.open_child(b"d").unwrap();
+        let (below, _) = moved.open_child(b"e").unwrap();
+        let (stays, _) = directory.open_child(b"0").unwrap();
+        fs::rename(base.path().join("d"), base.path().join("elsewhere")).unwrap();
+        fs::create_dir_all(base.path().join("d/e")).unwrap();
+        // As long as they are open they are what they were.
+        assert!(below.list(|_, _| true).is_ok());
+        let others: Vec<_> = (0..500)
+            .map(|n| directory.open_child(n.to_string().as_bytes()).unwrap())
+            .collect();
+        assert!(stays.list(|_, _| true).is_ok());
+        assert_eq!(moved.list(|_, _| true).err(), Some(Reason::Vanished));
+        assert_eq!(below.list(|_, _| true).err(), Some(Reason::Vanished));
+        drop(others);
+    }
+}
