@@ -60,6 +60,9 @@ impl Exit {
             | ErrorCode::InvitationExpired
             | ErrorCode::InvitationUsed
             | ErrorCode::ClockSkew
+            | ErrorCode::NotAllowed
+            | ErrorCode::RotationDue
+            | ErrorCode::VaultExists
             | ErrorCode::AccountExists
             | ErrorCode::Corrupt
             | ErrorCode::TooNew
@@ -92,8 +95,11 @@ mod tests {
             ErrorCode::ClockSkew => 1,
             ErrorCode::QuotaExceeded => 5,
             ErrorCode::DiskFull => 5,
+            ErrorCode::NotAllowed => 1,
+            ErrorCode::RotationDue => 1,
             ErrorCode::VaultBusy => 6,
             ErrorCode::NoVault => 10,
+            ErrorCode::VaultExists => 1,
             ErrorCode::AmbiguousVault => 2,
             ErrorCode::NoAccount => 10,
             ErrorCode::AccountExists => 1,

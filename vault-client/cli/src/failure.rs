@@ -90,6 +90,7 @@ fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::NoVault => {
             "`coffre vault list` shows the vaults, `coffre vault create NAME` makes one"
         }
+        ErrorCode::VaultExists => "choose another name, or use that vault",
         ErrorCode::AmbiguousVault => "say which with --vault; `coffre vault list` shows them",
         ErrorCode::NoAccount => {
             "sign up first: `coffre signup URL` with an invitation from a hoster"

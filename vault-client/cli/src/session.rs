@@ -102,13 +102,14 @@ impl Session {
         let Some(name) = &which.vault else {
             return Ok(self.account.open_vault(&VaultSelector::Only)?);
         };
-        let found = self.account.open_vault(&VaultSelector::Name(name.clone()));
-        match (found, parse_id(name)) {
-            (Err(AccountError::NoSuchVault), Some(id)) => {
-                Ok(self.account.open_vault(&VaultSelector::Id(id))?)
+        // An id first: one that this device knows is found without the hoster.
+        if let Some(id) = parse_id(name) {
+            match self.account.open_vault(&VaultSelector::Id(id)) {
+                Err(AccountError::NoSuchVault) => {}
+                found => return Ok(found?),
             }
-            (found, _) => Ok(found?),
         }
+        Ok(self.account.open_vault(&VaultSelector::Name(name.clone()))?)
     }
 
     /// Opens a vault, brings it up to date, and reads its catalog.
