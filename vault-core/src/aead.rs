@@ -77,3 +77,62 @@ pub(crate) fn open(key: &Secret, associated: &[u8], sealed: &[u8]) -> Result<Vec
 fn cipher(key: &Secret) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(key.as_bytes().into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use data_encoding::HEXLOWER;
+    use rand::rngs::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    fn sealed_by(rng: &mut ChaCha20Rng) -> Vec<u8> {
+        seal(&Secret::from_array([1; 32]), b"here", b"plaintext", rng)
+    }
+
+    /// draft-irtf-cfrg-xchacha-03, appendix A.3.1.
+    #[test]
+    fn agrees_with_the_draft() {
+        let hex = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap();
+        let key: Vec<u8> = (0x80..0xa0).collect();
+        let key = Secret::from_slice(&key).unwrap();
+        let nonce: Vec<u8> = (0x40..0x58).collect();
+        let associated = hex("50515253c0c1c2c3c4c5c6c7");
+        let plaintext = b"Ladies and Gentlemen of the class of '99: If I could offer you only one \
+                          tip for the future, sunscreen would be it.";
+        let mut sealed = nonce.clone();
+        sealed.extend_from_slice(plaintext);
+        finish(&key, &associated, &mut sealed, 0);
+        let expected = "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb\
+                        731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452\
+                        2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9\
+                        21f9664c97637da9768812f615c68b13b52e\
+                        c0875924c1c7987947deafd8780acf49";
+        assert_eq!(sealed, [nonce, hex(expected)].concat());
+        assert_eq!(open(&key, &associated, &sealed), Ok(plaintext.to_vec()));
+    }
+
+    #[test]
+    fn every_nonce_is_another() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let nonces: BTreeSet<_> = (0..1_000)
+            .map(|_| sealed_by(&mut rng)[..NONCE_LEN].to_vec())
+            .collect();
+        assert_eq!(nonces.len(), 1_000);
+    }
+
+    #[test]
+    fn opens_with_its_key_and_place_only() {
+        let sealed = sealed_by(&mut ChaCha20Rng::seed_from_u64(2));
+        let key = Secret::from_array([1; 32]);
+        assert_eq!(open(&key, b"here", &sealed), Ok(b"plaintext".to_vec()));
+        assert_eq!(open(&key, b"there", &sealed), Err(OpenError));
+        let other = Secret::from_array([2; 32]);
+        assert_eq!(open(&other, b"here", &sealed), Err(OpenError));
+        for length in 0..sealed.len() {
+            assert_eq!(open(&key, b"here", &sealed[..length]), Err(OpenError));
+        }
+    }
+}

@@ -62,3 +62,54 @@ impl fmt::Debug for Secret {
         f.write_str("Secret(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use vault_proto::ids::VaultId;
+
+    use super::*;
+    use crate::keys::{DeviceKeys, RecoveryPhrase, VaultKeys};
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let secret = Secret::from_array([0xa7; 32]);
+        let vault = VaultId::from_array([1; 32]);
+        let keys = VaultKeys::from_epoch_secrets(vault, &[[0xa7; 32]]);
+        let epoch = keys.epoch(1).unwrap();
+        let device = DeviceKeys::generate(&mut rng);
+        let printed = [
+            format!("{secret:?} {keys:?}"),
+            format!("{:?}", keys.file_chunker()),
+            format!("{:?}", RecoveryPhrase::from_entropy([0xa7; 32])),
+            format!("{device:?} {:?}", device.kem()),
+        ]
+        .concat();
+        let kept = device.to_secret_bytes();
+        for bytes in [
+            secret.as_bytes(),
+            epoch.chunk.as_bytes(),
+            kept[1..33].first_chunk().unwrap(),
+            kept[33..].first_chunk().unwrap(),
+        ] {
+            let decimal = format!("{}, {}", bytes[0], bytes[1]);
+            let hexadecimal = format!("{:02x}{:02x}", bytes[0], bytes[1]);
+            assert!(!printed.contains(&decimal) && !printed.contains(&hexadecimal));
+        }
+    }
+
+    #[test]
+    fn secrets_are_equal_by_all_their_bytes() {
+        let secret = Secret::from_array([7; 32]);
+        assert!(secret == secret.clone());
+        for position in 0..32 {
+            let mut bytes = [7; 32];
+            bytes[position] ^= 1;
+            assert!(secret != Secret::from_array(bytes));
+        }
+        assert!(Secret::from_slice(&[7; 31]).is_none());
+        assert!(Secret::from_slice(&[7; 33]).is_none());
+    }
+}
