@@ -109,7 +109,9 @@ impl Session {
                 found => return Ok(found?),
             }
         }
-        Ok(self.account.open_vault(&VaultSelector::Name(name.clone()))?)
+        Ok(self
+            .account
+            .open_vault(&VaultSelector::Name(name.clone()))?)
     }
 
     /// Opens a vault, brings it up to date, and reads its catalog.

@@ -207,7 +207,7 @@ fn a_summary_is_one_sentence() {
         ": 8 files, ",
         " new, ",
         " uploaded in ",
-        " packs; ",
+        " pack; ",
         " s\n",
     ];
     let mut rest = run.text();
