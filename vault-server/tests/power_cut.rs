@@ -88,7 +88,7 @@ impl PowerCuts {
             Done::WroteLedger | Done::Acknowledged => {}
         }
         self.steps += 1;
-        if self.steps % self.every == 0 {
+        if self.steps.is_multiple_of(self.every) {
             self.cut()?;
         }
         Ok(())
