@@ -191,12 +191,10 @@ impl Run<'_> {
         options: &RestoreOptions,
     ) -> Result<RestoreReport, RestoreError> {
         let target = Target::open(path, options.place.clone())?;
-        let written = self.write(node, &target);
-        // Also after a failure: what is there is made whole or removed, and
-        // directories get their times.
-        let finished = target.finish();
-        written?;
-        let finished = finished?;
+        // A target that is dropped unfinished says so to the next restore, which
+        // finishes or removes what is there.
+        self.write(node, &target)?;
+        let finished = target.finish()?;
         let Self {
             contents,
             tree,
