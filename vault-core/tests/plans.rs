@@ -157,6 +157,15 @@ fn a_big_commit_tidies_up() {
 }
 
 #[test]
+fn nothing_new_needs_no_merge() {
+    let one = [stat(10)];
+    let plan = plan_merge(&one, SegmentStat::default());
+    assert_eq!((plan.absorbed_from, plan.runs), (1, vec![]));
+    let plan = plan_merge(&one, stat(1));
+    assert_eq!((plan.absorbed_from, plan.runs), (0, vec![]));
+}
+
+#[test]
 fn an_unchanged_backup_stays_small() {
     // A first backup of 100,000 chunks, then a year of hourly commits of a
     // snapshot's last chunk each.

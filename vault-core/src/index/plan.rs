@@ -75,7 +75,11 @@ pub fn plan_merge(existing: &[SegmentStat], new: SegmentStat) -> MergePlan {
     let budget = (new.bytes * BUDGET_PER_NEW_BYTE).clamp(LEAST_BUDGET, MAX_BUDGET);
     let (full, rest) = split(new);
 
-    let absorbed = tail_that_fits(existing, rest, budget);
+    let absorbed = if new.entries == 0 {
+        Tail::default()
+    } else {
+        tail_that_fits(existing, rest, budget)
+    };
     let absorbed_from = existing.len() - absorbed.segments;
     let mut spent = absorbed.bytes;
     let mut count =
@@ -115,6 +119,7 @@ fn split(new: SegmentStat) -> (u64, SegmentStat) {
     (full, rest)
 }
 
+#[derive(Default)]
 struct Tail {
     segments: usize,
     bytes: u64,
@@ -123,10 +128,7 @@ struct Tail {
 /// The longest tail of `segments` of at most `budget` bytes that fits into one
 /// segment beside `with`.
 fn tail_that_fits(segments: &[SegmentStat], with: SegmentStat, budget: u64) -> Tail {
-    let mut tail = Tail {
-        segments: 0,
-        bytes: 0,
-    };
+    let mut tail = Tail::default();
     let mut all = with;
     for segment in segments.iter().rev() {
         all = all.and(*segment);
