@@ -5,7 +5,7 @@
 //!                    ▲                                            │
 //!                    └──────────── plan_merge · merge ◀───────────┤
 //!                                                                 ▼
-//!                      a device's cache: sorted::encode ──▶ sorted::SortedSegment
+//!                    a device's cache:  sorted::encode ──▶ SortedSegment
 //! ```
 //!
 //! An index is a list of segments, the newest last; where several name one

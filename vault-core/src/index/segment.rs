@@ -246,6 +246,9 @@ pub struct SegmentFull;
 
 /// Collects the entries of one segment. Of two entries for one chunk, the one
 /// that was added last is kept.
+///
+/// A commit that adds more than one segment holds fills one after the other, in
+/// the order of its packs, so that each pack has its row in one segment only.
 #[derive(Debug, Default)]
 pub struct SegmentBuilder {
     entries: Vec<Draft>,

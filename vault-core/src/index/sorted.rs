@@ -19,11 +19,12 @@
 //! bits an entry; a lookup that passes the filter reads about 32 entries and a
 //! pack, and so does one in a hundred of the others.
 
+use vault_proto::ids::PackId;
+
 use super::filter::Filter;
 use super::segment::PackRow;
 use super::{IndexEntry, MAX_ENTRIES, Segment, is_inside, is_pack};
 use crate::chunk::{ChunkId, ChunkKind};
-use vault_proto::ids::PackId;
 
 const MAGIC: &[u8; 8] = b"coffreS1";
 const HEADER_LEN: usize = 8 + 4 * 4 + 32 + 32;
@@ -327,9 +328,9 @@ impl Fields<'_> {
     }
 }
 
-/// Leading bits of an id that choose its bucket, from 0 to 16.
+/// Leading bits of an id that choose its bucket, from 0 to 12.
 fn fan_out_bits(entries: usize) -> u32 {
-    (entries / BUCKET).max(1).ilog2().min(16)
+    (entries / BUCKET).max(1).ilog2()
 }
 
 fn bucket(id: &ChunkId, bits: u32) -> usize {

@@ -30,8 +30,10 @@ pub enum Change {
 /// The changes that lead from one tree to another, ordered by path. Equal
 /// subtrees are passed over unread.
 ///
-/// Where one kind of node took the place of another, and one of them is a
-/// directory, that is a removal and an addition.
+/// Where a directory took the place of something else, or something else that
+/// of a directory, that is a removal, with all its nodes, and then an addition.
+///
+/// Its memory is bounded; as for its time, see [`Walk`](super::Walk).
 #[derive(Debug)]
 pub struct Diff {
     levels: Vec<Level>,

@@ -206,7 +206,8 @@ impl Node {
             hard_link: None,
             node_id: None,
         }
-        .check()
+        .check()?
+        .check_length()
     }
 
     /// Marks it as one of the names of a file that has several: nodes of one
@@ -216,7 +217,7 @@ impl Node {
     /// [`NodeError::Link`] for a directory, [`NodeError::TooLong`].
     pub fn with_hard_link(mut self, hard_link: [u8; 16]) -> Result<Self, NodeError> {
         self.hard_link = Some(hard_link);
-        self.check()
+        self.check()?.check_length()
     }
 
     /// Gives it the id that stays with it in a synced tree.
@@ -225,7 +226,7 @@ impl Node {
     /// [`NodeError::TooLong`].
     pub fn with_node_id(mut self, node_id: [u8; 16]) -> Result<Self, NodeError> {
         self.node_id = Some(node_id);
-        self.check()
+        self.check_length()
     }
 
     /// Its name in the directory.
@@ -341,6 +342,10 @@ impl Node {
         if self.hard_link.is_some() && self.directory().is_some() {
             return Err(NodeError::Link);
         }
+        Ok(self)
+    }
+
+    fn check_length(self) -> Result<Self, NodeError> {
         if self.to_wire().encoded_len() > MAX_NODE_LEN {
             return Err(NodeError::TooLong);
         }
