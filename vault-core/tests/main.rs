@@ -8,6 +8,7 @@ mod nodes;
 mod pack;
 mod phrase;
 mod plans;
+mod real_sizes;
 mod seal;
 mod segments;
 mod streams;

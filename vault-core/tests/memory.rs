@@ -17,6 +17,7 @@ struct Inner {
     chunks: HashMap<(ChunkKind, ChunkId), Vec<u8>>,
     reads: usize,
     writes: usize,
+    written_bytes: usize,
     /// Every read but each third fails once.
     flaky: bool,
     attempts: usize,
@@ -57,6 +58,11 @@ impl Memory {
         std::mem::take(&mut self.0.borrow_mut().writes)
     }
 
+    /// Bytes written since the last call, known ones too.
+    pub fn take_written_bytes(&self) -> usize {
+        std::mem::take(&mut self.0.borrow_mut().written_bytes)
+    }
+
     /// Puts any bytes under any id.
     pub fn plant(&self, kind: ChunkKind, id: ChunkId, plaintext: &[u8]) {
         let chunks = &mut self.0.borrow_mut().chunks;
@@ -83,6 +89,7 @@ impl ChunkSink for Memory {
         assert!((1..=kind.max_len()).contains(&plaintext.len()));
         let id = chunk_id(kind, plaintext);
         self.0.borrow_mut().writes += 1;
+        self.0.borrow_mut().written_bytes += plaintext.len();
         self.plant(kind, id, plaintext);
         Ok(id)
     }

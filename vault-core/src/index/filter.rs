@@ -85,3 +85,33 @@ impl Filter {
 fn bit(low: u32, salt: u32) -> u32 {
     1 << (low.wrapping_mul(salt) >> 27)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u32) -> [u8; 32] {
+        *blake3::hash(&n.to_le_bytes()).as_bytes()
+    }
+
+    #[test]
+    fn no_key_is_lost_and_one_in_a_hundred_is_made_up() {
+        let mut filter = Filter::new(10_000);
+        assert_eq!(filter.as_bytes().len(), 12_512);
+        assert!(!filter.may_contain(&key(0)));
+        (0..10_000).for_each(|n| filter.insert(&key(n)));
+        let filter = Filter::from_bytes(filter.as_bytes()).unwrap();
+        assert!((0..10_000).all(|n| filter.may_contain(&key(n))));
+        let made_up = (10_000..110_000)
+            .filter(|&n| filter.may_contain(&key(n)))
+            .count();
+        assert!((400..2_000).contains(&made_up), "{made_up} of 100,000");
+    }
+
+    #[test]
+    fn only_whole_blocks_are_a_filter() {
+        assert_eq!(Filter::from_bytes(&[]), None);
+        assert_eq!(Filter::from_bytes(&[0; 33]), None);
+        assert!(Filter::from_bytes(&[0; 64]).is_some());
+    }
+}

@@ -252,3 +252,59 @@ fn store<S: ChunkSink>(
         length: u32::try_from(chunk.len()).expect("chunks are at most 4 MiB"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::chunk::ChunkId;
+
+    /// Names chunks and forgets them.
+    struct Names;
+
+    impl ChunkSink for Names {
+        type Error = Infallible;
+
+        fn write_chunk(&mut self, _: ChunkKind, plaintext: &[u8]) -> Result<ChunkId, Infallible> {
+            let id = blake3::hash(plaintext);
+            Ok(ChunkId::from_array(*id.as_bytes()))
+        }
+    }
+
+    /// Cuts every 600 bytes.
+    struct Fixed;
+
+    impl Cut for Fixed {
+        fn cut(&self, buf: &[u8]) -> usize {
+            buf.len().min(600)
+        }
+
+        fn max_len(&self) -> usize {
+            600
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_settled_takes_no_more_memory() {
+        let mut builder = StreamBuilder::new(Fixed);
+        for _ in 0..50_000 {
+            let id = ChunkId::from_array([1; 32]);
+            builder.push(ChunkRef { id, length: 1 });
+            builder.settle(&mut Names).unwrap();
+            let held: usize = builder.levels.iter().map(|level| level.uncut.len()).sum();
+            assert!(held < 600 * builder.levels.len());
+        }
+        assert_eq!(builder.finish(&mut Names).unwrap().length(), 50_000);
+    }
+
+    #[test]
+    fn a_writer_holds_two_chunks() {
+        let mut writer = StreamWriter::new(ChunkKind::Tree, Fixed, Fixed);
+        for length in [1, 599, 600, 601, 5_000, 100_000] {
+            writer.write(&vec![7; length], &mut Names).unwrap();
+            assert!(writer.uncut.len() < 600);
+            assert!(writer.uncut.capacity() <= 4 * 600);
+        }
+    }
+}
