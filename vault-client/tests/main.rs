@@ -1,7 +1,8 @@
 //! The library from outside: against a hoster in memory that lies, and against
-//! a real one.
+//! a real one over a line that breaks.
 
 mod account;
 mod commit;
+mod network;
 mod refresh;
 mod support;

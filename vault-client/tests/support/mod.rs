@@ -1,6 +1,8 @@
 //! Devices, hosters, and a look at what a device has stored.
 
+pub(crate) mod hoster;
 mod other;
+pub(crate) mod relay;
 
 use std::path::Path;
 use std::sync::Arc;

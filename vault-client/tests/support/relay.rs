@@ -1,0 +1,208 @@
+//! A relay between a device and its hoster: bytes pass, until they do not.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// What happens to a connection. Bytes are those towards the device.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Line {
+    /// How long bytes take, each way.
+    pub(crate) delay: Duration,
+    /// The connection breaks after so many.
+    pub(crate) breaks_after: Option<u64>,
+    /// Nothing comes any more after so many.
+    pub(crate) stalls_after: Option<u64>,
+    /// After so many, one byte comes in each such time.
+    pub(crate) dribbles_after: Option<(u64, Duration)>,
+    /// Likewise towards the hoster: the connection breaks after so many.
+    pub(crate) upload_breaks_after: Option<u64>,
+    /// Nothing goes up any more after so many.
+    pub(crate) upload_stalls_after: Option<u64>,
+}
+
+pub(crate) struct Relay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    target: Mutex<Option<SocketAddr>>,
+    /// For the next connections, the first one first; then `standing`.
+    next: Mutex<Vec<Line>>,
+    standing: Mutex<Line>,
+    connections: AtomicUsize,
+    muted: AtomicBool,
+}
+
+impl Relay {
+    /// Listens; in a tokio context.
+    pub(crate) async fn bind() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            target: Mutex::new(None),
+            next: Mutex::default(),
+            standing: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            muted: AtomicBool::new(false),
+        });
+        tokio::spawn(accept(listener, shared.clone()));
+        Self { address, shared }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn lead_to(&self, target: SocketAddr) {
+        *self.shared.target.lock().unwrap() = Some(target);
+    }
+
+    /// What happens to the connection after those that were ordered before.
+    pub(crate) fn spoil_next(&self, line: Line) {
+        self.shared.next.lock().unwrap().push(line);
+    }
+
+    /// What happens to all connections of which nothing else was said.
+    pub(crate) fn spoil_all(&self, line: Line) {
+        *self.shared.standing.lock().unwrap() = line;
+    }
+
+    /// Whether the hoster's words still reach the device. A connection on which
+    /// one did not is lost.
+    pub(crate) fn mute(&self, muted: bool) {
+        self.shared.muted.store(muted, Ordering::Relaxed);
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((device, _)) = listener.accept().await {
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        let line = {
+            let mut next = shared.next.lock().unwrap();
+            if next.is_empty() {
+                *shared.standing.lock().unwrap()
+            } else {
+                next.remove(0)
+            }
+        };
+        let target = *shared.target.lock().unwrap();
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let Some(target) = target else { return };
+            let Ok(hoster) = TcpStream::connect(target).await else {
+                return;
+            };
+            device.set_nodelay(true).unwrap();
+            hoster.set_nodelay(true).unwrap();
+            let (from_device, to_device) = device.into_split();
+            let (from_hoster, to_hoster) = hoster.into_split();
+            let up = Line {
+                delay: line.delay,
+                breaks_after: line.upload_breaks_after,
+                stalls_after: line.upload_stalls_after,
+                ..Line::default()
+            };
+            let never = AtomicBool::new(false);
+            // Whichever way ends takes the other along.
+            tokio::select! {
+                () = pump(from_device, to_hoster, up, &never) => {}
+                () = pump(from_hoster, to_device, line, &shared.muted) => {}
+            }
+        });
+    }
+}
+
+async fn pump(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    line: Line,
+    muted: &AtomicBool,
+) {
+    let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(4_096);
+    let read = async move {
+        loop {
+            let mut bytes = vec![0; 64 << 10];
+            match from.read(&mut bytes).await {
+                Ok(0) | Err(_) => return,
+                Ok(length) => bytes.truncate(length),
+            }
+            if sender.send((Instant::now(), bytes)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let write = async {
+        let mut passed = 0;
+        while let Some((arrived, bytes)) = receiver.recv().await {
+            if muted.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            if !line.delay.is_zero() {
+                tokio::time::sleep_until(arrived + line.delay).await;
+            }
+            if !pass(&mut to, &bytes, &mut passed, &line).await {
+                return;
+            }
+        }
+    };
+    // What was read before the one side hung up still goes out to the other.
+    let read_all = async {
+        read.await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = write => {}
+        () = read_all => {}
+    }
+}
+
+/// Passes bytes on; whether the connection goes on.
+async fn pass(
+    to: &mut (impl AsyncWriteExt + Unpin),
+    bytes: &[u8],
+    passed: &mut u64,
+    line: &Line,
+) -> bool {
+    let until = |limit: Option<u64>| limit.map_or(u64::MAX, |limit| limit.saturating_sub(*passed));
+    let dribbling = line.dribbles_after.map(|(after, _)| after);
+    let free = until(line.breaks_after)
+        .min(until(line.stalls_after))
+        .min(until(dribbling));
+    let free = usize::try_from(free).unwrap_or(usize::MAX).min(bytes.len());
+    let (now, later) = bytes.split_at(free);
+    *passed += now.len() as u64;
+    if to.write_all(now).await.is_err() {
+        return false;
+    }
+    if later.is_empty() {
+        return true;
+    }
+    if line.breaks_after.is_some_and(|after| *passed >= after) {
+        return false;
+    }
+    if line.stalls_after.is_some_and(|after| *passed >= after) {
+        std::future::pending::<()>().await;
+    }
+    let (_, pause) = line.dribbles_after.expect("why bytes are held back");
+    for byte in later {
+        tokio::time::sleep(pause).await;
+        if to.write_all(&[*byte]).await.is_err() {
+            return false;
+        }
+        *passed += 1;
+    }
+    true
+}
