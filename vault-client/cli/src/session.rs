@@ -2,6 +2,7 @@
 //! vault.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use etcetera::BaseStrategy;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use vault_client::account::{Account, AccountError, Setup, VaultSelector};
 use vault_client::contents::Contents;
 use vault_client::error::ErrorCode;
+use vault_client::remote::grpc::{GrpcConnect, Pace, Retry, Runtime};
 use vault_client::vault::Vault;
 use vault_proto::ids::VaultId;
 
@@ -63,6 +65,21 @@ impl Context {
     pub(crate) fn session(&self) -> Result<Session, Failure> {
         Ok(Session {
             account: Account::open(&self.setup()?)?,
+        })
+    }
+
+    /// Likewise, for what can do without the hoster: it is tried once.
+    pub(crate) fn impatient_session(&self) -> Result<Session, Failure> {
+        let mut setup = self.setup()?;
+        let runtime = Runtime::new().map_err(|error| Failure::io("threads", &error))?;
+        let once = Retry {
+            attempts: 1,
+            ..Retry::default()
+        };
+        let connect = GrpcConnect::new(setup.clock.clone(), setup.randomness.clone(), runtime);
+        setup.connect = Arc::new(connect.with_patience(Pace::default(), once));
+        Ok(Session {
+            account: Account::open(&setup)?,
         })
     }
 }

@@ -78,6 +78,7 @@ fn a_hoster_that_is_away_cannot_be_reached() {
     let directory = tempdir().unwrap();
     fs::write(directory.path().join("file"), "text").unwrap();
     let snapshot = device.back_up(directory.path());
+    device.done(&["status"]);
     hoster.stop();
     assert_error(
         &device,
@@ -92,10 +93,12 @@ fn a_hoster_that_is_away_cannot_be_reached() {
         (4, &false.into()),
         "{status:#}"
     );
-    assert_eq!(
-        status["vaults"][0]["series"][0]["snapshot"], snapshot,
-        "{status:#}"
-    );
+    let vault = &status["vaults"][0];
+    assert_eq!(vault["name"], "papers", "{status:#}");
+    assert!(vault["committed"].is_string(), "{status:#}");
+    assert_eq!(vault["series"][0]["snapshot"], snapshot, "{status:#}");
+    let run = device.run(&["status"]);
+    assert!(run.text().contains("(cannot be reached)") && run.text().contains("just now"));
 }
 
 #[test]

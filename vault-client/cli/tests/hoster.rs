@@ -1,7 +1,7 @@
 //! A hoster in this process, and devices that are directories.
 
+use std::fmt;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +25,9 @@ impl Hoster {
     pub(crate) fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let data = tempfile::tempdir().unwrap();
-        let server = serve(&runtime, data.path(), "127.0.0.1:0".parse().unwrap());
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let config = Config::new(data.path().to_owned(), listen);
+        let server = runtime.block_on(Server::start(config)).unwrap();
         Self {
             runtime,
             server: Some(server),
@@ -91,19 +93,12 @@ impl Hoster {
     }
 }
 
-fn serve(runtime: &Runtime, data: &Path, listen: SocketAddr) -> Server {
-    runtime
-        .block_on(Server::start(Config::new(data.to_owned(), listen)))
-        .unwrap()
-}
-
 /// All state of a device, and a way to run `coffre` on it.
 pub(crate) struct Device {
     pub(crate) home: TempDir,
 }
 
 /// What a run of `coffre` came to.
-#[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) exit: i32,
     pub(crate) stdout: Vec<u8>,
@@ -167,5 +162,12 @@ impl Run {
 
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap()
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        write!(f, "exit {}\n{stdout}\n{}", self.exit, self.stderr)
     }
 }

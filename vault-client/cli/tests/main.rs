@@ -1,6 +1,7 @@
 //! The program itself, against a server in this process.
 
 mod arguments;
+mod documents;
 mod exits;
 mod hoster;
 mod reading;

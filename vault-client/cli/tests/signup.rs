@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::hoster::{Device, Hoster, PLENTY, Run};
 
 /// The numbered words on standard output, in order.
-fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = std::collections::BTreeMap::new();
     let mut parts = text.split_whitespace().peekable();
     while let Some(part) = parts.next() {

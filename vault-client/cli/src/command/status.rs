@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use vault_client::account::VaultSelector;
 use vault_client::contents::{Contents, NamedSnapshot};
 use vault_client::error::ErrorCode;
 use vault_client::platform::{Clock, SystemClock};
 use vault_client::vault::Vault;
+use vault_core::timestamp::Timestamp;
 
 use super::stats::UsageFields;
-use crate::args::{Status, WhichVault};
+use crate::args::Status;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::{Context, Session, VaultFields};
@@ -35,7 +37,12 @@ struct VaultStatus {
     #[serde(flatten)]
     vault: VaultFields,
     head: u64,
-    /// Each with its newest complete snapshot, by their names.
+    /// When the newest head was made.
+    committed: Option<String>,
+    #[serde(skip)]
+    committed_age_seconds: Option<u64>,
+    /// Each with its newest complete snapshot, by their names; none while the
+    /// hoster is away and this device has not read them before.
     series: Vec<SeriesStatus>,
 }
 
@@ -49,17 +56,17 @@ struct SeriesStatus {
 }
 
 pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> {
-    let session = context.session()?;
+    let session = context.impatient_session()?;
     let mut reachable = true;
     let usage = reached(
         &mut reachable,
         session.account.remote().usage().map_err(Failure::from),
     )?;
     let mut vaults = Vec::new();
-    for which in selected(options, &session)? {
-        let vault = reached(&mut reachable, session.vault(&which))?;
+    for selector in selected(options, &session, &mut reachable)? {
+        let vault = session.account.open_vault(&selector);
         // One that was never seen cannot be told of while the hoster is away.
-        if let Some(vault) = vault {
+        if let Some(vault) = reached(&mut reachable, vault.map_err(Failure::from))? {
             vaults.push(vault_status(vault, &mut reachable)?);
         }
     }
@@ -104,17 +111,22 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
     })
 }
 
-fn selected(options: &Status, session: &Session) -> Result<Vec<WhichVault>, Failure> {
+/// The vault that was asked for, or all of them.
+fn selected(
+    options: &Status,
+    session: &Session,
+    reachable: &mut bool,
+) -> Result<Vec<VaultSelector>, Failure> {
     if options.vault.vault.is_some() {
-        return Ok(vec![options.vault.clone()]);
+        let vault = session.vault(&options.vault)?;
+        return Ok(vec![VaultSelector::Id(vault.id())]);
     }
-    let known = session.account.known_vaults()?;
-    Ok(known
-        .into_iter()
-        .map(|(id, _)| WhichVault {
-            vault: Some(id.to_string()),
-        })
-        .collect())
+    if *reachable {
+        // Other devices may have made some.
+        reached(reachable, session.account.vaults().map_err(Failure::from))?;
+    }
+    let known = session.account.known_vaults()?.into_iter();
+    Ok(known.map(|(id, _)| VaultSelector::Id(id)).collect())
 }
 
 /// Goes on without what needs the hoster when it is away.
@@ -145,8 +157,12 @@ fn vault_status(mut vault: Vault, reachable: &mut bool) -> Result<VaultStatus, F
     {
         newest.insert(&named.series, named);
     }
+    let committed = vault.root().committed.as_ref();
+    let committed = committed.and_then(Timestamp::from_wire);
     Ok(VaultStatus {
         head: vault.head().map_or(0, |head| head.seq),
+        committed: committed.map(show::rfc3339),
+        committed_age_seconds: committed.map(age_seconds),
         series: newest.into_values().map(series_status).collect(),
         vault: VaultFields::of(&vault),
     })
@@ -154,14 +170,18 @@ fn vault_status(mut vault: Vault, reachable: &mut bool) -> Result<VaultStatus, F
 
 fn series_status(named: &NamedSnapshot) -> SeriesStatus {
     let fields = named.snapshot.fields();
-    let finished = u64::try_from(fields.finished.seconds()).unwrap_or(0);
     SeriesStatus {
         name: named.series.clone(),
         snapshot: named.id.to_string(),
         finished: show::rfc3339(fields.finished),
-        age_seconds: SystemClock.unix_seconds().saturating_sub(finished),
+        age_seconds: age_seconds(fields.finished),
         left_out: fields.left_out,
     }
+}
+
+fn age_seconds(time: Timestamp) -> u64 {
+    let time = u64::try_from(time.seconds()).unwrap_or(0);
+    SystemClock.unix_seconds().saturating_sub(time)
 }
 
 fn table(vaults: &[VaultStatus]) -> Table {
@@ -169,7 +189,8 @@ fn table(vaults: &[VaultStatus]) -> Table {
     for status in vaults {
         let name = status.vault.shown_name();
         if status.series.is_empty() {
-            table.row(vec![name.clone(), "never".to_owned()]);
+            let age = status.committed_age_seconds.map(show::age);
+            table.row(vec![name.clone(), age.unwrap_or("never".to_owned())]);
         }
         for series in &status.series {
             table.row(vec![
