@@ -28,6 +28,6 @@ pub mod admin;
 mod server;
 
 pub use hoster_key::HosterKey;
-pub use net::{Accepting, Tls, TlsError};
+pub use net::{Accepting, Renewal, Tls, TlsError};
 pub use server::{Config, Server, StartError};
 pub use service::{Limits, Pace, Refusal};

@@ -26,7 +26,7 @@ use crate::{
     admin::{self, Admin},
     clock::{Clock, SystemClock},
     hoster_key::{HosterKey, write_secret},
-    net::{self, Accepting, Answering, MAX_MESSAGE_BYTES, Tls, TlsError},
+    net::{self, Accepting, Answering, MAX_MESSAGE_BYTES, Renewable, Renewal, Tls, TlsError},
     service::{Hoster, Limits, Service},
     store::{
         DiskReserve, Ledger, Packs, Reconciled, StoreError, Terms,
@@ -45,6 +45,8 @@ pub struct Config {
     pub public_addresses: Vec<Origin>,
     /// Who ends TLS.
     pub tls: Tls,
+    /// How often the files of a certificate are read again.
+    pub renew_every: Duration,
     /// How patient the service is.
     pub limits: Limits,
     /// How patient the listener is.
@@ -68,6 +70,7 @@ impl Config {
             listen,
             public_addresses: Vec::new(),
             tls: Tls::SelfSigned,
+            renew_every: RENEW_EVERY,
             limits: Limits::default(),
             accepting: Accepting::default(),
             terms: Terms::default(),
@@ -114,12 +117,15 @@ pub struct Server {
     /// Files that are only there while the server runs.
     traces: Vec<PathBuf>,
     released: Released,
+    renewable: Option<Arc<Renewable>>,
 }
 
 /// How long a stop waits for requests under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// How often what nobody needs is taken away.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+/// How often the certificate's files are read again.
+const RENEW_EVERY: Duration = Duration::from_secs(10 * 60);
 
 impl Server {
     /// Opens the data directory and begins to serve.
@@ -178,7 +184,8 @@ impl Server {
             started,
         };
         let incoming = net::accept(listener, tls.acceptor, config.accepting);
-        let serving = vec![
+        let renewable = tls.renewable.map(Arc::new);
+        let mut serving = vec![
             tokio::spawn(serve_devices(
                 Arc::clone(&hoster),
                 incoming,
@@ -187,6 +194,14 @@ impl Server {
             tokio::spawn(serve_admin(admin, socket, stopping.subscribe())),
             tokio::spawn(keep_house(Arc::clone(&hoster), stopping.subscribe())),
         ];
+        if let Some(renewable) = &renewable {
+            let renewable = Arc::clone(renewable);
+            serving.push(tokio::spawn(keep_certificate(
+                renewable,
+                config.renew_every,
+                stopping.subscribe(),
+            )));
+        }
         Ok(Self {
             address,
             hoster,
@@ -194,7 +209,22 @@ impl Server {
             serving,
             traces: vec![socket_path, address_path],
             released,
+            renewable,
         })
+    }
+
+    /// Reads the certificate's files again, as happens every
+    /// [`renew_every`](Config::renew_every) in any case. Connections that are there go on as they are. The outcome is logged,
+    /// a failure as an error.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the files are of no use; the certificate in use stays in
+    /// use then.
+    pub async fn renew_certificate(&self) -> Result<Renewal, TlsError> {
+        match &self.renewable {
+            Some(renewable) => renew(Arc::clone(renewable)).await,
+            None => Ok(Renewal::NotFromFiles),
+        }
     }
 
     /// Where it listens.
@@ -251,6 +281,40 @@ impl Server {
         drop(hoster);
         // Blocking work that was under way may still hold the store.
         let _ = tokio::time::timeout(STOP_PATIENCE, released.wait()).await;
+    }
+}
+
+async fn renew(renewable: Arc<Renewable>) -> Result<Renewal, TlsError> {
+    let renewed = tokio::task::spawn_blocking(move || renewable.renew())
+        .await
+        // It does not panic; it is cancelled when the server stops.
+        .unwrap_or(Ok(Renewal::Unchanged));
+    match &renewed {
+        Ok(Renewal::Renewed) => tracing::info!("the certificate was renewed"),
+        Ok(_) => {}
+        Err(error) => tracing::error!(
+            %error,
+            "THE CERTIFICATE WAS NOT RENEWED: its files are of no use; the old one stays in use"
+        ),
+    }
+    renewed
+}
+
+async fn keep_certificate(
+    renewable: Arc<Renewable>,
+    every: Duration,
+    stopping: watch::Receiver<bool>,
+) {
+    let work = async {
+        loop {
+            tokio::time::sleep(every).await;
+            // What came of it is in the log.
+            let _ = renew(Arc::clone(&renewable)).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = stopped(stopping) => {}
     }
 }
 

@@ -13,4 +13,5 @@ mod durability;
 mod crash;
 mod power_cut;
 mod admin;
+mod certificate;
 mod program;

@@ -1,94 +1,11 @@
 //! The program itself: its commands, its output, its exit codes.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
 
 use serde_json::Value;
-use tempfile::TempDir;
 use vault_proto::invitation::Invitation;
 
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_coffre-server"))
-}
-
-/// A server in its own process.
-struct Running {
-    child: Child,
-    said: BufReader<std::process::ChildStderr>,
-    directory: TempDir,
-}
-
-impl Running {
-    fn start(more: &[&str]) -> Self {
-        // A path longer than the kernel lets a socket have.
-        let directory = tempfile::tempdir().unwrap();
-        let data = data(&directory);
-        let mut child = program()
-            .args(["run", "--listen", "127.0.0.1:0", "--data"])
-            .arg(&data)
-            .args(more)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.starts_with("listening on ") {
-            line.clear();
-            assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
-        }
-        let address = fs::read_to_string(data.join("address")).unwrap();
-        assert_eq!(line, format!("listening on {address}"));
-        Self {
-            child,
-            said,
-            directory,
-        }
-    }
-
-    fn data(&self) -> PathBuf {
-        data(&self.directory)
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Output {
-        ask(&self.data(), arguments)
-    }
-
-    /// Its exit code after a signal.
-    fn stop(mut self, signal: rustix::process::Signal) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
-        let mut rest = String::new();
-        std::io::Read::read_to_string(&mut self.said, &mut rest).unwrap();
-        assert!(rest.contains("stopping"), "{rest}");
-        let code = self.child.wait().unwrap().code();
-        assert!(!self.data().join("address").exists());
-        assert!(!self.data().join("admin.sock").exists());
-        code
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn data(directory: &TempDir) -> PathBuf {
-    let long = "a-directory-with-quite-a-long-name/".repeat(4);
-    directory.path().join(long).join("data")
-}
-
-fn ask(data: &Path, arguments: &[&str]) -> Output {
-    let mut command = program();
-    command.args(arguments).arg("--data").arg(data);
-    command.output().unwrap()
-}
+use crate::support::{Running, ask};
 
 #[track_caller]
 fn document(output: &Output, schema: &str) -> Value {
@@ -195,7 +112,7 @@ fn what_makes_no_sense_is_exit_code_two() {
 #[test]
 fn it_idles_under_fifty_megabytes() {
     let server = Running::start(&[]);
-    let status = format!("/proc/{}/status", server.child.id());
+    let status = format!("/proc/{}/status", server.id());
     let status = fs::read_to_string(status).unwrap();
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes: u64 = rss

@@ -9,11 +9,11 @@ mod layers;
 mod tls;
 
 pub use accept::Accepting;
-pub use tls::{Tls, TlsError};
+pub use tls::{Renewal, Tls, TlsError};
 
 pub(crate) use accept::{Incoming, accept};
 pub(crate) use layers::{Answering, MAX_MESSAGE_BYTES, message_too_large};
-pub(crate) use tls::end_tls;
+pub(crate) use tls::{Renewable, end_tls};
 
 /// What a connection says of itself, in the extensions of each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,9 +1,9 @@
 //! Who ends TLS, and with which key.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
@@ -14,6 +14,8 @@ use rustls::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
     },
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
     version::TLS13,
 };
 use sha2::{Digest, Sha256};
@@ -61,6 +63,9 @@ pub enum TlsError {
 pub(crate) struct Ended {
     pub(crate) acceptor: Option<TlsAcceptor>,
     pub(crate) trust: TlsTrust,
+    /// What may be renewed while the server runs; `None` behind a proxy, and
+    /// where the key is our own, which invitations pin.
+    pub(crate) renewable: Option<Renewable>,
 }
 
 /// Reads or makes what TLS needs.
@@ -69,11 +74,20 @@ pub(crate) fn end_tls(tls: &Tls, directory: &Path) -> Result<Ended, TlsError> {
         Tls::BehindProxy => Ok(Ended {
             acceptor: None,
             trust: TlsTrust::Proxy,
+            renewable: None,
         }),
-        Tls::Files { certificate, key } => Ok(Ended {
-            acceptor: Some(acceptor(certificate, key)?),
-            trust: TlsTrust::Public,
-        }),
+        Tls::Files { certificate, key } => {
+            let presented = Presented::new(read(certificate, key)?);
+            Ok(Ended {
+                acceptor: Some(acceptor(Arc::clone(&presented))?),
+                trust: TlsTrust::Public,
+                renewable: Some(Renewable {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                    presented,
+                }),
+            })
+        }
         Tls::SelfSigned => {
             let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));
             let pair = load_or_create_key(directory, &key)?;
@@ -81,11 +95,77 @@ pub(crate) fn end_tls(tls: &Tls, directory: &Path) -> Result<Ended, TlsError> {
             let made = CertificateParams::new(vec!["coffre-server".into()])?.self_signed(&pair)?;
             write_secret(&certificate, made.pem().as_bytes())
                 .map_err(|error| TlsError::File(certificate.clone(), error))?;
+            let presented = Presented::new(read(&certificate, &key)?);
             Ok(Ended {
-                acceptor: Some(acceptor(&certificate, &key)?),
+                acceptor: Some(acceptor(presented)?),
                 trust: TlsTrust::Pinned(Sha256::digest(pair.subject_public_key_info()).into()),
+                renewable: None,
             })
         }
+    }
+}
+
+/// What became of a certificate that was read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// New connections get another certificate than before.
+    Renewed,
+    /// The files hold the one that is in use.
+    Unchanged,
+    /// There are no files: a reverse proxy ends TLS, or the key is the server's
+    /// own, which invitations pin, and its certificate has no end.
+    NotFromFiles,
+}
+
+/// A certificate that comes from files.
+pub(crate) struct Renewable {
+    certificate: PathBuf,
+    key: PathBuf,
+    presented: Arc<Presented>,
+}
+
+impl Renewable {
+    /// Reads the files again. Connections that are there keep what they have;
+    /// new ones get what the files hold, if that is of any use.
+    ///
+    /// # Errors
+    /// [`TlsError`]; the certificate in use stays in use then.
+    pub(crate) fn renew(&self) -> Result<Renewal, TlsError> {
+        let found = read(&self.certificate, &self.key)?;
+        if found.cert == self.presented.current().cert {
+            return Ok(Renewal::Unchanged);
+        }
+        self.presented.replace(found);
+        Ok(Renewal::Renewed)
+    }
+}
+
+/// The certificate that new connections get.
+struct Presented(RwLock<Arc<CertifiedKey>>);
+
+impl Presented {
+    fn new(certificate: CertifiedKey) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Arc::new(certificate))))
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, certificate: CertifiedKey) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certificate);
+    }
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented")
+    }
+}
+
+impl ResolvesServerCert for Presented {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
     }
 }
 
@@ -103,9 +183,8 @@ fn load_or_create_key(directory: &Path, path: &Path) -> Result<KeyPair, TlsError
     }
 }
 
-/// TLS 1.3 only: members' programs are ours, and its exporter binds logins
-/// without conditions. X25519MLKEM768 is the first choice for the key exchange.
-fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+/// A chain and its key, which belong together.
+fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let pem = |path: &Path, error: pem::Error| match error {
         pem::Error::Io(error) => TlsError::File(path.to_owned(), error),
         error => TlsError::Pem(path.to_owned(), error),
@@ -113,12 +192,23 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| pem(certificate, error))?;
+    if chain.is_empty() {
+        let error = pem::Error::NoItemsFound;
+        return Err(TlsError::Pem(certificate.to_owned(), error));
+    }
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| pem(key, error))?;
+    let provider = aws_lc_rs::default_provider();
+    Ok(CertifiedKey::from_der(chain, key, &provider)?)
+}
+
+/// TLS 1.3 only: members' programs are ours, and its exporter binds logins
+/// without conditions. X25519MLKEM768 is the first choice for the key exchange.
+fn acceptor(presented: Arc<Presented>) -> Result<TlsAcceptor, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
         .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(presented);
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -4,6 +4,7 @@ mod clock;
 mod dial;
 mod disk;
 mod member;
+mod program;
 mod server;
 
 pub(crate) use clock::TestClock;
@@ -12,6 +13,7 @@ pub(crate) use disk::{Done, WatchedDisk};
 pub(crate) use member::{
     Device, Member, Packed, VaultOf, genesis, header, logs, pack, part, random, sorted,
 };
+pub(crate) use program::{Running, ask};
 pub(crate) use server::TestServer;
 
 use prost::Message;

@@ -29,6 +29,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves until it gets SIGTERM or SIGINT.
+    ///
+    /// The files of --tls-cert and --tls-key are read again every ten minutes
+    /// and at a SIGHUP; connections go on meanwhile.
     Run(RunOptions),
     /// Invites a member: prints one coffre:// URL, alone, on standard output.
     ///

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-use vault_server::{Config, Server, StartError, Tls};
+use vault_server::{Config, Renewal, Server, StartError, Tls, TlsError};
 
 use crate::RunOptions;
 
@@ -43,12 +43,16 @@ fn serve(options: RunOptions) -> Result<()> {
         // Before anything is announced: who reads DIR/address may send a signal.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let server = Server::start(config(options)).await?;
         eprintln!("listening on {}", server.address());
         eprintln!("hoster id {}", server.id());
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => say(&server.renew_certificate().await),
+            }
         }
         eprintln!("stopping");
         server.stop().await;
@@ -57,6 +61,16 @@ fn serve(options: RunOptions) -> Result<()> {
     // The store is closed, unless something blocks that nobody waits for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
+}
+
+/// What a SIGHUP did, whatever the log leaves out.
+fn say(renewal: &Result<Renewal, TlsError>) {
+    match renewal {
+        Ok(Renewal::Renewed) => eprintln!("certificate: renewed"),
+        Ok(Renewal::Unchanged) => eprintln!("certificate: unchanged"),
+        Ok(Renewal::NotFromFiles) => eprintln!("certificate: none that comes from a file"),
+        Err(error) => eprintln!("certificate: NOT renewed, the old one stays in use: {error}"),
+    }
 }
 
 fn config(options: RunOptions) -> Config {
