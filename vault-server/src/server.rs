@@ -157,10 +157,15 @@ impl Server {
         let address = listener.local_addr();
         let address = address.map_err(|error| StartError::Listen(config.listen, error))?;
         let mut origins = config.public_addresses;
-        // A wildcard is no address to dial: any is accepted then. Logins are
-        // bound to the TLS channel in any case, as only loopback goes without.
+        // A wildcard is no address to dial.
         if origins.is_empty() && !address.ip().is_unspecified() {
             origins.push(Origin::parse(&address.to_string())?);
+        }
+        if origins.is_empty() {
+            tracing::warn!(
+                "no login is taken and no invitation made: where members dial is not known; \
+                 start with --public-address"
+            );
         }
         let hoster = Arc::new(Hoster::new(
             key,
@@ -398,6 +403,7 @@ impl Hoster {
     fn sweep(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.nonces.sweep(now);
+        self.counters.sweep();
         self.ledger.drop_expired_tokens(now)?;
         let swept = self.packs.sweep(now)?;
         if swept.packs > 0 {

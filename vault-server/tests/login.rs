@@ -194,7 +194,7 @@ async fn a_removed_device_is_out_at_once() {
 
     member.remove_device(machine.device.id()).await;
     let request = machine.request(UsageRequest {});
-    assert_refused(machine.client.usage(request).await, Reason::Unauthenticated);
+    assert_refused(machine.client.usage(request).await, Reason::Removed);
     assert_refused(machine.try_log_in().await, Reason::Unauthenticated);
     member.log_in().await;
 }

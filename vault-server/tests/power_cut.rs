@@ -23,7 +23,7 @@ use vault_server::{
     clock::UnixTime,
     store::{
         Begun, Blob, BlobStore, Commit, DiskReserve, HeadCommit, Invitation, InvitationHash,
-        Ledger, NewAccount, NewVault, PackState, Packs, Terms,
+        Ledger, NewAccount, NewVault, PackState, Packs, QuotaRoom, Terms,
         embedded::{self, DirectoryLock, Disk},
     },
 };
@@ -201,7 +201,9 @@ fn work(ledger: &dyn Ledger, packs: &Arc<Packs>, seed: u64, acknowledge: impl Fn
                     pack: PackId::of(&bytes),
                     size: size as u32,
                 };
-                if let Begun::Upload(mut upload) = packs.begin(&blob, now).unwrap() {
+                if let Begun::Upload(mut upload) =
+                    packs.begin(&blob, QuotaRoom::Plain, now).unwrap()
+                {
                     upload.write(&bytes).unwrap();
                     upload.finish(now).unwrap();
                 }

@@ -38,7 +38,11 @@ fn documents_keep_their_fields() {
     let pages = directory.path().join("pages");
 
     for (arguments, schema, fields) in [
-        (&["vault", "create", "papers"][..], "coffre.vault-create/1", "vault:o"),
+        (
+            &["vault", "create", "papers"][..],
+            "coffre.vault-create/1",
+            "vault:o",
+        ),
         (&["vault", "list"], "coffre.vault-list/1", "vaults:a"),
         (
             &["backup", path],
@@ -48,13 +52,21 @@ fn documents_keep_their_fields() {
              received_bytes:n seconds:n left_out:n left_out_entries:a",
         ),
         (&["snapshots"], "coffre.snapshots/1", "vault:o snapshots:a"),
-        (&["ls", "latest", "-R"], "coffre.ls/1", "snapshot:s path:s entries:a"),
+        (
+            &["ls", "latest", "-R"],
+            "coffre.ls/1",
+            "snapshot:s path:s entries:a",
+        ),
         (
             &["diff", "latest", "latest"],
             "coffre.diff/1",
             "before:s after:s added:n removed:n modified:n changes:a",
         ),
-        (&["cat", &file], "coffre.cat/1", "snapshot:s path:s size:n content:s"),
+        (
+            &["cat", &file],
+            "coffre.cat/1",
+            "snapshot:s path:s size:n content:s",
+        ),
         (&["find", "file"], "coffre.find/1", "pattern:s matches:a"),
         (
             &["restore", "latest", "--to", target.to_str().unwrap()],
@@ -80,12 +92,24 @@ fn documents_keep_their_fields() {
             "vault:o head:n epoch:n series:n snapshots:n snapshot_bytes:n latest:o packs:n \
              pack_bytes:n usage:o",
         ),
-        (&["completions", "bash"], "coffre.completions/1", "shell:s script:s"),
-        (&["man", "--to", pages.to_str().unwrap()], "coffre.man/1", "path:s files:a"),
+        (
+            &["completions", "bash"],
+            "coffre.completions/1",
+            "shell:s script:s",
+        ),
+        (
+            &["man", "--to", pages.to_str().unwrap()],
+            "coffre.man/1",
+            "path:s files:a",
+        ),
     ] {
         assert_fields(&device.done(arguments), schema, fields);
     }
     let (_, error) = device.json(&["ls", "0123456789abcdef"]);
-    assert_fields(&error, "coffre.error/1", "command:s code:s message:s exit_code:n");
+    assert_fields(
+        &error,
+        "coffre.error/1",
+        "command:s code:s message:s exit_code:n",
+    );
     assert_eq!(error["command"], "ls");
 }

@@ -1,9 +1,10 @@
 //! Accepting connections.
 
 use std::{
+    collections::HashMap,
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,13 +20,17 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 use vault_proto::login::{EXPORTER_BYTES, EXPORTER_LABEL};
 
-use super::Channel;
+use super::{Channel, Network};
 
 /// How connections are accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct Accepting {
     /// The most connections at a time; more wait in the kernel's queue.
     pub connections: usize,
+    /// The most from one network (an IPv4 address, or 64 bits of an IPv6 one);
+    /// more are closed at once. Behind a reverse proxy all come from it, and none
+    /// is.
+    pub connections_of_one: usize,
     /// The TLS handshake is over within this.
     pub handshake: Duration,
     /// A connection from which no byte came for so long is cut off. Devices
@@ -37,6 +42,7 @@ impl Default for Accepting {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_of_one: 128,
             handshake: Duration::from_secs(15),
             silence: Duration::from_secs(120),
         }
@@ -54,6 +60,7 @@ pub(crate) fn accept(
 ) -> Incoming {
     let (sender, receiver) = mpsc::channel(16);
     let places = Arc::new(Semaphore::new(accepting.connections));
+    let seats = Arc::new(Seats::new(accepting.connections_of_one));
     tokio::spawn(async move {
         loop {
             let place = Arc::clone(&places).acquire_owned();
@@ -61,14 +68,22 @@ pub(crate) fn accept(
                 accepted = async { (place.await, listener.accept().await) } => accepted,
                 () = sender.closed() => return,
             };
-            let (Ok(place), Ok((socket, _))) = accepted else {
+            let (Ok(place), Ok((socket, peer))) = accepted else {
                 // Out of file descriptors, most likely: some will be closed.
                 sleep(Duration::from_millis(100)).await;
                 continue;
             };
+            let network = tls.as_ref().map(|_| Network::of(peer.ip()));
+            let Some(seat) = seats.take(network) else {
+                continue;
+            };
+            let place = Place {
+                _any: place,
+                _own: seat,
+            };
             let (tls, sender) = (tls.clone(), sender.clone());
             tokio::spawn(async move {
-                let handshake = Connection::begin(socket, tls, place, accepting.silence);
+                let handshake = Connection::begin(socket, network, tls, place, accepting.silence);
                 if let Ok(Ok(connection)) = timeout(accepting.handshake, handshake).await {
                     // Refused only when the server is stopping.
                     let _ = sender.send(Ok(connection)).await;
@@ -79,6 +94,63 @@ pub(crate) fn accept(
     ReceiverStream::new(receiver)
 }
 
+/// How many connections each network has.
+struct Seats {
+    most: usize,
+    taken: Mutex<HashMap<Network, usize>>,
+}
+
+impl Seats {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            taken: Mutex::default(),
+        }
+    }
+
+    /// `None` if that network has as many as it may.
+    fn take(self: &Arc<Self>, network: Option<Network>) -> Option<Seat> {
+        if let Some(network) = network {
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = taken.entry(network).or_default();
+            if *count >= self.most {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Seat {
+            seats: Arc::clone(self),
+            network,
+        })
+    }
+}
+
+/// One of the connections of a network, until it is dropped.
+struct Seat {
+    seats: Arc<Seats>,
+    network: Option<Network>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some(network) = self.network else { return };
+        let taken = self.seats.taken.lock();
+        let mut taken = taken.unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&network);
+            }
+        }
+    }
+}
+
+/// What a connection gives back when it ends.
+struct Place {
+    _any: OwnedSemaphorePermit,
+    _own: Seat,
+}
+
 /// A connection that is cut off when it is silent for too long.
 pub(crate) struct Connection {
     socket: Socket,
@@ -86,7 +158,7 @@ pub(crate) struct Connection {
     silence: Duration,
     last_read: Instant,
     alarm: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 enum Socket {
@@ -97,14 +169,15 @@ enum Socket {
 impl Connection {
     async fn begin(
         socket: TcpStream,
+        network: Option<Network>,
         tls: Option<TlsAcceptor>,
-        place: OwnedSemaphorePermit,
+        place: Place,
         silence: Duration,
     ) -> io::Result<Self> {
         // Small answers go at once; without it a stream of them stalls.
         socket.set_nodelay(true)?;
         let (socket, channel) = match tls {
-            None => (Socket::Plain(socket), Channel { exporter: None }),
+            None => (Socket::Plain(socket), Channel::default()),
             Some(tls) => {
                 let stream = tls.accept(socket).await?;
                 let output = [0; EXPORTER_BYTES];
@@ -113,7 +186,7 @@ impl Connection {
                     .export_keying_material(output, EXPORTER_LABEL, None)
                     .map_err(io::Error::other)?;
                 let exporter = Some(exporter);
-                (Socket::Tls(Box::new(stream)), Channel { exporter })
+                (Socket::Tls(Box::new(stream)), Channel { exporter, network })
             }
         };
         let now = Instant::now();

@@ -22,7 +22,7 @@ use crate::service::Refusal;
 pub(crate) const MAX_MESSAGE_BYTES: usize = (1 << 20) + (64 << 10);
 
 /// The refusal of a message over the limit.
-pub(crate) fn message_too_large() -> Refusal {
+fn message_too_large() -> Refusal {
     Refusal::too_large(format!(
         "A message has more than {MAX_MESSAGE_BYTES} bytes."
     ))
@@ -69,7 +69,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let lasts = request.uri().path() == "/coffre.rpc.v1.Hoster/PutPack";
+        let path = request.uri().path();
+        let ours = path.starts_with("/coffre.rpc.v1.Hoster/");
+        let lasts = path == "/coffre.rpc.v1.Hoster/PutPack";
         let patience = self.patience;
         let answer = self.inner.call(request);
         Box::pin(async move {
@@ -77,7 +79,8 @@ where
                 return answer.await;
             }
             match timeout(patience, answer).await {
-                Ok(answer) => answer.map(in_our_words),
+                Ok(Ok(answer)) if ours => Ok(in_our_words(answer)),
+                Ok(answer) => answer,
                 Err(_) => {
                     let refusal = Refusal::too_slow("The request took too long to arrive.");
                     Ok(Status::from(refusal).into_http())
@@ -87,13 +90,21 @@ where
     }
 }
 
-/// tonic refuses a message over the limit before the service sees it.
 fn in_our_words(answer: Response<Body>) -> Response<Body> {
     let status = Status::from_header_map(answer.headers());
-    match status {
-        Some(status) if status.code() == Code::OutOfRange && status.details().is_empty() => {
-            Status::from(message_too_large()).into_http()
-        }
-        _ => answer,
+    match status.as_ref().and_then(before_the_service) {
+        Some(refusal) => Status::from(refusal).into_http(),
+        None => answer,
+    }
+}
+
+/// tonic refuses a message over the limit, and one that it cannot decode, before
+/// the service sees it; what the service refuses has details.
+pub(crate) fn before_the_service(status: &Status) -> Option<Refusal> {
+    match status.code() {
+        _ if !status.details().is_empty() => None,
+        Code::OutOfRange => Some(message_too_large()),
+        Code::Internal | Code::InvalidArgument => Some(Refusal::unreadable()),
+        _ => None,
     }
 }

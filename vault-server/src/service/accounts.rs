@@ -1,13 +1,20 @@
 //! Accounts: from an invitation to a log that grows.
 
-use vault_proto::account_log::{AccountLog, AccountLogError};
+use prost::Message;
+use vault_proto::{
+    account_log::{AccountLog, AccountLogError},
+    wire::{AccountEntry, SignedEntry},
+};
 use vault_rpc::hoster::{
     AppendAccountEntryRequest, AppendAccountEntryResponse, CreateAccountRequest,
     CreateAccountResponse, Reason, UsageResponse,
 };
 
-use super::{Caller, Hoster, refusal::Refusal, request};
-use crate::store::{AccountCreation, Appended, InvitationHash, NewAccount};
+use super::{Caller, Hoster, heads::News, refusal::Refusal, request};
+use crate::{
+    net::Channel,
+    store::{AccountCreation, Appended, InvitationHash, NewAccount, Urgency},
+};
 
 /// `BLAKE3-derive_key("coffre-server v1 invitation hash", secret)`
 pub(crate) fn hash_invitation(secret: &[u8; 32]) -> InvitationHash {
@@ -20,8 +27,10 @@ pub(crate) fn hash_invitation(secret: &[u8; 32]) -> InvitationHash {
 impl Hoster {
     pub(crate) fn create_account(
         &self,
+        channel: &Channel,
         request: CreateAccountRequest,
     ) -> Result<CreateAccountResponse, Refusal> {
+        self.counters.stranger(channel.network)?;
         let secret = request::array(&request.invitation, "invitation")?;
         let (entry, genesis) = request::entry(request.genesis)?;
         let log = AccountLog::verify_genesis(&entry).map_err(|error| Refusal::invalid(&error))?;
@@ -84,13 +93,22 @@ impl Hoster {
         if home != self.key.id() {
             return Err(Refusal::moved());
         }
-        let seq = log.position().seq;
-        let appended = self
-            .ledger
-            .append_account_entry(&caller.account, seq, &encoded)?;
+        let urgency = urgency(&entry);
+        check_length(log.entries(), self.limits.account_log_bytes, urgency)?;
+        let appended = self.ledger.append_account_entry(
+            &caller.account,
+            log.position().seq,
+            &encoded,
+            urgency,
+        )?;
         match appended {
-            Appended::Appended => Ok(AppendAccountEntryResponse {}),
+            Appended::Appended => {
+                // A device may be out.
+                self.feed.announce(News::Account(caller.account));
+                Ok(AppendAccountEntryResponse {})
+            }
             Appended::LostRace { .. } => Err(Refusal::lost_race()),
+            Appended::RecordsFull(fullness) => Err(Refusal::records(fullness)),
         }
     }
 
@@ -102,6 +120,34 @@ impl Hoster {
             committed_bytes: account.usage.committed_bytes,
             unclaimed_bytes: account.usage.unclaimed_bytes,
             trash_bytes: account.usage.trash_bytes,
+            record_bytes: account.record_bytes,
+            record_limit_bytes: self.ledger.record_limit(&account),
         })
     }
+}
+
+/// What takes somebody's access away, or the log elsewhere, cannot wait. There
+/// are no more of these than ordinary entries that came before them.
+fn urgency(entry: &SignedEntry) -> Urgency {
+    use vault_proto::wire::account_entry::Body;
+    // It was verified a moment ago, so it decodes.
+    let body = AccountEntry::decode(&entry.payload[..]).map(|entry| entry.body);
+    match body {
+        Ok(Some(Body::RemoveDevice(_) | Body::Moved(_))) => Urgency::CannotWait,
+        _ => Urgency::Ordinary,
+    }
+}
+
+/// # Errors
+/// If the log is longer than it may be.
+pub(super) fn check_length(
+    entries: &[SignedEntry],
+    limit_bytes: usize,
+    urgency: Urgency,
+) -> Result<(), Refusal> {
+    let bytes: usize = entries.iter().map(Message::encoded_len).sum();
+    if bytes > limit_bytes && urgency == Urgency::Ordinary {
+        return Err(Refusal::log_full(limit_bytes));
+    }
+    Ok(())
 }

@@ -10,13 +10,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use vault_proto::{
     head::{HeadContext, HeadError, PreviousHeads, SeenHeads, UnverifiedHead, VerifiedHead},
-    ids::VaultId,
+    ids::{AccountId, VaultId},
     pack_list::PackList,
     position::HeadPosition,
 };
 use vault_rpc::hoster::{
-    Accepted, CommitHeadRequest, CommitHeadResponse, LostRace, MissingPacks, WatchHeadsResponse,
-    commit_head_response::Outcome,
+    Accepted, CommitHeadRequest, CommitHeadResponse, LostRace, MissingPacks, Reason,
+    WatchHeadsResponse, commit_head_response::Outcome,
 };
 
 use super::{Caller, Hoster, blocking, refusal::Refusal, request, vaults::Membership};
@@ -77,7 +77,7 @@ impl Hoster {
         })?;
         Ok(answer(match outcome {
             Commit::Accepted => {
-                self.feed.announce(id);
+                self.feed.announce(News::Vault(id));
                 Outcome::Accepted(Accepted {})
             }
             Commit::LostRace { head_seq, log_seq } => Outcome::LostRace(LostRace {
@@ -89,6 +89,7 @@ impl Hoster {
             }),
             Commit::OverQuota(fullness) => return Err(Refusal::quota(fullness)),
             Commit::TrashFull(fullness) => return Err(Refusal::trash(fullness)),
+            Commit::RecordsFull(fullness) => return Err(Refusal::records(fullness)),
             Commit::NoSuchVault => return Err(Refusal::no_such_vault()),
         }))
     }
@@ -187,19 +188,23 @@ impl Hoster {
     }
 
     /// The heads that the watcher has not been told of.
+    ///
+    /// # Errors
+    /// A [`Refusal`], if the device or the member was removed meanwhile.
     fn news(
         &self,
         caller: Caller,
         watched: &mut HashMap<VaultId, u64>,
     ) -> Result<Vec<(VaultId, HeadPosition)>, Refusal> {
+        self.check_active(caller)?;
         let mut news = Vec::new();
         let vaults: Vec<_> = watched.keys().copied().collect();
         for id in vaults {
-            // Who was removed meanwhile hears no more of it.
-            if self.membership(caller, &id).is_err() {
-                watched.remove(&id);
-                continue;
-            }
+            self.membership(caller, &id)
+                .map_err(|refusal| match refusal.reason() {
+                    Reason::NotFound => Refusal::removed_member(&id),
+                    _ => refusal,
+                })?;
             let head = self.ledger.vault(&id)?.and_then(|vault| vault.head);
             if let (Some(head), Some(told)) = (head, watched.get_mut(&id))
                 && head.seq > *told
@@ -212,8 +217,9 @@ impl Hoster {
     }
 }
 
-/// Sends what is new until the watcher hangs up: what stands at the beginning,
-/// each head as it comes, and a message without a vault when it was quiet.
+/// Sends what is new until the watcher hangs up or is removed: what stands at
+/// the beginning, each head as it comes, and a message without a vault when it
+/// was quiet.
 pub(crate) fn watch(
     hoster: Arc<Hoster>,
     caller: Caller,
@@ -252,7 +258,8 @@ pub(crate) fn watch(
             loop {
                 tokio::select! {
                     announced = feed.recv() => match announced {
-                        Ok(vault) if !watched.contains_key(&vault) => {}
+                        Ok(News::Vault(vault)) if !watched.contains_key(&vault) => {}
+                        Ok(News::Account(account)) if account != caller.account => {}
                         Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => break,
                         Err(broadcast::error::RecvError::Closed) => return,
                     },
@@ -280,9 +287,18 @@ fn announcement(vault: VaultId, head: HeadPosition) -> WatchHeadsResponse {
     }
 }
 
-/// Tells watchers in which vaults there is a new head.
+/// Where a watcher may have to look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum News {
+    /// There is a new head, or somebody is no member any more.
+    Vault(VaultId),
+    /// The account's log has grown.
+    Account(AccountId),
+}
+
+/// Tells watchers where to look.
 pub(crate) struct Feed {
-    announced: broadcast::Sender<VaultId>,
+    announced: broadcast::Sender<News>,
     stopping: watch::Sender<bool>,
 }
 
@@ -296,9 +312,9 @@ impl Default for Feed {
 }
 
 impl Feed {
-    fn announce(&self, vault: VaultId) {
+    pub(super) fn announce(&self, news: News) {
         // That nobody watches is no error.
-        let _ = self.announced.send(vault);
+        let _ = self.announced.send(news);
     }
 
     /// Ends every watch: the server stops.

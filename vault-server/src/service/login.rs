@@ -34,6 +34,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     pub(crate) account: AccountId,
+    pub(crate) device: DeviceId,
 }
 
 /// What a call brings besides its message.
@@ -71,15 +72,25 @@ impl Hoster {
         if token.expires <= self.clock.now() {
             return Err(refused());
         }
-        let log = self.logs.account(&token.account)?.ok_or_else(refused)?;
-        if !log.is_active_at(&token.device, log.position().seq) {
-            return Err(Refusal::unauthenticated(
-                "This device was removed from its account.",
-            ));
-        }
-        Ok(Caller {
+        let caller = Caller {
             account: token.account,
-        })
+            device: token.device,
+        };
+        self.check_active(caller)?;
+        self.counters.call(&caller.device)?;
+        Ok(caller)
+    }
+
+    /// Whether the device is still one of its account's: a token is worth
+    /// nothing from the moment in which its device is removed.
+    pub(crate) fn check_active(&self, caller: Caller) -> Result<(), Refusal> {
+        let log = self.logs.account(&caller.account)?;
+        let active = log.is_some_and(|log| log.is_active_at(&caller.device, log.position().seq));
+        if active {
+            Ok(())
+        } else {
+            Err(Refusal::removed_device())
+        }
     }
 
     pub(crate) fn hello(
@@ -87,6 +98,7 @@ impl Hoster {
         channel: &Channel,
         request: HelloRequest,
     ) -> Result<HelloResponse, Refusal> {
+        self.counters.stranger(channel.network)?;
         let client_nonce = request::array(&request.client_nonce, "client_nonce")?;
         let origin = self.own_origin(&request.origin)?;
         let server_nonce = random::array()?;
@@ -118,6 +130,7 @@ impl Hoster {
         channel: &Channel,
         request: LoginRequest,
     ) -> Result<LoginResponse, Refusal> {
+        self.counters.stranger(channel.network)?;
         let client_nonce = request::array(&request.client_nonce, "client_nonce")?;
         let server_nonce = request::array(&request.server_nonce, "server_nonce")?;
         let signature = request::array(&request.signature, "signature")?;
@@ -168,6 +181,7 @@ impl Hoster {
             origin,
         };
         login.verify(&log, &signature).map_err(|_| refused())?;
+        self.counters.login(&device)?;
 
         let token = random::array()?;
         self.ledger.add_token(
@@ -189,7 +203,13 @@ impl Hoster {
     fn own_origin(&self, text: &str) -> Result<Origin, Refusal> {
         let origin = Origin::parse_exact(text)
             .map_err(|_| Refusal::malformed("The address that was dialled is no HOST:PORT."))?;
-        if !self.origins.is_empty() && !self.origins.contains(&origin) {
+        if self.origins.is_empty() {
+            return Err(Refusal::forbidden(
+                "This hoster does not know where it is dialled: it has to be started with \
+                 --public-address.",
+            ));
+        }
+        if !self.origins.contains(&origin) {
             return Err(Refusal::forbidden(
                 "The address that was dialled is not this hoster's.",
             ));

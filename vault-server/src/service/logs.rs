@@ -45,8 +45,8 @@ impl Logs {
     pub(crate) fn new(ledger: Arc<dyn Ledger>) -> Self {
         Self {
             ledger,
-            accounts: Cache::new(512),
-            vaults: Cache::new(128),
+            accounts: Cache::default(),
+            vaults: Cache::default(),
         }
     }
 
@@ -78,7 +78,7 @@ impl Logs {
             }
         }
         let log = Arc::new(log.ok_or(LedgerError::Damaged("an account without a log"))?);
-        self.accounts.keep(*id, &log);
+        self.accounts.keep(*id, &log, log.entries());
         Ok(Some(log))
     }
 
@@ -110,7 +110,7 @@ impl Logs {
             }
         }
         let log = Arc::new(log.ok_or(LedgerError::Damaged("a vault without a log"))?);
-        self.vaults.keep(*id, &log);
+        self.vaults.keep(*id, &log, log.entries());
         Ok(Some(log))
     }
 
@@ -185,31 +185,44 @@ fn damaged(error: impl std::error::Error) -> Refusal {
     Refusal::internal(&error)
 }
 
-/// The most recent logs, by number. When there are too many it begins anew:
-/// to read a log again costs milliseconds.
-struct Cache<K, V> {
-    most: usize,
-    kept: Mutex<HashMap<K, Arc<V>>>,
+/// The most recent logs. When they have too many bytes it begins anew: to read a
+/// log again costs milliseconds.
+struct Cache<K, V>(Mutex<Kept<K, V>>);
+
+struct Kept<K, V> {
+    logs: HashMap<K, (Arc<V>, usize)>,
+    bytes: usize,
+}
+
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self(Mutex::new(Kept {
+            logs: HashMap::new(),
+            bytes: 0,
+        }))
+    }
 }
 
 impl<K: Eq + Hash + Copy, V> Cache<K, V> {
-    fn new(most: usize) -> Self {
-        Self {
-            most,
-            kept: Mutex::default(),
-        }
-    }
+    /// Of encoded entries; verified ones take up to twice as much.
+    const MOST_BYTES: usize = 8 << 20;
 
     fn cached(&self, key: &K) -> Option<Arc<V>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(key).map(Arc::clone)
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.logs.get(key).map(|(log, _)| Arc::clone(log))
     }
 
-    fn keep(&self, key: K, value: &Arc<V>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= self.most {
-            kept.clear();
+    fn keep(&self, key: K, log: &Arc<V>, entries: &[SignedEntry]) {
+        let bytes: usize = entries.iter().map(Message::encoded_len).sum();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, old)) = kept.logs.remove(&key) {
+            kept.bytes -= old;
         }
-        kept.insert(key, Arc::clone(value));
+        if kept.bytes + bytes > Self::MOST_BYTES {
+            kept.logs.clear();
+            kept.bytes = 0;
+        }
+        kept.bytes += bytes;
+        kept.logs.insert(key, (Arc::clone(log), bytes));
     }
 }

@@ -13,6 +13,7 @@ mod heads;
 mod login;
 mod logs;
 mod packs;
+mod rates;
 mod refusal;
 mod request;
 mod vaults;
@@ -33,6 +34,7 @@ use vault_rpc::hoster::{
 };
 
 pub use packs::Pace;
+pub use rates::{Rate, Rates};
 pub use refusal::Refusal;
 
 pub(crate) use accounts::hash_invitation;
@@ -41,6 +43,7 @@ pub(crate) use logs::Logs;
 use self::{
     heads::Feed,
     login::{Caller, Envelope, Nonces},
+    rates::Counters,
 };
 use crate::{
     clock::Clock,
@@ -52,18 +55,20 @@ use crate::{
 /// What the service needs and what it keeps.
 pub(crate) struct Hoster {
     pub(crate) key: HosterKey,
-    /// Where devices dial; empty if anything will do.
+    /// Where devices dial. While it is empty, no login can be taken: whether a
+    /// device was sent here by somebody else could not be told.
     pub(crate) origins: Vec<Origin>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) packs: Arc<Packs>,
     pub(crate) logs: Logs,
     pub(crate) nonces: Nonces,
+    pub(crate) counters: Counters,
     pub(crate) feed: Feed,
     pub(crate) limits: Limits,
 }
 
-/// How patient the service is.
+/// How patient the service is, and what it puts up with.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// With uploads.
@@ -72,6 +77,13 @@ pub struct Limits {
     pub request: Duration,
     /// How often a message is sent on a quiet watch.
     pub watch_keepalive: Duration,
+    /// What is too many.
+    pub rates: Rates,
+    /// The most bytes of an account's log, and
+    pub account_log_bytes: usize,
+    /// of a vault's. Logs that are used are in memory as a whole. A removal, and
+    /// what has to follow one, is taken however long the log is.
+    pub vault_log_bytes: usize,
 }
 
 impl Default for Limits {
@@ -80,6 +92,9 @@ impl Default for Limits {
             pace: Pace::default(),
             request: Duration::from_secs(60),
             watch_keepalive: Duration::from_secs(30),
+            rates: Rates::default(),
+            account_log_bytes: 4 << 20,
+            vault_log_bytes: 32 << 20,
         }
     }
 }
@@ -101,6 +116,7 @@ impl Hoster {
             ledger,
             packs,
             nonces: Nonces::default(),
+            counters: Counters::new(&limits.rates),
             feed: Feed::default(),
             limits,
         }
@@ -168,8 +184,7 @@ impl rpc::hoster_server::Hoster for Service {
         &self,
         request: Request<CreateAccountRequest>,
     ) -> Answer<CreateAccountResponse> {
-        let create = |hoster: &Hoster, _: &Channel, request| hoster.create_account(request);
-        self.open(request, create).await
+        self.open(request, Hoster::create_account).await
     }
 
     async fn append_account_entry(

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use vault_proto::ids::VaultId;
 use vault_rpc::hoster::{
     HavePacksRequest, HavePacksResponse, PutPackHeader, PutPackRequest, PutPackResponse,
@@ -13,7 +13,7 @@ use vault_rpc::hoster::{
 };
 
 use super::{Caller, Envelope, Hoster, blocking, refusal::Refusal, request};
-use crate::store::{Begun, Blob, Upload};
+use crate::store::{Begun, Blob, QuotaRoom, Upload};
 
 /// The most ranges of one read.
 const MAX_RANGES: usize = 1024;
@@ -57,7 +57,11 @@ impl Hoster {
         })
     }
 
-    fn begin_upload(&self, envelope: &Envelope, header: &PutPackHeader) -> Result<Begun, Refusal> {
+    fn begin_upload(
+        &self,
+        envelope: &Envelope,
+        header: &PutPackHeader,
+    ) -> Result<(Begun, Right), Refusal> {
         let caller = self.caller(envelope)?;
         let blob = Blob {
             vault: request::vault(&header.vault)?,
@@ -65,12 +69,36 @@ impl Hoster {
             size: request::pack_size(header.size)?,
         };
         self.writable(caller, &blob.vault)?;
-        Ok(self.packs.begin(&blob, self.clock.now())?)
+        let room = if header.for_prune {
+            QuotaRoom::WithPrune
+        } else {
+            QuotaRoom::Plain
+        };
+        let begun = self.packs.begin(&blob, room, self.clock.now())?;
+        let vault = blob.vault;
+        Ok((begun, Right { caller, vault }))
+    }
+
+    /// Whether who began to upload or to read may go on.
+    fn check_still(&self, right: Right) -> Result<(), Refusal> {
+        self.check_active(right.caller)?;
+        let Right { caller, vault } = right;
+        match self.membership(caller, &vault) {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.reason() == Reason::NotFound => {
+                Err(Refusal::removed_member(&vault))
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// The ranges as places in packs that are there.
-    fn ranges(&self, caller: Caller, request: &ReadPacksRequest) -> Result<Vec<Range>, Refusal> {
-        let vault = request::vault(&request.vault)?;
+    fn ranges(
+        &self,
+        caller: Caller,
+        vault: VaultId,
+        request: &ReadPacksRequest,
+    ) -> Result<Vec<Range>, Refusal> {
         if request.ranges.len() > MAX_RANGES {
             return Err(Refusal::too_large(format!(
                 "At most {MAX_RANGES} ranges can be read at once."
@@ -112,6 +140,13 @@ impl Hoster {
     }
 }
 
+/// Who uploads or reads, and in which vault: looked at again as it goes on.
+#[derive(Clone, Copy)]
+struct Right {
+    caller: Caller,
+    vault: VaultId,
+}
+
 /// Takes one pack. At most two messages are in memory at a time.
 pub(crate) async fn put(
     hoster: &Arc<Hoster>,
@@ -125,7 +160,7 @@ pub(crate) async fn put(
             return Err(Refusal::malformed("An upload begins with a header.").into());
         }
     };
-    let begun = blocking(hoster, move |hoster| {
+    let (begun, right) = blocking(hoster, move |hoster| {
         hoster.begin_upload(&envelope, &header)
     })
     .await?;
@@ -133,11 +168,15 @@ pub(crate) async fn put(
         return Ok(PutPackResponse { was_there: true });
     };
     // Dropping the future drops the upload, which leaves nothing behind.
-    let taken = timeout(pace.pack, take_bytes(hoster, &mut stream, upload, pace));
+    let taken = timeout(pace.pack, take_bytes(hoster, &mut stream, upload, right));
     let upload = taken.await.unwrap_or_else(|_| {
         Err(Refusal::too_slow("The upload took too long. Nothing of it was kept.").into())
     })?;
-    blocking(hoster, |hoster| Ok(upload.finish(hoster.clock.now())?)).await?;
+    blocking(hoster, move |hoster| {
+        hoster.check_still(right)?;
+        Ok(upload.finish(hoster.clock.now())?)
+    })
+    .await?;
     Ok(PutPackResponse { was_there: false })
 }
 
@@ -145,8 +184,9 @@ async fn take_bytes(
     hoster: &Arc<Hoster>,
     stream: &mut Streaming<PutPackRequest>,
     mut upload: Box<Upload>,
-    pace: Pace,
+    right: Right,
 ) -> Result<Box<Upload>, Status> {
+    let pace = hoster.limits.pace;
     while let Some(part) = next(stream, pace.message).await? {
         let Part::Bytes(bytes) = part else {
             return Err(Refusal::malformed("An upload has one header.").into());
@@ -155,7 +195,8 @@ async fn take_bytes(
             // Else a message of no bytes a minute would hold its place for ever.
             return Err(Refusal::malformed("A message of an upload is empty.").into());
         }
-        upload = blocking(hoster, move |_| {
+        upload = blocking(hoster, move |hoster| {
+            hoster.check_still(right)?;
             upload.write(&bytes)?;
             Ok(upload)
         })
@@ -180,10 +221,10 @@ async fn next(
         Ok(Some(PutPackRequest { part: None })) => {
             Err(Refusal::malformed("A message of the upload is empty.").into())
         }
-        Err(status) if status.code() == Code::OutOfRange => {
-            Err(crate::net::message_too_large().into())
-        }
-        Err(status) => Err(status),
+        Err(status) => Err(match crate::net::before_the_service(&status) {
+            Some(refusal) => refusal.into(),
+            None => status,
+        }),
     }
 }
 
@@ -199,9 +240,11 @@ pub(crate) async fn read(
     caller: Envelope,
     request: ReadPacksRequest,
 ) -> Result<ReceiverStream<Result<ReadPacksResponse, Status>>, Status> {
-    let ranges = blocking(hoster, move |hoster| {
+    let (ranges, right) = blocking(hoster, move |hoster| {
         let caller = hoster.caller(&caller)?;
-        hoster.ranges(caller, &request)
+        let vault = request::vault(&request.vault)?;
+        let ranges = hoster.ranges(caller, vault, &request)?;
+        Ok((ranges, Right { caller, vault }))
     })
     .await?;
     let (sender, receiver) = mpsc::channel(1);
@@ -213,6 +256,7 @@ pub(crate) async fn read(
                 return;
             };
             let read = blocking(&hoster, move |hoster| {
+                hoster.check_still(right)?;
                 let mut bytes = vec![0; message.length as usize];
                 hoster
                     .packs

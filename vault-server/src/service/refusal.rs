@@ -3,6 +3,7 @@
 
 use prost::Message;
 use tonic::{Code, Status};
+use vault_proto::ids::VaultId;
 use vault_rpc::hoster::{Reason, Refusal as WireRefusal};
 
 use crate::store::{BlobError, Fullness, LedgerError, PutError, StoreError};
@@ -67,6 +68,31 @@ impl Refusal {
         Self::new(Reason::TooSlow, message)
     }
 
+    pub(crate) fn too_many() -> Self {
+        Self::new(
+            Reason::TooMany,
+            "Too many requests in a short time. Wait a moment and try again.",
+        )
+    }
+
+    pub(crate) fn removed_device() -> Self {
+        Self::new(Reason::Removed, "This device was removed from its account.")
+    }
+
+    pub(crate) fn removed_member(vault: &VaultId) -> Self {
+        Self::new(
+            Reason::Removed,
+            format!("This member was removed from vault {vault}."),
+        )
+    }
+
+    /// What a request is that nothing can be read from.
+    pub(crate) fn unreadable() -> Self {
+        Self::malformed(
+            "The request is damaged, or made by a program that speaks another language.",
+        )
+    }
+
     pub(crate) fn too_large(message: impl Into<String>) -> Self {
         Self::new(Reason::TooLarge, message)
     }
@@ -90,6 +116,30 @@ impl Refusal {
                 format!("The quota is full: {used_bytes} of {quota_bytes} bytes are used."),
             )
         }
+    }
+
+    pub(crate) fn records(fullness: Fullness) -> Self {
+        let Fullness {
+            quota_bytes,
+            used_bytes,
+        } = fullness;
+        Self {
+            fullness: Some(fullness),
+            ..Self::new(
+                Reason::QuotaExceeded,
+                format!(
+                    "The account's log entries and heads would take {used_bytes} bytes, and they \
+                     may take {quota_bytes}. Old roots are dropped as their grace period ends; \
+                     the hoster can raise the quota."
+                ),
+            )
+        }
+    }
+
+    pub(crate) fn log_full(limit_bytes: usize) -> Self {
+        Self::too_large(format!(
+            "The log would have more than {limit_bytes} bytes. Only removals are taken still."
+        ))
     }
 
     pub(crate) fn trash(fullness: Fullness) -> Self {
@@ -136,13 +186,13 @@ impl Refusal {
                 Code::InvalidArgument
             }
             Reason::Unauthenticated => Code::Unauthenticated,
-            Reason::Forbidden => Code::PermissionDenied,
+            Reason::Forbidden | Reason::Removed => Code::PermissionDenied,
             Reason::NotFound | Reason::InvitationUnknown => Code::NotFound,
             Reason::InvitationExpired
             | Reason::InvitationUsed
             | Reason::ClockSkew
             | Reason::Moved => Code::FailedPrecondition,
-            Reason::QuotaExceeded | Reason::DiskFull => Code::ResourceExhausted,
+            Reason::QuotaExceeded | Reason::DiskFull | Reason::TooMany => Code::ResourceExhausted,
             Reason::LostRace => Code::Aborted,
             Reason::TooLarge => Code::OutOfRange,
             Reason::TooSlow => Code::DeadlineExceeded,

@@ -2,19 +2,20 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use prost::Message;
 use vault_proto::{
     head::skip_path,
     ids::{AccountId, VaultId},
     vault_log::{MemberState, Role, VaultLog, VaultLogError},
-    wire::SignedEntry,
+    wire::{SignedEntry, VaultEntry},
 };
 use vault_rpc::hoster::{
     AccountEntries, AppendVaultEntryRequest, AppendVaultEntryResponse, CreateVaultRequest,
     CreateVaultResponse, ListVaultsResponse, ListedVault, SyncVaultRequest, SyncVaultResponse,
 };
 
-use super::{Caller, Hoster, refusal::Refusal, request};
-use crate::store::{Appended, NewVault, NewVaultEntry, VaultCreation};
+use super::{Caller, Hoster, accounts::check_length, heads::News, refusal::Refusal, request};
+use crate::store::{Appended, NewVault, NewVaultEntry, Urgency, VaultCreation};
 
 /// How many bytes of entries one answer carries, when that is not one entry.
 const ANSWER_BYTES: usize = 768 << 10;
@@ -89,6 +90,7 @@ impl Hoster {
         })?;
         match created {
             VaultCreation::Created | VaultCreation::Exists => Ok(CreateVaultResponse {}),
+            VaultCreation::RecordsFull(fullness) => Err(Refusal::records(fullness)),
             VaultCreation::NoSuchAccount => Err(Refusal::unauthenticated("Log in again.")),
         }
     }
@@ -118,21 +120,31 @@ impl Hoster {
         if before.home() != self.key.id() {
             return Err(Refusal::moved());
         }
+        let urgency = urgency(&entry, &before);
+        check_length(after.entries(), self.limits.vault_log_bytes, urgency)?;
         let members = |log: &VaultLog| -> BTreeSet<AccountId> {
             log.members().map(|(account, _)| account).collect()
         };
         let (before, now) = (members(&before), members(&after));
+        let left = before.difference(&now).next().copied();
         let appended = self.ledger.append_vault_entry(&NewVaultEntry {
             vault,
             seq: after.position().seq,
             head: after.pinned_head(),
             entry: &encoded,
             joined: now.difference(&before).next().copied(),
-            left: before.difference(&now).next().copied(),
+            left,
+            urgency,
         })?;
         match appended {
-            Appended::Appended => Ok(AppendVaultEntryResponse {}),
+            Appended::Appended => {
+                if left.is_some() {
+                    self.feed.announce(News::Vault(vault));
+                }
+                Ok(AppendVaultEntryResponse {})
+            }
             Appended::LostRace { .. } => Err(Refusal::lost_race()),
+            Appended::RecordsFull(fullness) => Err(Refusal::records(fullness)),
         }
     }
 
@@ -203,6 +215,20 @@ impl Hoster {
             answer.root = self.ledger.root(&id, vault.head_seq())?.unwrap_or_default();
         }
         Ok(answer)
+    }
+}
+
+/// As of [an account's](super::accounts): removals, what has to follow one
+/// before anything can be sealed again, and the way out.
+fn urgency(entry: &SignedEntry, before: &VaultLog) -> Urgency {
+    use vault_proto::wire::vault_entry::Body;
+    let body = VaultEntry::decode(&entry.payload[..]).map(|entry| entry.body);
+    match body {
+        Ok(Some(Body::RemoveMember(_) | Body::Leave(_) | Body::Refresh(_) | Body::Moved(_))) => {
+            Urgency::CannotWait
+        }
+        Ok(Some(Body::Rotate(_))) if before.rotation_due() => Urgency::CannotWait,
+        _ => Urgency::Ordinary,
     }
 }
 

@@ -4,7 +4,7 @@
 use vault_proto::ids::PackId;
 
 use super::{
-    ledger::{Commit, HeadCommit, Terms},
+    ledger::{Commit, HeadCommit, QuotaRoom, Terms},
     records::{Account, Fullness, HeadRecord, Pack, PackState, Usage, Vault},
 };
 use crate::clock::UnixTime;
@@ -22,6 +22,41 @@ pub(super) struct CommitPlan {
     pub(super) steps: Vec<Step>,
     pub(super) usage: Usage,
     pub(super) added_bytes: u64,
+    pub(super) record_bytes: u64,
+}
+
+/// What a row costs beside its value: its key, and the database's share.
+const ROW_BYTES: u64 = 128;
+/// By how much a prune may exceed the quota.
+const PRUNE_BYTES: u64 = 64 << 20;
+
+/// What an entry of a log counts as.
+pub(super) fn entry_bytes(entry: &[u8]) -> u64 {
+    entry.len() as u64 + ROW_BYTES
+}
+
+/// How many record bytes an account may have.
+pub(super) fn record_limit(payer: &Account, terms: &Terms) -> u64 {
+    terms.record_bytes.saturating_add(payer.quota_bytes / 16)
+}
+
+/// Whether `more_bytes` of records are too many.
+pub(super) fn records_full(payer: &Account, more_bytes: u64, terms: &Terms) -> Option<Fullness> {
+    let quota_bytes = record_limit(payer, terms);
+    let used_bytes = payer.record_bytes.saturating_add(more_bytes);
+    (used_bytes > quota_bytes).then_some(Fullness {
+        quota_bytes,
+        used_bytes,
+    })
+}
+
+impl QuotaRoom {
+    fn of(self, payer: &Account) -> u64 {
+        match self {
+            Self::Plain => payer.quota_bytes,
+            Self::WithPrune => payer.quota_bytes.saturating_add(PRUNE_BYTES),
+        }
+    }
 }
 
 /// Whether a head comes where the vault stands; the race lost if not.
@@ -49,6 +84,7 @@ pub(super) fn commit(
         steps: Vec::new(),
         usage: payer.usage,
         added_bytes: 0,
+        record_bytes: head_bytes(commit),
     };
     let mut missing = Vec::new();
     for (&pack, record) in commit.adds.iter().zip(adds) {
@@ -77,9 +113,18 @@ pub(super) fn commit(
     }
     // A head that neither revives nor removes leaves both sums as they are, so
     // it is accepted however the quota was changed since.
+    let removes = plan
+        .steps
+        .iter()
+        .any(|step| !matches!(step.to, PackState::Committed));
+    let room = if removes {
+        QuotaRoom::WithPrune
+    } else {
+        QuotaRoom::Plain
+    };
     let (before, after) = (&payer.usage, &plan.usage);
     let used_bytes = after.charged_bytes().saturating_add(reserved_bytes);
-    if after.charged_bytes() > before.charged_bytes() && used_bytes > payer.quota_bytes {
+    if after.charged_bytes() > before.charged_bytes() && used_bytes > room.of(payer) {
         return Err(Commit::OverQuota(Fullness {
             quota_bytes: payer.quota_bytes,
             used_bytes,
@@ -91,7 +136,16 @@ pub(super) fn commit(
             used_bytes: after.trash_bytes,
         }));
     }
-    Ok(plan)
+    match records_full(payer, plan.record_bytes, terms) {
+        Some(fullness) => Err(Commit::RecordsFull(fullness)),
+        None => Ok(plan),
+    }
+}
+
+/// What a head, its root and its lists of packs count as.
+fn head_bytes(commit: &HeadCommit<'_>) -> u64 {
+    let packs = 32 * (commit.adds.len() + commit.removes.len());
+    (commit.signed.len() + commit.root.len() + packs) as u64 + ROW_BYTES
 }
 
 impl CommitPlan {
@@ -123,14 +177,13 @@ pub(super) fn over_quota(
     payer: &Account,
     reserved_bytes: u64,
     more_bytes: u64,
+    room: QuotaRoom,
 ) -> Option<Fullness> {
     let used_bytes = payer.usage.charged_bytes().saturating_add(reserved_bytes);
-    (more_bytes > 0 && used_bytes.saturating_add(more_bytes) > payer.quota_bytes).then_some(
-        Fullness {
-            quota_bytes: payer.quota_bytes,
-            used_bytes,
-        },
-    )
+    (more_bytes > 0 && used_bytes.saturating_add(more_bytes) > room.of(payer)).then_some(Fullness {
+        quota_bytes: payer.quota_bytes,
+        used_bytes,
+    })
 }
 
 /// The state of a pack that has just been uploaded.

@@ -80,7 +80,7 @@ pub trait Ledger: Send + Sync + 'static {
         limit_bytes: usize,
     ) -> Result<Vec<Vec<u8>>, LedgerError>;
 
-    /// Appends the entry number `seq`, if that is the next one.
+    /// Appends the entry number `seq`, if that is the next one and there is room.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -89,7 +89,11 @@ pub trait Ledger: Send + Sync + 'static {
         id: &AccountId,
         seq: u64,
         entry: &[u8],
+        urgency: Urgency,
     ) -> Result<Appended, LedgerError>;
+
+    /// How many [record bytes](Account::record_bytes) an account may have.
+    fn record_limit(&self, account: &Account) -> u64;
 
     // -------------------------------------------------------------- tokens
 
@@ -158,7 +162,7 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LedgerError`].
-    fn reserve(&self, blob: &Blob, now: UnixTime) -> Result<Reserve, LedgerError>;
+    fn reserve(&self, blob: &Blob, room: QuotaRoom, now: UnixTime) -> Result<Reserve, LedgerError>;
 
     /// Whether what is reserved still fits, should the quota have changed.
     ///
@@ -262,22 +266,27 @@ pub trait Ledger: Send + Sync + 'static {
     fn stats(&self, now: UnixTime) -> Result<LedgerStats, LedgerError>;
 }
 
-/// How long a ledger keeps what nobody needs.
+/// How long a ledger keeps what nobody needs, and how much of its own it keeps
+/// for an account.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     /// Uploads that no head has claimed.
     pub lease: std::time::Duration,
     /// Packs that a head removed, and roots that are not the newest.
     pub grace: std::time::Duration,
+    /// Bytes of log entries, heads, lists of packs and roots that an account may
+    /// have beside a sixteenth of its quota. The quota itself is for packs.
+    pub record_bytes: u64,
 }
 
 impl Default for Terms {
-    /// 7 and 30 days.
+    /// 7 and 30 days, and 64 MiB: years of hourly heads of four devices.
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
         Self {
             lease: std::time::Duration::from_secs(7 * DAY),
             grace: std::time::Duration::from_secs(30 * DAY),
+            record_bytes: 64 << 20,
         }
     }
 }
@@ -314,6 +323,25 @@ pub enum AccountCreation {
     Exists,
 }
 
+/// Whether an entry has to wait for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// It has.
+    Ordinary,
+    /// It takes access away, and is taken however full the account is.
+    CannotWait,
+}
+
+/// Which room an upload may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaRoom {
+    /// That of the quota.
+    Plain,
+    /// That, and 64 MiB more: a prune writes before it removes. It cannot be
+    /// checked that a removal follows; who lies has 64 MiB once.
+    WithPrune,
+}
+
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -327,6 +355,8 @@ pub enum Appended {
         /// The newest entry's sequence number.
         log_seq: u64,
     },
+    /// The account that pays has as many record bytes as it may.
+    RecordsFull(Fullness),
 }
 
 /// A vault to be made.
@@ -352,6 +382,8 @@ pub enum VaultCreation {
     Exists,
     /// There is no such account.
     NoSuchAccount,
+    /// It has as many record bytes as it may.
+    RecordsFull(Fullness),
 }
 
 /// An entry to be appended to a vault log.
@@ -369,6 +401,8 @@ pub struct NewVaultEntry<'a> {
     pub joined: Option<AccountId>,
     /// Who is none any more.
     pub left: Option<AccountId>,
+    /// Whether it has to wait for room.
+    pub urgency: Urgency,
 }
 
 /// What became of a wish for room.
@@ -393,6 +427,7 @@ pub struct Reservation {
     pub(super) payer: AccountId,
     /// 0 when what is uploaded replaces a lost pack, whose bytes count already.
     pub(super) charged_bytes: u64,
+    pub(super) room: QuotaRoom,
 }
 
 impl Reservation {
@@ -444,10 +479,13 @@ pub enum Commit {
     },
     /// These of its adds are not there.
     Missing(Vec<PackId>),
-    /// What it revives does not fit any more.
+    /// What it revives does not fit any more. One that also removes may exceed
+    /// the quota by 64 MiB.
     OverQuota(Fullness),
     /// What it removes does not fit into the trash.
     TrashFull(Fullness),
+    /// The account that pays has as many record bytes as it may.
+    RecordsFull(Fullness),
     /// There is no such vault.
     NoSuchVault,
 }

@@ -23,7 +23,7 @@ mod contract;
 pub use blobs::{BlobError, BlobStore, Incoming, Room, Which};
 pub use ledger::{
     AccountCreation, Appended, Commit, HeadCommit, Ledger, LedgerError, NewAccount, NewVault,
-    NewVaultEntry, Reservation, Reserve, Terms, VaultCreation,
+    NewVaultEntry, QuotaRoom, Reservation, Reserve, Terms, Urgency, VaultCreation,
 };
 pub use packs::{Begun, DiskReserve, Packs, PutError, Reconciled, StoreError, Swept, Upload};
 pub use records::{

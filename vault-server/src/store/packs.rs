@@ -9,7 +9,7 @@ use vault_proto::ids::{PackId, VaultId};
 
 use super::{
     blobs::{BlobError, BlobStore, Incoming, Room, Which},
-    ledger::{Ledger, LedgerError, Reservation, Reserve},
+    ledger::{Ledger, LedgerError, QuotaRoom, Reservation, Reserve},
     records::{Blob, Fullness, Pack, PackState},
 };
 use crate::clock::UnixTime;
@@ -80,8 +80,13 @@ impl Packs {
     ///
     /// # Errors
     /// [`PutError`].
-    pub fn begin(self: &Arc<Self>, blob: &Blob, now: UnixTime) -> Result<Begun, PutError> {
-        let reservation = match self.ledger.reserve(blob, now)? {
+    pub fn begin(
+        self: &Arc<Self>,
+        blob: &Blob,
+        room: QuotaRoom,
+        now: UnixTime,
+    ) -> Result<Begun, PutError> {
+        let reservation = match self.ledger.reserve(blob, room, now)? {
             Reserve::There => return Ok(Begun::There),
             Reserve::OverQuota(fullness) => return Err(PutError::OverQuota(fullness)),
             Reserve::NoSuchVault => return Err(PutError::NoSuchVault),

@@ -65,6 +65,9 @@ pub struct Account {
     pub quota_bytes: u64,
     /// Bytes that they do hold.
     pub usage: Usage,
+    /// Bytes of what the ledger keeps for it: the entries of its log, and the
+    /// entries, heads, lists of packs and roots of the vaults that it created.
+    pub record_bytes: u64,
     /// Entries in its log.
     pub log_seq: u64,
 }

@@ -589,6 +589,7 @@ pub(crate) fn header(vault: VaultId, pack: PackId, size: u32) -> PutPackRequest 
             vault: vault.to_vec(),
             pack: pack.to_vec(),
             size,
+            for_prune: false,
         })),
     }
 }

@@ -6,7 +6,8 @@ pub struct Refusal {
     /// For a person; English, without control characters.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
-    /// With QUOTA_EXCEEDED: bytes.
+    /// With QUOTA_EXCEEDED: bytes, of what the message names: the quota, the trash,
+    /// or the log entries, heads and roots.
     #[prost(uint64, tag = "3")]
     pub quota_bytes: u64,
     #[prost(uint64, tag = "4")]
@@ -200,6 +201,10 @@ pub struct PutPackHeader {
     pub pack: ::prost::alloc::vec::Vec<u8>,
     #[prost(uint32, tag = "3")]
     pub size: u32,
+    /// True for what a prune writes before it removes more: it may exceed the quota
+    /// by 64 MiB while it runs.
+    #[prost(bool, tag = "4")]
+    pub for_prune: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PutPackRequest {
@@ -301,6 +306,11 @@ pub struct UsageResponse {
     pub unclaimed_bytes: u64,
     #[prost(uint64, tag = "4")]
     pub trash_bytes: u64,
+    /// Log entries, heads, lists of packs and roots; apart from the quota.
+    #[prost(uint64, tag = "5")]
+    pub record_bytes: u64,
+    #[prost(uint64, tag = "6")]
+    pub record_limit_bytes: u64,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -331,6 +341,10 @@ pub enum Reason {
     /// The log has moved to another hoster.
     Moved = 16,
     Internal = 17,
+    /// The device was removed from its account, or the member from the vault.
+    Removed = 18,
+    /// Too many calls in a short time; wait before trying again.
+    TooMany = 19,
 }
 impl Reason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -357,6 +371,8 @@ impl Reason {
             Self::TooSlow => "REASON_TOO_SLOW",
             Self::Moved => "REASON_MOVED",
             Self::Internal => "REASON_INTERNAL",
+            Self::Removed => "REASON_REMOVED",
+            Self::TooMany => "REASON_TOO_MANY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -380,6 +396,8 @@ impl Reason {
             "REASON_TOO_SLOW" => Some(Self::TooSlow),
             "REASON_MOVED" => Some(Self::Moved),
             "REASON_INTERNAL" => Some(Self::Internal),
+            "REASON_REMOVED" => Some(Self::Removed),
+            "REASON_TOO_MANY" => Some(Self::TooMany),
             _ => None,
         }
     }
@@ -672,6 +690,8 @@ pub mod hoster_client {
             self.inner.unary(req, path, codec).await
         }
         /// Announces new heads until the caller hangs up; a message at least every 30 s.
+        /// Ends with REMOVED when the device is removed from its account, or the member
+        /// from one of the vaults.
         pub async fn watch_heads(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchHeadsRequest>,
@@ -721,7 +741,8 @@ pub mod hoster_client {
                 .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "HavePacks"));
             self.inner.unary(req, path, codec).await
         }
-        /// One pack: a message with the header, then its bytes.
+        /// One pack: a message with the header, then its bytes. Whoever is removed
+        /// meanwhile is cut off with REMOVED, here and in ReadPacks.
         pub async fn put_pack(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::PutPackRequest>,
@@ -894,6 +915,8 @@ pub mod hoster_server {
             + std::marker::Send
             + 'static;
         /// Announces new heads until the caller hangs up; a message at least every 30 s.
+        /// Ends with REMOVED when the device is removed from its account, or the member
+        /// from one of the vaults.
         async fn watch_heads(
             &self,
             request: tonic::Request<super::WatchHeadsRequest>,
@@ -906,7 +929,8 @@ pub mod hoster_server {
             tonic::Response<super::HavePacksResponse>,
             tonic::Status,
         >;
-        /// One pack: a message with the header, then its bytes.
+        /// One pack: a message with the header, then its bytes. Whoever is removed
+        /// meanwhile is cut off with REMOVED, here and in ReadPacks.
         async fn put_pack(
             &self,
             request: tonic::Request<tonic::Streaming<super::PutPackRequest>>,

@@ -55,7 +55,7 @@ fn refusal(status: &Status) -> Option<Refusal> {
     let reason = match refusal.reason() {
         Reason::Malformed => RefusalReason::Malformed,
         Reason::Unauthenticated => RefusalReason::Unauthenticated,
-        Reason::Forbidden => RefusalReason::Forbidden,
+        Reason::Forbidden | Reason::Removed => RefusalReason::Forbidden,
         Reason::NotFound => RefusalReason::NotFound,
         Reason::InvitationUnknown => RefusalReason::InvitationUnknown,
         Reason::InvitationExpired => RefusalReason::InvitationExpired,
@@ -67,7 +67,7 @@ fn refusal(status: &Status) -> Option<Refusal> {
         Reason::InvalidSigned => RefusalReason::InvalidSigned,
         Reason::LostRace => RefusalReason::LostRace,
         Reason::TooLarge => RefusalReason::TooLarge,
-        Reason::TooSlow => RefusalReason::TooSlow,
+        Reason::TooSlow | Reason::TooMany => RefusalReason::TooSlow,
         Reason::Moved => RefusalReason::Moved,
         Reason::Internal => RefusalReason::Internal,
         Reason::Unspecified => RefusalReason::Other,

@@ -32,6 +32,7 @@ impl GrpcRemote {
             pack: pack.to_vec(),
             // Longer ones do not exist, and would be refused.
             size: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            for_prune: false,
         };
         self.attempts(Caller::Device, async |ready| {
             let pieces = Pieces::default();

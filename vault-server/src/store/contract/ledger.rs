@@ -30,6 +30,8 @@ macro_rules! suite {
                     a_vault_log_grows_by_its_next_entry_at_the_newest_head,
                     members_see_the_vaults_they_are_in,
                     everything_is_counted,
+                    what_is_kept_of_an_account_is_counted_until_it_is_dropped,
+                    a_member_cannot_fill_the_ledger,
                 }
             );
             contract!(
@@ -47,6 +49,7 @@ macro_rules! suite {
                     a_doomed_pack_can_be_uploaded_again,
                     a_lost_pack_is_repaired_for_nothing,
                     uploads_at_once_never_exceed_the_quota,
+                    a_prune_writes_before_it_removes,
                 }
             );
             contract!(
@@ -60,6 +63,7 @@ macro_rules! suite {
                     what_is_removed_waits_in_the_trash,
                     an_add_revives_what_is_in_the_trash,
                     a_revival_must_fit_into_the_quota,
+                    a_revival_that_removes_may_exceed_the_quota,
                     the_trash_holds_one_quota,
                     the_trash_is_emptied_after_the_grace_period,
                     old_roots_go_after_the_grace_period,

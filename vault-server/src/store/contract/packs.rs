@@ -11,7 +11,7 @@ use super::{blobs::OnDisk, contract};
 use crate::{
     clock::UnixTime,
     store::{
-        ledger::{Ledger, NewAccount, NewVault, Terms},
+        ledger::{Ledger, NewAccount, NewVault, QuotaRoom, Terms},
         memory::{MemoryBlobs, MemoryLedger},
         packs::{Begun, DiskReserve, Packs, PutError, Reconciled, Swept},
         records::{Blob, Invitation, InvitationHash, PackState, Usage},
@@ -146,7 +146,7 @@ fn blob(size: usize) -> (Blob, Vec<u8>) {
 }
 
 fn put(packs: &Arc<Packs>, blob: &Blob, bytes: &[u8], now: UnixTime) -> Result<bool, PutError> {
-    let Begun::Upload(mut upload) = packs.begin(blob, now)? else {
+    let Begun::Upload(mut upload) = packs.begin(blob, QuotaRoom::Plain, now)? else {
         return Ok(false);
     };
     for part in bytes.chunks(100_000) {
@@ -193,18 +193,18 @@ pub(super) fn the_wrong_bytes_leave_nothing(stores: &Stores) {
 pub(super) fn an_upload_that_is_dropped_gives_its_room_back(stores: &Stores) {
     let packs = stores.packs();
     let (blob, bytes) = blob(8 << 20);
-    let Begun::Upload(mut upload) = packs.begin(&blob, NOW).unwrap() else {
+    let Begun::Upload(mut upload) = packs.begin(&blob, QuotaRoom::Plain, NOW).unwrap() else {
         panic!("nothing is there");
     };
     upload.write(&bytes[..100]).unwrap();
     let (other, _) = self::blob(4 << 20);
-    let refused = packs.begin(&other, NOW);
+    let refused = packs.begin(&other, QuotaRoom::Plain, NOW);
     let Err(PutError::OverQuota(fullness)) = refused.map(|_| ()) else {
         panic!("the first upload takes the room");
     };
     assert_eq!(fullness.used_bytes, 8 << 20);
     drop(upload);
-    assert!(packs.begin(&other, NOW).is_ok());
+    assert!(packs.begin(&other, QuotaRoom::Plain, NOW).is_ok());
 }
 
 pub(super) fn a_full_disk_refuses_before_and_during(stores: &Stores) {
@@ -227,7 +227,7 @@ pub(super) fn a_full_disk_refuses_before_and_during(stores: &Stores) {
 pub(super) fn a_lowered_quota_refuses_during(stores: &Stores) {
     let packs = stores.packs();
     let (blob, bytes) = blob(SIZES[1]);
-    let Begun::Upload(mut upload) = packs.begin(&blob, NOW).unwrap() else {
+    let Begun::Upload(mut upload) = packs.begin(&blob, QuotaRoom::Plain, NOW).unwrap() else {
         panic!("nothing is there");
     };
     upload.write(&bytes[..1000]).unwrap();

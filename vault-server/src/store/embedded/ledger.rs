@@ -21,7 +21,8 @@ use crate::{
         decide,
         ledger::{
             AccountCreation, Appended, Commit, HeadCommit, Ledger, LedgerError, NewAccount,
-            NewVault, NewVaultEntry, Reservation, Reserve, Terms, VaultCreation,
+            NewVault, NewVaultEntry, QuotaRoom, Reservation, Reserve, Terms, Urgency,
+            VaultCreation,
         },
         records::{
             Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack,
@@ -116,6 +117,17 @@ impl EmbeddedLedger {
                 reserved.remove(&reservation.payer);
             }
         }
+    }
+
+    /// Counts an entry; what is full if there is no room, and it has to wait.
+    fn add_records(&self, payer: &mut Account, entry: &[u8], urgency: Urgency) -> Option<Fullness> {
+        let more_bytes = decide::entry_bytes(entry);
+        let full = decide::records_full(payer, more_bytes, &self.terms);
+        if full.is_some() && urgency == Urgency::Ordinary {
+            return full;
+        }
+        payer.record_bytes = payer.record_bytes.saturating_add(more_bytes);
+        None
     }
 
     fn entries(
@@ -222,6 +234,7 @@ impl Ledger for EmbeddedLedger {
             joined: *now,
             quota_bytes: invitation.quota_bytes,
             usage: Usage::default(),
+            record_bytes: decide::entry_bytes(new.genesis),
             log_seq: 1,
         });
         batch.put(
@@ -283,6 +296,7 @@ impl Ledger for EmbeddedLedger {
         id: &AccountId,
         seq: u64,
         entry: &[u8],
+        urgency: Urgency,
     ) -> Result<Appended, LedgerError> {
         let _account = self.payers.lock(id.as_bytes());
         let account = self.account(id)?;
@@ -293,12 +307,19 @@ impl Ledger for EmbeddedLedger {
                 log_seq: account.log_seq,
             });
         }
+        if let Some(full) = self.add_records(&mut account, entry, urgency) {
+            return Ok(Appended::RecordsFull(full));
+        }
         account.log_seq = seq;
         let mut batch = self.rocks.batch();
         batch.put_account(&account);
         batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), seq), entry);
         batch.write(Sync::Now)?;
         Ok(Appended::Appended)
+    }
+
+    fn record_limit(&self, account: &Account) -> u64 {
+        decide::record_limit(account, &self.terms)
     }
 
     fn add_token(&self, hash: &TokenHash, token: &Token) -> Result<(), LedgerError> {
@@ -327,13 +348,17 @@ impl Ledger for EmbeddedLedger {
 
     fn create_vault(&self, new: &NewVault<'_>) -> Result<VaultCreation, LedgerError> {
         let _creator = self.payers.lock(new.creator.as_bytes());
-        if self.account(&new.creator)?.is_none() {
+        let Some(mut creator) = self.account(&new.creator)? else {
             return Ok(VaultCreation::NoSuchAccount);
-        }
+        };
         if self.vault(&new.id)?.is_some() {
             return Ok(VaultCreation::Exists);
         }
+        if let Some(full) = self.add_records(&mut creator, new.genesis, Urgency::Ordinary) {
+            return Ok(VaultCreation::RecordsFull(full));
+        }
         let mut batch = self.rocks.batch();
+        batch.put_account(&creator);
         batch.put_vault(&Vault {
             id: new.id,
             kind: new.kind,
@@ -381,7 +406,9 @@ impl Ledger for EmbeddedLedger {
     fn append_vault_entry(&self, new: &NewVaultEntry<'_>) -> Result<Appended, LedgerError> {
         let locked = self.lock(&new.vault)?;
         let Locked {
-            mut vault, _guard, ..
+            mut vault,
+            mut payer,
+            _guard,
         } = locked.ok_or(LedgerError::Damaged("no vault"))?;
         if new.seq != vault.log_seq + 1 || new.head != vault.head {
             return Ok(Appended::LostRace {
@@ -389,8 +416,12 @@ impl Ledger for EmbeddedLedger {
                 log_seq: vault.log_seq,
             });
         }
+        if let Some(full) = self.add_records(&mut payer, new.entry, new.urgency) {
+            return Ok(Appended::RecordsFull(full));
+        }
         vault.log_seq = new.seq;
         let mut batch = self.rocks.batch();
+        batch.put_account(&payer);
         batch.put_vault(&vault);
         batch.put(
             Table::VaultLog,
@@ -407,7 +438,7 @@ impl Ledger for EmbeddedLedger {
         Ok(Appended::Appended)
     }
 
-    fn reserve(&self, blob: &Blob, now: UnixTime) -> Result<Reserve, LedgerError> {
+    fn reserve(&self, blob: &Blob, room: QuotaRoom, now: UnixTime) -> Result<Reserve, LedgerError> {
         let Some(locked) = self.lock(&blob.vault)? else {
             return Ok(Reserve::NoSuchVault);
         };
@@ -420,7 +451,7 @@ impl Ledger for EmbeddedLedger {
         };
         let mut reserved = self.reserved();
         let sum = reserved.entry(locked.payer.id).or_default();
-        if let Some(fullness) = decide::over_quota(&locked.payer, *sum, charged_bytes) {
+        if let Some(fullness) = decide::over_quota(&locked.payer, *sum, charged_bytes, room) {
             return Ok(Reserve::OverQuota(fullness));
         }
         *sum += charged_bytes;
@@ -428,6 +459,7 @@ impl Ledger for EmbeddedLedger {
             blob: *blob,
             payer: locked.payer.id,
             charged_bytes,
+            room,
         }))
     }
 
@@ -436,7 +468,12 @@ impl Ledger for EmbeddedLedger {
         let payer = payer.ok_or(LedgerError::Damaged("no account"))?;
         let charged_bytes = reservation.charged_bytes;
         let others = self.reserved_by(&payer.id).saturating_sub(charged_bytes);
-        Ok(decide::over_quota(&payer, others, charged_bytes))
+        Ok(decide::over_quota(
+            &payer,
+            others,
+            charged_bytes,
+            reservation.room,
+        ))
     }
 
     fn release(&self, reservation: Reservation) {
@@ -617,6 +654,7 @@ impl Ledger for EmbeddedLedger {
             batch.move_pack(&vault.id, &step.pack, step.size, from, to);
         }
         payer.usage = plan.usage;
+        payer.record_bytes = payer.record_bytes.saturating_add(plan.record_bytes);
         batch.put_account(&payer);
         if let Some(old) = vault.head {
             let until = commit.now.plus(self.terms.grace);
@@ -647,20 +685,33 @@ impl Ledger for EmbeddedLedger {
     }
 
     fn drop_due_roots(&self, now: UnixTime, limit: usize) -> Result<u64, LedgerError> {
-        let mut batch = self.rocks.batch();
-        let mut dropped = 0;
+        let mut due = Vec::new();
         self.rocks
             .visit(Table::Due, &Due::ROOTS, |key, _| match Due::from_key(key) {
-                Some((time, Due::Root(vault, seq))) if time <= now && dropped < limit as u64 => {
-                    batch.delete(Table::Due, key);
-                    batch.delete(Table::Roots, &keys::of_log(vault.as_bytes(), seq));
-                    dropped += 1;
+                Some((time, Due::Root(vault, seq))) if time <= now && due.len() < limit => {
+                    due.push((time, vault, seq));
                     Ok::<_, LedgerError>(true)
                 }
                 _ => Ok(false),
             })?;
-        batch.write(Sync::Later)?;
-        Ok(dropped)
+        for (time, vault, seq) in &due {
+            let locked = self.lock(vault)?;
+            let Locked {
+                mut payer, _guard, ..
+            } = locked.ok_or(LedgerError::Damaged("a root without its vault"))?;
+            let key = keys::of_log(vault.as_bytes(), *seq);
+            let root_bytes = self
+                .rocks
+                .get(Table::Roots, &key)?
+                .map_or(0, |root| root.len());
+            payer.record_bytes = payer.record_bytes.saturating_sub(root_bytes as u64);
+            let mut batch = self.rocks.batch();
+            batch.put_account(&payer);
+            batch.delete(Table::Due, &Due::Root(*vault, *seq).key(*time));
+            batch.delete(Table::Roots, &key);
+            batch.write(Sync::Later)?;
+        }
+        Ok(due.len() as u64)
     }
 
     fn stats(&self, now: UnixTime) -> Result<LedgerStats, LedgerError> {

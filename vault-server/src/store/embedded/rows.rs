@@ -85,6 +85,8 @@ struct AccountRow {
     trash_bytes: u64,
     #[prost(uint64, tag = "7")]
     log_seq: u64,
+    #[prost(uint64, tag = "8")]
+    record_bytes: u64,
 }
 
 impl Record for Account {
@@ -99,6 +101,7 @@ impl Record for Account {
             unclaimed_bytes: self.usage.unclaimed_bytes,
             trash_bytes: self.usage.trash_bytes,
             log_seq: self.log_seq,
+            record_bytes: self.record_bytes,
         }
         .encode_to_vec()
     }
@@ -115,6 +118,7 @@ impl Record for Account {
                 unclaimed_bytes: row.unclaimed_bytes,
                 trash_bytes: row.trash_bytes,
             },
+            record_bytes: row.record_bytes,
             log_seq: row.log_seq,
         })
     }

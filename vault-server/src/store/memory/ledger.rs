@@ -11,7 +11,8 @@ use crate::{
         decide,
         ledger::{
             AccountCreation, Appended, Commit, HeadCommit, Ledger, LedgerError, NewAccount,
-            NewVault, NewVaultEntry, Reservation, Reserve, Terms, VaultCreation,
+            NewVault, NewVaultEntry, QuotaRoom, Reservation, Reserve, Terms, Urgency,
+            VaultCreation,
         },
         records::{
             Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack,
@@ -145,6 +146,7 @@ impl Ledger for MemoryLedger {
                     joined: new.now,
                     quota_bytes: invitation.quota_bytes,
                     usage: Usage::default(),
+                    record_bytes: decide::entry_bytes(new.genesis),
                     log_seq: 1,
                 };
                 let log = vec![new.genesis.to_vec()];
@@ -201,6 +203,7 @@ impl Ledger for MemoryLedger {
         id: &AccountId,
         seq: u64,
         entry: &[u8],
+        urgency: Urgency,
     ) -> Result<Appended, LedgerError> {
         let mut tables = self.tables();
         let account = tables.accounts.get_mut(id);
@@ -211,9 +214,20 @@ impl Ledger for MemoryLedger {
                 log_seq: account.log_seq,
             });
         }
+        let more_bytes = decide::entry_bytes(entry);
+        if let Some(full) = decide::records_full(account, more_bytes, &self.terms)
+            && urgency == Urgency::Ordinary
+        {
+            return Ok(Appended::RecordsFull(full));
+        }
+        account.record_bytes = account.record_bytes.saturating_add(more_bytes);
         account.log_seq = seq;
         log.push(entry.to_vec());
         Ok(Appended::Appended)
+    }
+
+    fn record_limit(&self, account: &Account) -> u64 {
+        decide::record_limit(account, &self.terms)
     }
 
     fn add_token(&self, hash: &TokenHash, token: &Token) -> Result<(), LedgerError> {
@@ -234,12 +248,18 @@ impl Ledger for MemoryLedger {
 
     fn create_vault(&self, new: &NewVault<'_>) -> Result<VaultCreation, LedgerError> {
         let mut tables = self.tables();
-        if !tables.accounts.contains_key(&new.creator) {
+        let exists = tables.vaults.contains_key(&new.id);
+        let Some((creator, _)) = tables.accounts.get_mut(&new.creator) else {
             return Ok(VaultCreation::NoSuchAccount);
-        }
-        if tables.vaults.contains_key(&new.id) {
+        };
+        if exists {
             return Ok(VaultCreation::Exists);
         }
+        let more_bytes = decide::entry_bytes(new.genesis);
+        if let Some(full) = decide::records_full(creator, more_bytes, &self.terms) {
+            return Ok(VaultCreation::RecordsFull(full));
+        }
+        creator.record_bytes = creator.record_bytes.saturating_add(more_bytes);
         let vault = Vault {
             id: new.id,
             kind: new.kind,
@@ -278,6 +298,7 @@ impl Ledger for MemoryLedger {
 
     fn append_vault_entry(&self, new: &NewVaultEntry<'_>) -> Result<Appended, LedgerError> {
         let mut tables = self.tables();
+        let payer = tables.payer(&new.vault)?.clone();
         let vault = tables.vaults.get_mut(&new.vault);
         let (vault, log) = vault.ok_or(LedgerError::Damaged("no vault"))?;
         if new.seq != vault.log_seq + 1 || new.head != vault.head {
@@ -286,8 +307,16 @@ impl Ledger for MemoryLedger {
                 log_seq: vault.log_seq,
             });
         }
+        let more_bytes = decide::entry_bytes(new.entry);
+        if let Some(full) = decide::records_full(&payer, more_bytes, &self.terms)
+            && new.urgency == Urgency::Ordinary
+        {
+            return Ok(Appended::RecordsFull(full));
+        }
         vault.log_seq = new.seq;
         log.push(new.entry.to_vec());
+        let payer = tables.payer(&new.vault)?;
+        payer.record_bytes = payer.record_bytes.saturating_add(more_bytes);
         if let Some(joined) = new.joined {
             tables.members.insert((joined, new.vault));
         }
@@ -297,7 +326,7 @@ impl Ledger for MemoryLedger {
         Ok(Appended::Appended)
     }
 
-    fn reserve(&self, blob: &Blob, now: UnixTime) -> Result<Reserve, LedgerError> {
+    fn reserve(&self, blob: &Blob, room: QuotaRoom, now: UnixTime) -> Result<Reserve, LedgerError> {
         let mut tables = self.tables();
         if !tables.vaults.contains_key(&blob.vault) {
             return Ok(Reserve::NoSuchVault);
@@ -311,7 +340,7 @@ impl Ledger for MemoryLedger {
             return Ok(Reserve::There);
         };
         let reserved = tables.reserved(&payer.id);
-        if let Some(fullness) = decide::over_quota(&payer, reserved, charged_bytes) {
+        if let Some(fullness) = decide::over_quota(&payer, reserved, charged_bytes, room) {
             return Ok(Reserve::OverQuota(fullness));
         }
         *tables.reserved.entry(payer.id).or_default() += charged_bytes;
@@ -319,6 +348,7 @@ impl Ledger for MemoryLedger {
             blob: *blob,
             payer: payer.id,
             charged_bytes,
+            room,
         }))
     }
 
@@ -326,9 +356,10 @@ impl Ledger for MemoryLedger {
         let mut tables = self.tables();
         let reserved = tables.reserved(&reservation.payer);
         let payer = tables.payer(&reservation.blob.vault)?;
+        let room = reservation.room;
         let charged_bytes = reservation.charged_bytes;
         let others = reserved.saturating_sub(charged_bytes);
-        Ok(decide::over_quota(payer, others, charged_bytes))
+        Ok(decide::over_quota(payer, others, charged_bytes, room))
     }
 
     fn release(&self, reservation: Reservation) {
@@ -443,6 +474,7 @@ impl Ledger for MemoryLedger {
             Ok(plan) => plan,
             Err(refused) => return Ok(refused),
         };
+        payer.record_bytes = payer.record_bytes.saturating_add(plan.record_bytes);
         for step in &plan.steps {
             tables.set_pack(&commit.vault, &step.pack, step.size, Some(step.to))?;
         }
@@ -473,13 +505,18 @@ impl Ledger for MemoryLedger {
     }
 
     fn drop_due_roots(&self, now: UnixTime, limit: usize) -> Result<u64, LedgerError> {
-        let mut dropped = 0;
-        self.tables().roots.retain(|_, (_, until)| {
-            let due = until.is_some_and(|until| until <= now) && dropped < limit as u64;
-            dropped += u64::from(due);
-            !due
-        });
-        Ok(dropped)
+        let mut tables = self.tables();
+        let due = tables
+            .roots
+            .iter()
+            .filter(|(_, (_, until))| until.is_some_and(|until| until <= now));
+        let due: Vec<_> = due.map(|(key, _)| *key).take(limit).collect();
+        for key in &due {
+            let root_bytes = tables.roots.remove(key).map_or(0, |(root, _)| root.len());
+            let payer = tables.payer(&key.0)?;
+            payer.record_bytes = payer.record_bytes.saturating_sub(root_bytes as u64);
+        }
+        Ok(due.len() as u64)
     }
 
     fn stats(&self, now: UnixTime) -> Result<LedgerStats, LedgerError> {

@@ -4,7 +4,10 @@ use vault_proto::{ids::DeviceId, wire::VaultKind};
 
 use super::fixture::*;
 use crate::store::{
-    ledger::{AccountCreation, Appended, Commit, Ledger, NewAccount, NewVault, VaultCreation},
+    ledger::{
+        AccountCreation, Appended, Commit, HeadCommit, Ledger, NewAccount, NewVault, NewVaultEntry,
+        Terms, Urgency, VaultCreation,
+    },
     records::{InvitationHash, LedgerStats, Token, TokenHash},
 };
 
@@ -74,7 +77,8 @@ pub(crate) fn accounts_are_listed_in_pages(ledger: &dyn Ledger) {
 
 pub(crate) fn a_log_grows_by_its_next_entry_only(ledger: &dyn Ledger) {
     open_account(ledger, 1);
-    let append = |seq| ledger.append_account_entry(&account(1), seq, &[seq as u8; 10]);
+    let append =
+        |seq| ledger.append_account_entry(&account(1), seq, &[seq as u8; 10], Urgency::Ordinary);
     let lost = |log_seq| Appended::LostRace {
         head_seq: 0,
         log_seq,
@@ -94,7 +98,7 @@ pub(crate) fn entries_come_in_bounded_answers(ledger: &dyn Ledger) {
     // Its neighbour's log is not its own.
     open_account(ledger, 2);
     for seq in 2..300 {
-        let appended = ledger.append_account_entry(&account(1), seq, &[0; 100]);
+        let appended = ledger.append_account_entry(&account(1), seq, &[0; 100], Urgency::Ordinary);
         assert_eq!(appended.unwrap(), Appended::Appended);
     }
     let read = |after, limit| {
@@ -211,4 +215,106 @@ pub(crate) fn everything_is_counted(ledger: &dyn Ledger) {
     assert_eq!(ledger.stats(NOW).unwrap(), expected);
     let later = ledger.stats(NOW.plus(DAY)).unwrap();
     assert_eq!(later.open_invitations, 0);
+}
+
+fn record_bytes(ledger: &dyn Ledger) -> u64 {
+    ledger.account(&account(1)).unwrap().unwrap().record_bytes
+}
+
+pub(crate) fn what_is_kept_of_an_account_is_counted_until_it_is_dropped(ledger: &dyn Ledger) {
+    /// Of a row, beside its value.
+    const ROW: u64 = 128;
+    open_account(ledger, 1);
+    assert_eq!(record_bytes(ledger), 100 + ROW);
+    make_vault(ledger, 11);
+    assert_eq!(record_bytes(ledger), 2 * (100 + ROW));
+    let entry = ledger.append_account_entry(&account(1), 2, &[2; 10], Urgency::Ordinary);
+    assert_eq!(entry.unwrap(), Appended::Appended);
+    assert_eq!(append(ledger, 2, None, None, None), Appended::Appended);
+    let logs = 3 * 100 + 10 + 4 * ROW;
+    assert_eq!(record_bytes(ledger), logs);
+    // What was refused or repeated counts nothing.
+    let late = ledger.append_account_entry(&account(1), 2, &[3; 10], Urgency::Ordinary);
+    assert!(matches!(late.unwrap(), Appended::LostRace { .. }));
+    upload(ledger, &blob(11, 1, 16 * KIB));
+    let adds = packs([1]);
+    let one = HeadCommit {
+        adds: &adds,
+        log_seq: 2,
+        ..head(11, 1, 0)
+    };
+    for _ in 0..2 {
+        assert_eq!(ledger.commit_head(&one).unwrap(), Commit::Accepted);
+        assert_eq!(record_bytes(ledger), logs + 456 + 4096 + 32 + ROW);
+    }
+    let two = HeadCommit {
+        log_seq: 2,
+        ..head(11, 2, 0)
+    };
+    assert_eq!(ledger.commit_head(&two).unwrap(), Commit::Accepted);
+    let heads = 2 * (456 + ROW) + 32;
+    assert_eq!(record_bytes(ledger), logs + heads + 2 * 4096);
+    // The first root is dropped in its time, and the heads are kept for ever.
+    let later = NOW.plus(Terms::default().grace);
+    assert_eq!(ledger.drop_due_roots(later, 10).unwrap(), 1);
+    assert_eq!(record_bytes(ledger), logs + heads + 4096);
+}
+
+pub(crate) fn a_member_cannot_fill_the_ledger(ledger: &dyn Ledger) {
+    one_vault(ledger);
+    let made = ledger.account(&account(1)).unwrap().unwrap();
+    let limit = ledger.record_limit(&made);
+    assert_eq!(limit, Terms::default().record_bytes + QUOTA / 16);
+    // Nearly full, at one stroke; nothing checks here how long an entry may be.
+    let room = limit - record_bytes(ledger) - 2 * 128 - 4000;
+    let long = vec![1; room as usize];
+    let append_own = |seq, entry: &[u8], urgency| {
+        ledger
+            .append_account_entry(&account(1), seq, entry, urgency)
+            .unwrap()
+    };
+    assert_eq!(append_own(2, &long, Urgency::Ordinary), Appended::Appended);
+    let used = record_bytes(ledger);
+    assert_eq!(used, limit - 128 - 4000);
+
+    let full = |more: u64| crate::store::Fullness {
+        quota_bytes: limit,
+        used_bytes: used + more,
+    };
+    let refused = append_own(3, &[1; 4001], Urgency::Ordinary);
+    assert_eq!(refused, Appended::RecordsFull(full(4001 + 128)));
+    let head = head(11, 1, 0);
+    let refused = ledger.commit_head(&head).unwrap();
+    assert_eq!(refused, Commit::RecordsFull(full(456 + 4096 + 128)));
+    let vault_entry = |urgency| NewVaultEntry {
+        vault: vault(11),
+        seq: 2,
+        head: None,
+        entry: &[1; 4001],
+        joined: None,
+        left: None,
+        urgency,
+    };
+    let refused = ledger.append_vault_entry(&vault_entry(Urgency::Ordinary));
+    assert_eq!(refused.unwrap(), Appended::RecordsFull(full(4001 + 128)));
+    let refused = ledger.create_vault(&NewVault {
+        id: vault(12),
+        kind: VaultKind::Storage,
+        creator: account(1),
+        genesis: &[12; 4001],
+    });
+    let refused = refused.unwrap();
+    assert_eq!(refused, VaultCreation::RecordsFull(full(4001 + 128)));
+    assert_eq!(record_bytes(ledger), used);
+    assert_eq!(ledger.vault(&vault(12)).unwrap(), None);
+
+    // Somebody can always be shut out; and what fits exactly, fits.
+    assert_eq!(
+        append_own(3, &[1; 4000], Urgency::Ordinary),
+        Appended::Appended
+    );
+    let taken = append_own(4, &[1; 4001], Urgency::CannotWait);
+    assert_eq!(taken, Appended::Appended);
+    let taken = ledger.append_vault_entry(&vault_entry(Urgency::CannotWait));
+    assert_eq!(taken.unwrap(), Appended::Appended);
 }

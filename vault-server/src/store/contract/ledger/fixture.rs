@@ -13,7 +13,7 @@ use crate::{
     store::{
         ledger::{
             AccountCreation, Appended, Commit, HeadCommit, Ledger, NewAccount, NewVault,
-            NewVaultEntry, Reservation, Reserve, VaultCreation,
+            NewVaultEntry, QuotaRoom, Reservation, Reserve, Urgency, VaultCreation,
         },
         records::{Blob, Fullness, Invitation, InvitationHash, Pack, PackState, Usage},
     },
@@ -94,7 +94,7 @@ pub(super) fn one_vault(ledger: &dyn Ledger) {
 }
 
 pub(super) fn reserve(ledger: &dyn Ledger, blob: &Blob) -> Reservation {
-    match ledger.reserve(blob, NOW).unwrap() {
+    match ledger.reserve(blob, QuotaRoom::Plain, NOW).unwrap() {
         Reserve::Reserved(reservation) => reservation,
         refused => panic!("{refused:?}"),
     }
@@ -200,6 +200,7 @@ pub(super) fn append(
             entry: &[seq as u8; 100],
             joined: joined.map(account),
             left: left.map(account),
+            urgency: Urgency::Ordinary,
         })
         .unwrap()
 }

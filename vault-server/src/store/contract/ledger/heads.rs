@@ -131,6 +131,22 @@ pub(crate) fn a_revival_must_fit_into_the_quota(ledger: &dyn Ledger) {
     assert_eq!(usage(ledger, 1), usage_of(512 * KIB, 0, 512 * KIB));
 }
 
+pub(crate) fn a_revival_that_removes_may_exceed_the_quota(ledger: &dyn Ledger) {
+    one_vault(ledger);
+    upload(ledger, &blob(11, 1, 512 * KIB));
+    assert_eq!(commit(ledger, 1, &packs([1]), &[]), Commit::Accepted);
+    assert_eq!(commit(ledger, 2, &[], &packs([1])), Commit::Accepted);
+    upload(ledger, &blob(11, 2, 512 * KIB));
+    upload(ledger, &blob(11, 3, 16 * KIB));
+    assert_eq!(commit(ledger, 3, &packs([2, 3]), &[]), Commit::Accepted);
+    // A removal of what is not there is none.
+    let revived = commit(ledger, 4, &packs([1]), &packs([4]));
+    assert_eq!(revived, Commit::OverQuota(full(1_064_960)));
+    let exchanged = commit(ledger, 4, &packs([1]), &packs([3]));
+    assert_eq!(exchanged, Commit::Accepted);
+    assert_eq!(usage(ledger, 1), usage_of(1024 * KIB, 0, 16 * KIB));
+}
+
 pub(crate) fn the_trash_holds_one_quota(ledger: &dyn Ledger) {
     one_vault(ledger);
     upload(ledger, &blob(11, 1, 512 * KIB));

@@ -6,29 +6,37 @@ use super::fixture::*;
 use crate::{
     clock::UnixTime,
     store::{
-        ledger::{Commit, Ledger, Reserve},
+        ledger::{Commit, Ledger, QuotaRoom, Reserve},
         records::PackState,
     },
 };
 
 pub(crate) fn room_is_reserved_and_given_back(ledger: &dyn Ledger) {
     assert_eq!(
-        ledger.reserve(&blob(11, 1, 1), NOW).unwrap(),
+        ledger
+            .reserve(&blob(11, 1, 1), QuotaRoom::Plain, NOW)
+            .unwrap(),
         Reserve::NoSuchVault
     );
     one_vault(ledger);
     let first = reserve(ledger, &blob(11, 1, 512 * KIB));
     // Uploads under way count, though nothing of them is stored.
-    let second = ledger.reserve(&blob(11, 2, 512 * KIB), NOW).unwrap();
+    let second = ledger
+        .reserve(&blob(11, 2, 512 * KIB), QuotaRoom::Plain, NOW)
+        .unwrap();
     assert_eq!(second, Reserve::OverQuota(full(524_288)));
     assert_eq!(usage(ledger, 1), usage_of(0, 0, 0));
     ledger.release(first);
     let second = reserve(ledger, &blob(11, 2, 512 * KIB));
     ledger.record_pack(second, NOW).unwrap();
-    let third = ledger.reserve(&blob(11, 3, 512 * KIB), NOW).unwrap();
+    let third = ledger
+        .reserve(&blob(11, 3, 512 * KIB), QuotaRoom::Plain, NOW)
+        .unwrap();
     assert_eq!(third, Reserve::OverQuota(full(524_288)));
     // What is there needs no room.
-    let again = ledger.reserve(&blob(11, 2, 512 * KIB), NOW).unwrap();
+    let again = ledger
+        .reserve(&blob(11, 2, 512 * KIB), QuotaRoom::Plain, NOW)
+        .unwrap();
     assert_eq!(again, Reserve::There);
     let smaller = reserve(ledger, &blob(11, 3, 256 * KIB));
     ledger.release(smaller);
@@ -94,7 +102,9 @@ pub(crate) fn all_vaults_of_an_account_share_its_quota(ledger: &dyn Ledger) {
         make_vault(ledger, number);
     }
     upload(ledger, &blob(11, 1, 512 * KIB));
-    let second = ledger.reserve(&blob(12, 1, 512 * KIB), NOW).unwrap();
+    let second = ledger
+        .reserve(&blob(12, 1, 512 * KIB), QuotaRoom::Plain, NOW)
+        .unwrap();
     assert_eq!(second, Reserve::OverQuota(full(524_288)));
     upload(ledger, &blob(21, 1, 512 * KIB));
 }
@@ -114,7 +124,10 @@ pub(crate) fn a_lease_is_renewed_by_asking_and_by_sending(ledger: &dyn Ledger) {
         .renew_leases(&vault(11), &[pack(9), asked.pack], later)
         .unwrap();
     assert!(found[0].is_none() && found[1].is_some());
-    assert_eq!(ledger.reserve(&sent, later).unwrap(), Reserve::There);
+    assert_eq!(
+        ledger.reserve(&sent, QuotaRoom::Plain, later).unwrap(),
+        Reserve::There
+    );
     let doomed = ledger.doom(NOW.plus(DAY * 7), 10).unwrap();
     assert_eq!(doomed, [not]);
     let mut doomed = ledger.doom(NOW.plus(DAY * 12), 10).unwrap();
@@ -221,7 +234,7 @@ pub(crate) fn uploads_at_once_never_exceed_the_quota(ledger: &dyn Ledger) {
         let mut taken = 0;
         for number in from..from + 50 {
             let blob = blob(vault, number, 16 * KIB);
-            match ledger.reserve(&blob, NOW).unwrap() {
+            match ledger.reserve(&blob, QuotaRoom::Plain, NOW).unwrap() {
                 Reserve::Reserved(reservation) if number % 3 == 0 => ledger.release(reservation),
                 Reserve::Reserved(reservation) => {
                     ledger.record_pack(reservation, NOW).unwrap();
@@ -241,4 +254,30 @@ pub(crate) fn uploads_at_once_never_exceed_the_quota(ledger: &dyn Ledger) {
     });
     assert_eq!(usage(ledger, 1).unclaimed_bytes, taken);
     assert!(taken <= QUOTA && taken + u64::from(16 * KIB) > QUOTA);
+}
+
+pub(crate) fn a_prune_writes_before_it_removes(ledger: &dyn Ledger) {
+    const MIB: u32 = 1 << 20;
+    one_vault(ledger);
+    let reserve = |number, room| {
+        ledger
+            .reserve(&blob(11, number, 16 * MIB), room, NOW)
+            .unwrap()
+    };
+    let full = |used_bytes: u32| Reserve::OverQuota(full(used_bytes.into()));
+    assert_eq!(reserve(1, QuotaRoom::Plain), full(0));
+    let mut held = Vec::new();
+    for number in 1..=4 {
+        match reserve(number, QuotaRoom::WithPrune) {
+            Reserve::Reserved(reservation) => held.push(reservation),
+            refused => panic!("{refused:?}"),
+        }
+    }
+    // The quota is 1 MB, so beside these there is room for that and no more.
+    assert_eq!(reserve(5, QuotaRoom::WithPrune), full(64 * MIB));
+    for reservation in held {
+        assert_eq!(ledger.still_fits(&reservation).unwrap(), None);
+        ledger.record_pack(reservation, NOW).unwrap();
+    }
+    assert_eq!(reserve(5, QuotaRoom::Plain), full(64 * MIB));
 }

@@ -1,0 +1,104 @@
+//! How much one device, or one network address, may ask for.
+
+use std::{hash::Hash, num::NonZeroU32, time::Duration};
+
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use vault_proto::ids::DeviceId;
+
+use super::refusal::Refusal;
+use crate::net::Network;
+
+/// So many at once, and one more as often.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// How many at once.
+    pub burst: NonZeroU32,
+    /// How often one more; never zero.
+    pub every: Duration,
+}
+
+/// What is refused as too many.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// Calls of a device that has logged in.
+    pub calls: Rate,
+    /// Logins of a device that proved who it is.
+    pub logins: Rate,
+    /// Greetings, logins and new accounts from one network, whoever it is: an
+    /// IPv4 address, or the first 64 bits of an IPv6 address. Behind a reverse
+    /// proxy they cannot be told apart, and it is the proxy that has to count.
+    pub strangers: Rate,
+}
+
+impl Default for Rates {
+    /// 4,000 calls and 200 a second, 200 logins and one every two seconds, 600
+    /// of strangers and 10 a second.
+    fn default() -> Self {
+        let rate = |burst, every| Rate {
+            burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
+            every: Duration::from_millis(every),
+        };
+        Self {
+            calls: rate(4000, 5),
+            logins: rate(200, 2000),
+            strangers: rate(600, 100),
+        }
+    }
+}
+
+/// Counts, in memory alone.
+pub(crate) struct Counters {
+    calls: DefaultKeyedRateLimiter<DeviceId>,
+    logins: DefaultKeyedRateLimiter<DeviceId>,
+    strangers: DefaultKeyedRateLimiter<Network>,
+}
+
+impl Counters {
+    pub(super) fn new(rates: &Rates) -> Self {
+        Self {
+            calls: limiter(rates.calls),
+            logins: limiter(rates.logins),
+            strangers: limiter(rates.strangers),
+        }
+    }
+
+    /// A call of this device, whose token was good.
+    pub(super) fn call(&self, device: &DeviceId) -> Result<(), Refusal> {
+        count(&self.calls, device)
+    }
+
+    /// A login of this device, whose signature was good: nobody can use up
+    /// another's.
+    pub(super) fn login(&self, device: &DeviceId) -> Result<(), Refusal> {
+        count(&self.logins, device)
+    }
+
+    /// A call of somebody who has proved nothing.
+    pub(super) fn stranger(&self, from: Option<Network>) -> Result<(), Refusal> {
+        from.map_or(Ok(()), |from| count(&self.strangers, &from))
+    }
+
+    /// Forgets who was quiet for long enough.
+    pub(crate) fn sweep(&self) {
+        for limiter in [&self.calls, &self.logins] {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+        self.strangers.retain_recent();
+        self.strangers.shrink_to_fit();
+    }
+}
+
+fn limiter<K: Hash + Eq + Clone>(rate: Rate) -> DefaultKeyedRateLimiter<K> {
+    // A period of zero would be no limit; the shortest there is comes closest.
+    let every = rate.every.max(Duration::from_nanos(1));
+    let quota = Quota::with_period(every).unwrap_or_else(|| Quota::per_second(rate.burst));
+    RateLimiter::keyed(quota.allow_burst(rate.burst))
+}
+
+fn count<K: Hash + Eq + Clone>(
+    limiter: &DefaultKeyedRateLimiter<K>,
+    key: &K,
+) -> Result<(), Refusal> {
+    limiter.check_key(key).map_err(|_| Refusal::too_many())
+}
