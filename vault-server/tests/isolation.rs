@@ -6,7 +6,7 @@ use vault_rpc::hoster::{
     UsageRequest, WatchHeadsRequest,
 };
 
-use crate::support::{Member, TestServer, VaultOf, assert_refused, logs, pack, sorted};
+use crate::support::{Member, TestServer, VaultOf, assert_refused, pack, sorted};
 
 const KIB: usize = 1 << 10;
 
@@ -133,15 +133,7 @@ async fn a_removed_member_is_a_stranger() {
     let (mut alice, mut bob) = (server.member().await, server.member().await);
     let mut vault = alice.create_vault().await;
     alice.share(&mut vault, &mut bob, wire::Role::Writer).await;
-    let accounts = logs([&alice, &bob]);
-    let remove = wire::vault_entry::Body::RemoveMember(wire::RemoveMember {
-        member: Some(vault_proto::vault_log::member_ref(
-            &bob.id(),
-            &bob.log.position(),
-        )),
-    });
-    let entry = alice.vault_entry(&mut vault, remove, &accounts);
-    alice.send_vault_entry(vault.id(), entry).await.unwrap();
+    alice.remove_member(&mut vault, &bob).await;
     assert_eq!(listed(&mut bob).await, Vec::<Vec<u8>>::new());
     assert_refused(bob.sync(sync(&vault)).await, Reason::NotFound);
     let put = bob.put(vault.id(), &pack(16 * KIB)).await;

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use prost::bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use vault_proto::ids::{PackId, VaultId};
 use vault_rpc::hoster::{
     HavePacksRequest, PutPackRequest, Reason, UsageRequest, UsageResponse, put_pack_request::Part,
@@ -12,7 +10,7 @@ use vault_rpc::hoster::{
 use vault_server::{Pace, store::DiskReserve};
 
 use crate::support::{
-    Member, Packed, TestServer, assert_refused, header, pack, part, random, refusal,
+    Member, Packed, TestServer, assert_refused, header, pack, part, random, refusal, slow_upload,
 };
 
 const KIB: usize = 1 << 10;
@@ -142,20 +140,6 @@ async fn a_pack_has_one_of_eleven_sizes() {
             .await;
         assert_refused(put, Reason::Malformed);
     }
-}
-
-/// An upload that the test feeds message by message.
-struct Slow {
-    sender: mpsc::Sender<PutPackRequest>,
-    answer: tokio::task::JoinHandle<Result<(), tonic::Status>>,
-}
-
-fn slow_upload(member: &Member) -> Slow {
-    let (sender, receiver) = mpsc::channel(1);
-    let request = member.request(ReceiverStream::new(receiver));
-    let mut client = member.client.clone();
-    let answer = tokio::spawn(async move { client.put_pack(request).await.map(drop) });
-    Slow { sender, answer }
 }
 
 #[tokio::test]

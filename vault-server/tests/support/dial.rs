@@ -15,7 +15,7 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint, Uri};
 use vault_proto::login::{EXPORTER_BYTES, EXPORTER_LABEL};
 
@@ -35,13 +35,12 @@ pub(crate) async fn dial(
     let connector = tower::service_fn(move |_: Uri| {
         let found = Arc::clone(&found);
         async move {
-            let socket = TcpStream::connect(address).await?;
-            socket.set_nodelay(true)?;
             let Some(pin) = pin else {
+                let socket = TcpStream::connect(address).await?;
+                socket.set_nodelay(true)?;
                 return Ok(TokioIo::new(Box::new(socket) as Box<dyn Stream>));
             };
-            let name = ServerName::try_from("coffre-server").unwrap();
-            let stream = TlsConnector::from(tls(pin)).connect(name, socket).await?;
+            let stream = dial_tls(address, pin).await?;
             let (_, session) = stream.get_ref();
             let output = [0; EXPORTER_BYTES];
             let output = session.export_keying_material(output, EXPORTER_LABEL, None);
@@ -55,6 +54,17 @@ pub(crate) async fn dial(
     let channel = endpoint.connect_with_connector(connector).await?;
     let exporter = *exporter.lock().unwrap();
     Ok(Dialled { channel, exporter })
+}
+
+/// Connects, and speaks TLS but nothing inside it.
+pub(crate) async fn dial_tls(
+    address: SocketAddr,
+    pin: [u8; 32],
+) -> io::Result<TlsStream<TcpStream>> {
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    let name = ServerName::try_from("coffre-server").unwrap();
+    TlsConnector::from(tls(pin)).connect(name, socket).await
 }
 
 trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}

@@ -480,6 +480,16 @@ impl Member {
         other.send_vault_entry(vault.id(), entry).await.unwrap();
     }
 
+    /// Takes `other`'s membership away.
+    pub(crate) async fn remove_member(&mut self, vault: &mut VaultOf, other: &Self) {
+        let accounts = logs([&*self, other]);
+        let remove = wire::vault_entry::Body::RemoveMember(wire::RemoveMember {
+            member: Some(member_ref(&other.id(), &other.log.position())),
+        });
+        let entry = self.vault_entry(vault, remove, &accounts);
+        self.send_vault_entry(vault.id(), entry).await.unwrap();
+    }
+
     pub(crate) async fn send_vault_entry(
         &self,
         vault: VaultId,

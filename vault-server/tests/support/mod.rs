@@ -5,16 +5,20 @@ mod dial;
 mod disk;
 mod member;
 mod program;
+mod raw;
 mod server;
+mod slow;
 
 pub(crate) use clock::TestClock;
-pub(crate) use dial::{Dialled, dial};
+pub(crate) use dial::{Dialled, dial, dial_tls};
 pub(crate) use disk::{Done, WatchedDisk};
 pub(crate) use member::{
     Device, Member, Packed, VaultOf, genesis, header, logs, pack, part, random, sorted,
 };
 pub(crate) use program::{Running, ask};
+pub(crate) use raw::call;
 pub(crate) use server::TestServer;
+pub(crate) use slow::slow_upload;
 
 use prost::Message;
 use tonic::Status;

@@ -49,6 +49,12 @@ impl TestServer {
         Self::start_on(data, Arc::new(TestClock::new()), change).await
     }
 
+    /// On a directory made in `parent`.
+    pub(crate) async fn start_in(parent: &Path) -> Self {
+        let data = Arc::new(Data(tempfile::tempdir_in(parent).unwrap()));
+        Self::start_on(data, Arc::new(TestClock::new()), |_| {}).await
+    }
+
     async fn start_on(
         data: Arc<Data>,
         clock: Arc<TestClock>,

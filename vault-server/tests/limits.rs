@@ -1,0 +1,228 @@
+//! What is too much: calls, logins, connections, log entries, and the room of a
+//! prune.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use tonic::Status;
+use vault_proto::wire;
+use vault_rpc::hoster::{HelloRequest, Reason, UsageRequest};
+use vault_server::{Config, Rate};
+
+use crate::support::{
+    Member, TestServer, assert_refused, dial, header, logs, pack, part, refusal, slow_upload,
+};
+
+/// So many, and then none while the test runs.
+fn at_most(burst: u32) -> Rate {
+    Rate {
+        burst: NonZeroU32::new(burst).unwrap(),
+        every: Duration::from_secs(24 * 60 * 60),
+    }
+}
+
+async fn usage(member: &mut Member) -> Result<(), Status> {
+    let request = member.request(UsageRequest {});
+    member.client.usage(request).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_device_that_calls_too_often_is_told_to_wait() {
+    let few = |config: &mut Config| config.limits.rates.calls = at_most(3);
+    let server = TestServer::start_with(few).await;
+    let (mut busy, mut other) = (server.member().await, server.member().await);
+    for _ in 0..3 {
+        usage(&mut busy).await.unwrap();
+    }
+    assert_refused(usage(&mut busy).await, Reason::TooMany);
+    // Another token is no way round, nor another connection.
+    busy.log_in().await;
+    assert_refused(usage(&mut busy).await, Reason::TooMany);
+    usage(&mut other).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_uses_up_the_logins_of_another() {
+    let few = |config: &mut Config| config.limits.rates.logins = at_most(2);
+    let server = TestServer::start_with(few).await;
+    let mut member = server.member().await;
+    for _ in 0..5 {
+        let (nonce, hello) = member.hello().await.unwrap();
+        let mut request = member.sign_login(&member.login(nonce, &hello));
+        request.signature[0] ^= 1;
+        let forged = member.client.login(request).await;
+        assert_refused(forged, Reason::Unauthenticated);
+    }
+    member.log_in().await;
+    assert_refused(member.try_log_in().await, Reason::TooMany);
+    // The token that it has is as good as before.
+    usage(&mut member).await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_are_counted_by_where_they_come_from() {
+    let few = |config: &mut Config| config.limits.rates.strangers = at_most(3);
+    let server = TestServer::start_with(few).await;
+    // A greeting, a new account, a login: three.
+    let mut member = server.member().await;
+    let hello = || HelloRequest {
+        client_nonce: vec![0; 32],
+        origin: server.server.address().to_string(),
+    };
+    let refused = member.client.hello(hello()).await;
+    assert_refused(refused, Reason::TooMany);
+    let invitation = server.invite(1000).await;
+    member.reconnect(server.dial(&invitation).await);
+    let refused = member.client.hello(hello()).await;
+    assert_refused(refused, Reason::TooMany);
+    usage(&mut member).await.unwrap();
+}
+
+fn pin(server: &vault_proto::invitation::Invitation) -> [u8; 32] {
+    match server.tls {
+        vault_proto::invitation::TlsTrust::Pinned(pin) => pin,
+        _ => panic!("no pin"),
+    }
+}
+
+#[tokio::test]
+async fn one_place_has_so_many_connections() {
+    let few = |config: &mut Config| config.accepting.connections_of_one = 2;
+    let server = TestServer::start_with(few).await;
+    let pin = Some(pin(&server.invite(1000).await));
+    let address = server.server.address();
+    let first = dial(address, pin).await.unwrap();
+    let _second = dial(address, pin).await.unwrap();
+    assert!(dial(address, pin).await.is_err());
+    assert!(dial(address, pin).await.is_err());
+    // When one ends, the next may come.
+    drop(first);
+    while dial(address, pin).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait() {
+    let few = |config: &mut Config| config.accepting.connections = 2;
+    let server = TestServer::start_with(few).await;
+    let pin = Some(pin(&server.invite(1000).await));
+    let address = server.server.address();
+    let first = dial(address, pin).await.unwrap();
+    let _second = dial(address, pin).await.unwrap();
+    let mut third = tokio::spawn(dial(address, pin));
+    let waiting = tokio::time::timeout(Duration::from_millis(300), &mut third).await;
+    assert!(waiting.is_err(), "it was let in");
+    drop(first);
+    third.await.unwrap().unwrap();
+}
+
+/// A sentence names what is full, and by how much.
+#[tokio::test]
+async fn the_records_of_an_account_have_a_limit_of_their_own() {
+    let small = |config: &mut Config| config.terms.record_bytes = 20_000;
+    let server = TestServer::start_with(small).await;
+    let mut member = server.member_with_quota(1600).await;
+    let mut vault = member.create_vault().await;
+    let nothing = Default::default();
+    let status = loop {
+        let commit = member.commit_of(&vault, &nothing, &nothing);
+        match member.send(&commit).await {
+            Ok(_) => vault.follow(&commit),
+            Err(status) => break status,
+        };
+    };
+    let refused = refusal(&status);
+    assert_eq!(refused.reason(), Reason::QuotaExceeded);
+    assert_eq!(refused.quota_bytes, 20_100);
+    assert!(refused.used_bytes > 20_100);
+    let request = member.request(UsageRequest {});
+    let usage = member.client.usage(request).await.unwrap().into_inner();
+    assert_eq!(usage.record_limit_bytes, 20_100);
+    assert!(0 < usage.record_bytes && usage.record_bytes < 20_100);
+    assert_eq!((usage.committed_bytes, usage.unclaimed_bytes), (0, 0));
+    // Its roots go in their time, all but the newest, and make room.
+    server.clock.advance(Duration::from_secs(31 * 24 * 60 * 60));
+    server
+        .server
+        .packs()
+        .sweep(vault_server::clock::Clock::now(&*server.clock))
+        .unwrap();
+    member.log_in().await;
+    member.commit(&mut vault, &nothing, &nothing).await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_too_long_takes_removals_alone() {
+    let short = |config: &mut Config| {
+        config.limits.account_log_bytes = 8000;
+        config.limits.vault_log_bytes = 9000;
+    };
+    let server = TestServer::start_with(short).await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let mut vault = alice.create_vault().await;
+    alice.share(&mut vault, &mut bob, wire::Role::Writer).await;
+
+    let rename = |member: &Member| {
+        let body = wire::account_entry::Body::RenameDevice(wire::RenameDevice {
+            device: member.device.id().to_vec(),
+            sealed_name: vec![3; 100],
+        });
+        let entry = member.log.next_entry(member.device.id(), body);
+        let entry = vault_proto::entry::UnsignedEntry::account(&entry);
+        member.device.sign_entry(entry)
+    };
+    let machine = alice.add_device().await;
+    let full = loop {
+        let entry = rename(&alice);
+        match alice.append(entry).await {
+            Ok(()) => {}
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(refusal(&full).reason(), Reason::TooLarge);
+    assert!(full.message().contains("8000"), "{full:?}");
+    alice.remove_device(machine.device.id()).await;
+
+    let change = |role: wire::Role| {
+        wire::vault_entry::Body::ChangeRole(wire::ChangeRole {
+            member: Some(vault_proto::vault_log::member_ref(
+                &bob.id(),
+                &bob.log.position(),
+            )),
+            role: role.into(),
+        })
+    };
+    let accounts = logs([&alice, &bob]);
+    let mut roles = [wire::Role::Reader, wire::Role::Writer].into_iter().cycle();
+    let full = loop {
+        let mut after = vault.clone();
+        let entry = alice.vault_entry(&mut after, change(roles.next().unwrap()), &accounts);
+        match alice.send_vault_entry(vault.id(), entry).await {
+            Ok(()) => vault = after,
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(refusal(&full).reason(), Reason::TooLarge);
+    alice.remove_member(&mut vault, &bob).await;
+}
+
+#[tokio::test]
+async fn a_prune_may_exceed_the_quota_while_it_runs() {
+    const MIB: usize = 1 << 20;
+    let server = TestServer::start().await;
+    let mut member = server.member_with_quota(MIB as u64).await;
+    let vault = member.create_vault().await;
+    member.put(vault.id(), &pack(MIB)).await.unwrap();
+    let more = pack(MIB);
+    let put = member.put(vault.id(), &more).await;
+    assert_refused(put, Reason::QuotaExceeded);
+    let prune = slow_upload(&member);
+    let mut begin = header(vault.id(), more.id, MIB as u32);
+    if let Some(vault_rpc::hoster::put_pack_request::Part::Header(header)) = &mut begin.part {
+        header.for_prune = true;
+    }
+    prune.sender.send(begin).await.unwrap();
+    prune.sender.send(part(&more.bytes)).await.unwrap();
+    drop(prune.sender);
+    prune.answer.await.unwrap().unwrap();
+}
