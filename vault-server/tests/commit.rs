@@ -319,7 +319,7 @@ async fn a_removed_device_signs_nothing_any_more() {
     machine.commit(&mut vault, &none(), &none()).await;
     let stolen = machine.commit_of(&vault, &none(), &none());
     paper.remove_device(machine.device.id()).await;
-    assert_refused(machine.send(&stolen).await, Reason::Unauthenticated);
+    assert_refused(machine.send(&stolen).await, Reason::Removed);
     // Nor does another device of the member carry it in: the place of the log
     // that it names is older, where the device was active.
     assert_refused(paper.send(&stolen).await, Reason::InvalidSigned);
