@@ -4,6 +4,7 @@ mod arguments;
 mod documents;
 mod exits;
 mod hoster;
+mod kills;
 mod reading;
 mod round_trip;
 mod signup;
