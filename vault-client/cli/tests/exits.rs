@@ -267,3 +267,28 @@ fn an_interrupted_backup_is_cancelled_and_goes_on_the_next_time() {
     device.back_up(directory.path());
     device.done(&["check", "--read-data"]);
 }
+
+#[test]
+fn what_cannot_be_saved_whole_is_told_by_every_backup() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    // Where attributes may be larger than a node.
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "text").unwrap();
+    for attribute in 0..4 {
+        let name = format!("user.{attribute}");
+        if let Err(error) = xattr::set(&file, name, &[1; 60_000]) {
+            println!("not tested: /dev/shm takes no large attributes: {error}");
+            return;
+        }
+    }
+    // By the last, its time of change is old enough to be relied on.
+    for _ in 0..4 {
+        let (exit, document) = device.json(&["backup", directory.path().to_str().unwrap()]);
+        assert_eq!(exit, 3, "{document:#}");
+        let entry = &document["left_out_entries"][0];
+        assert_eq!(entry["reason"], "attributes-too-large", "{document:#}");
+    }
+}

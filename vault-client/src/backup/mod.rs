@@ -135,6 +135,10 @@ pub struct BackupReport {
     pub elapsed: Duration,
     /// What is missing in the snapshot, or may be inconsistent in it.
     pub left_out: Vec<LeftOut>,
+    /// Paths of directories that are empty in the snapshot because a file
+    /// system begins there that holds no files, but what the kernel has to say:
+    /// `/proc`, `/sys`.
+    pub pseudo_file_systems: Vec<Vec<u8>>,
 }
 
 /// Why a backup failed.
@@ -459,6 +463,7 @@ impl<'a> Run<'a> {
             traffic: Traffic::default(),
             elapsed: Duration::ZERO,
             left_out: std::mem::take(&mut tree.left_out),
+            pseudo_file_systems: std::mem::take(&mut tree.pseudo),
         })
     }
 

@@ -36,6 +36,9 @@ pub(super) struct TreeBuilder<'a> {
     waiting: HashMap<VisitedId, Vec<Waiting>>,
     pub(super) totals: Totals,
     pub(super) left_out: Vec<LeftOut>,
+    /// Directories of which only the name is saved: the kernel's own file
+    /// systems begin there.
+    pub(super) pseudo: Vec<Vec<u8>>,
     /// What the cache is to remember once a head holds it.
     records: Vec<(RecordBuilder, StreamRef)>,
     root: Option<StreamRef>,
@@ -66,6 +69,7 @@ impl<'a> TreeBuilder<'a> {
             waiting: HashMap::new(),
             totals: Totals::default(),
             left_out: Vec::new(),
+            pseudo: Vec::new(),
             records: Vec::new(),
             root: None,
         }
@@ -77,6 +81,9 @@ impl<'a> TreeBuilder<'a> {
         self.left_out.extend(visited.left_out.iter().cloned());
         if visited.content == Content::Gone {
             return Ok(());
+        }
+        if visited.content == Content::PseudoFileSystem {
+            self.pseudo.push(visited.path());
         }
         let mut children: BTreeMap<Vec<u8>, Node> = self
             .waiting
@@ -203,7 +210,7 @@ impl<'a> TreeBuilder<'a> {
             let (node, settled) = match entry.stat.kind {
                 NodeKind::Directory => (children.remove(entry.name), Settled::Yes),
                 NodeKind::File => self.file(job, index, &entry)?,
-                _ => (self.other(job, index, &entry), Settled::Yes),
+                _ => self.other(job, index, &entry),
             };
             let Some(node) = node else { continue };
             writer
@@ -248,15 +255,14 @@ impl<'a> TreeBuilder<'a> {
                 return Ok((None, Settled::No));
             }
         };
+        let mut settled = settled_unless(problem);
         if let Some(reason) = problem {
             self.leave_out(path(), reason);
         }
-        let settled = if read.has_changed {
+        if read.has_changed {
             self.leave_out(path(), Reason::ChangedWhileRead);
-            Settled::No
-        } else {
-            Settled::Yes
-        };
+            settled = Settled::No;
+        }
         self.count_file(content.length());
         let content = NodeContent::File {
             content,
@@ -274,12 +280,19 @@ impl<'a> TreeBuilder<'a> {
     }
 
     /// A symlink, FIFO, socket or device.
-    fn other(&mut self, job: &DirectoryJob, index: usize, entry: &Entry<'_>) -> Option<Node> {
+    fn other(
+        &mut self,
+        job: &DirectoryJob,
+        index: usize,
+        entry: &Entry<'_>,
+    ) -> (Option<Node>, Settled) {
         if let Some(node) = cached_node(job, index) {
             self.totals.others += 1;
-            return Some(node);
+            return (Some(node), Settled::Yes);
         }
-        let directory = job.visited.directory()?;
+        let Some(directory) = job.visited.directory() else {
+            return (None, Settled::No);
+        };
         let path = directory.path_of(entry.name);
         let (major, minor) = entry.stat.device;
         let content = match entry.stat.kind {
@@ -287,21 +300,22 @@ impl<'a> TreeBuilder<'a> {
                 Ok(target) => NodeContent::Symlink { target },
                 Err(reason) => {
                     self.leave_out(path, reason);
-                    return None;
+                    return (None, Settled::No);
                 }
             },
             NodeKind::Fifo => NodeContent::Fifo,
             NodeKind::Socket => NodeContent::Socket,
             NodeKind::CharacterDevice => NodeContent::CharacterDevice { major, minor },
             NodeKind::BlockDevice => NodeContent::BlockDevice { major, minor },
-            NodeKind::File | NodeKind::Directory => return None,
+            NodeKind::File | NodeKind::Directory => return (None, Settled::No),
         };
         let metadata = directory.entry_metadata(entry.name, &entry.stat, &self.owners);
         if let Some(reason) = metadata.problem {
             self.leave_out(path.clone(), reason);
         }
         self.totals.others += 1;
-        self.node(path, entry.name, content, metadata.metadata)
+        let node = self.node(path, entry.name, content, metadata.metadata);
+        (node, settled_unless(metadata.problem))
     }
 
     fn node(
@@ -373,6 +387,15 @@ fn cached_node(job: &DirectoryJob, index: usize) -> Option<Node> {
     let place = job.unchanged(index)?;
     let entry = job.visited.inspected.cached.as_ref()?.entry(place)?;
     Node::decode(entry.node).ok()
+}
+
+/// What was not saved whole is read again by every backup, so that every one
+/// reports it.
+fn settled_unless(problem: Option<Reason>) -> Settled {
+    match problem {
+        Some(_) => Settled::No,
+        None => Settled::Yes,
+    }
 }
 
 fn data_bytes(node: &Node) -> u64 {

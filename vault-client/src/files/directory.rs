@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstatfs, openat, readlinkat, statat};
 use rustix::io::Errno;
 use vault_core::timestamp::Timestamp;
 
 use super::Reason;
 use super::handle::{Access, Handle, Pool};
+use super::pseudo;
 use super::stat::{FileId, NodeKind, Stat};
 
 /// Descriptors that one walk, or one restore, keeps open for directories. A
@@ -89,6 +90,17 @@ impl Directory {
         path.push(b'/');
         path.extend_from_slice(name);
         path
+    }
+
+    /// Whether this directory's file system holds no files of anybody's, only
+    /// what the kernel has to say.
+    pub(super) fn is_pseudo_file_system(&self) -> Result<bool, Reason> {
+        let fd = self.0.fd()?;
+        let stat = fstatfs(&*fd)?;
+        // Its type differs by architecture; the numbers have 32 bits.
+        #[allow(clippy::unnecessary_cast, reason = "not on every architecture")]
+        let magic = stat.f_type as u32;
+        Ok(pseudo::is_pseudo(magic, &self.path()))
     }
 
     /// Looks at an entry without following or opening it.

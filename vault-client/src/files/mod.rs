@@ -20,6 +20,7 @@ mod left_out;
 mod metadata;
 mod owners;
 mod place;
+mod pseudo;
 mod read;
 mod roots;
 mod stat;

@@ -57,6 +57,9 @@ pub enum Content {
     WaysToRoots,
     /// Nothing: another file system begins here.
     OtherFileSystem,
+    /// Nothing: a file system begins here that holds no files of anybody's,
+    /// and that is no root.
+    PseudoFileSystem,
     /// Nothing: it could not be listed. The directory itself is to be saved.
     Unreadable,
     /// Nothing, and there is no directory to be saved: it vanished, something
@@ -296,6 +299,7 @@ struct Task {
     stat: Stat,
     scope: Scope,
     is_other_file_system: bool,
+    is_mounted: bool,
 }
 
 /// Ends the walk for everyone when a thread goes, however it goes.
@@ -330,6 +334,7 @@ impl<T, F: Fn(&Listed<'_>) -> T> Shared<T, F> {
                 depth: 0,
             },
             is_other_file_system: false,
+            is_mounted: false,
         };
         Ok(self.settle(self.visit(task)))
     }
@@ -406,6 +411,7 @@ impl<T, F: Fn(&Listed<'_>) -> T> Shared<T, F> {
                 depth: open.scope.depth + 1,
             },
             is_other_file_system: is_foreign,
+            is_mounted: !is_root && entry.stat.id.dev != open.visited.stat.id.dev,
         }
     }
 
@@ -481,6 +487,7 @@ struct Visit {
     stat: Stat,
     scope: Scope,
     content: Content,
+    is_mounted: bool,
     listing: Listing,
     left_out: Vec<LeftOut>,
 }
@@ -498,6 +505,7 @@ impl Visit {
             stat: task.stat,
             scope: task.scope,
             content,
+            is_mounted: task.is_mounted,
             listing: Listing::default(),
             left_out: Vec::new(),
         }
@@ -523,6 +531,19 @@ impl Visit {
         let Place::Open(directory) = &self.place else {
             return Ok(());
         };
+        let is_pseudo = self.is_mounted
+            && self.content == Content::Whole
+            && directory.is_pseudo_file_system()?;
+        if is_pseudo {
+            self.scope.is_whole = false;
+            self.content = match self.scope.roots {
+                Some(_) => Content::WaysToRoots,
+                None => Content::PseudoFileSystem,
+            };
+        }
+        if self.content == Content::PseudoFileSystem {
+            return Ok(());
+        }
         self.listing = match &self.scope.roots {
             Some(roots) if self.content == Content::WaysToRoots => {
                 directory.list_only(roots.below.keys().map(|name| &**name))

@@ -8,12 +8,12 @@ use vault_client::backup::{BackupOptions, BackupReport, back_up};
 use vault_client::files::Excludes;
 
 use crate::args::Backup;
-use crate::document::{LeftOutEntry, TrafficFields};
+use crate::document::{LeftOutEntry, PathText, TrafficFields};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::session::{Context, VaultFields};
-use crate::show::{Size, counted, duration, short};
+use crate::show::{self, Size, counted, duration, short};
 
 #[derive(Serialize)]
 struct Fields {
@@ -35,6 +35,8 @@ struct Fields {
     seconds: f64,
     left_out: usize,
     left_out_entries: Vec<LeftOutEntry>,
+    /// Directories saved empty: what is mounted there holds no files.
+    pseudo_file_systems: Vec<PathText>,
 }
 
 pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> {
@@ -48,6 +50,14 @@ pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> 
     let report = report?;
 
     context.output.left_out(&report.left_out);
+    if !context.output.is_json() {
+        for path in &report.pseudo_file_systems {
+            context.output.note(&format!(
+                "saved empty: {}: the kernel's own, no files",
+                show::path(path)
+            ));
+        }
+    }
     let fields = Fields {
         snapshot: report.snapshot.map(|id| id.to_string()),
         vault: VaultFields::of(&vault),
@@ -65,6 +75,11 @@ pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> 
         seconds: report.elapsed.as_secs_f64(),
         left_out: report.left_out.len(),
         left_out_entries: LeftOutEntry::all(&report.left_out),
+        pseudo_file_systems: report
+            .pseudo_file_systems
+            .iter()
+            .map(|path| PathText::new(path))
+            .collect(),
     };
     context.output.summary(&fields, &sentence(&report))?;
     Ok(if report.left_out.is_empty() {

@@ -376,3 +376,33 @@ fn never_ends_early_without_saying_so() {
     });
     walk.unwrap().for_each(drop);
 }
+
+/// Looks at this machine's own `/proc` and `/sys`: there is no other way to
+/// have one without root's rights.
+#[test]
+fn the_kernels_own_file_systems_are_not_listed() {
+    let patterns = ["/*", "!/proc", "!/sys"].map(str::to_owned);
+    let options = WalkOptions {
+        excludes: Excludes::new(&patterns).unwrap(),
+        ..WalkOptions::default()
+    };
+    let all = walk_all(&[Path::new("/")], options);
+    let root = all.last().unwrap();
+    let device = root.stat.id.dev;
+    for path in ["/proc", "/sys"] {
+        let visited = find(&all, Path::new(path));
+        if visited.stat.id.dev == device {
+            println!("not tested: nothing is mounted at {path}");
+            continue;
+        }
+        assert_eq!(visited.content, Content::PseudoFileSystem, "{path}");
+        assert!(visited.listing.is_empty() && visited.left_out.is_empty());
+    }
+    // Asked for by name, it is taken at its word.
+    let all = walk_all(
+        &[Path::new("/proc/sys/kernel/random")],
+        WalkOptions::default(),
+    );
+    let asked = find(&all, Path::new("/proc/sys/kernel/random"));
+    assert!(asked.content == Content::Whole && !asked.listing.is_empty());
+}
