@@ -1,5 +1,6 @@
 //! Against a real server, over a real connection.
 
+mod backups;
 mod line;
 mod login;
 mod packs;

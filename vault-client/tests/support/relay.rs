@@ -1,7 +1,7 @@
 //! A relay between a device and its hoster: bytes pass, until they do not.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,6 +39,17 @@ struct Shared {
     standing: Mutex<Line>,
     connections: AtomicUsize,
     muted: AtomicBool,
+    up: Passing,
+    down: Passing,
+}
+
+/// What passes one way, in bytes.
+#[derive(Default)]
+struct Passing {
+    /// All of it.
+    passed: AtomicU64,
+    /// The most that was on its way on one connection.
+    most_on_the_way: AtomicU64,
 }
 
 impl Relay {
@@ -52,6 +63,8 @@ impl Relay {
             standing: Mutex::default(),
             connections: AtomicUsize::new(0),
             muted: AtomicBool::new(false),
+            up: Passing::default(),
+            down: Passing::default(),
         });
         tokio::spawn(accept(listener, shared.clone()));
         Self { address, shared }
@@ -79,6 +92,18 @@ impl Relay {
     /// one did not is lost.
     pub(crate) fn mute(&self, muted: bool) {
         self.shared.muted.store(muted, Ordering::Relaxed);
+    }
+
+    /// Bytes that have reached the hoster.
+    pub(crate) fn uploaded_bytes(&self) -> u64 {
+        self.shared.up.passed.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that were on their way to the hoster at one time, and to
+    /// a device, since this was asked last.
+    pub(crate) fn most_on_the_way(&self) -> [u64; 2] {
+        [&self.shared.up, &self.shared.down]
+            .map(|passing| passing.most_on_the_way.swap(0, Ordering::Relaxed))
     }
 
     /// How many connections there have been.
@@ -118,8 +143,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             let never = AtomicBool::new(false);
             // Whichever way ends takes the other along.
             tokio::select! {
-                () = pump(from_device, to_hoster, up, &never) => {}
-                () = pump(from_hoster, to_device, line, &shared.muted) => {}
+                () = pump(from_device, to_hoster, up, &never, &shared.up) => {}
+                () = pump(from_hoster, to_device, line, &shared.muted, &shared.down) => {}
             }
         });
     }
@@ -130,7 +155,9 @@ async fn pump(
     mut to: impl AsyncWriteExt + Unpin,
     line: Line,
     muted: &AtomicBool,
+    passing: &Passing,
 ) {
+    let on_the_way = &AtomicU64::new(0);
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(4_096);
     let read = async move {
         loop {
@@ -139,6 +166,9 @@ async fn pump(
                 Ok(0) | Err(_) => return,
                 Ok(length) => bytes.truncate(length),
             }
+            let length = bytes.len() as u64;
+            let now = on_the_way.fetch_add(length, Ordering::Relaxed) + length;
+            passing.most_on_the_way.fetch_max(now, Ordering::Relaxed);
             if sender.send((Instant::now(), bytes)).await.is_err() {
                 return;
             }
@@ -153,7 +183,11 @@ async fn pump(
             if !line.delay.is_zero() {
                 tokio::time::sleep_until(arrived + line.delay).await;
             }
-            if !pass(&mut to, &bytes, &mut passed, &line).await {
+            let before = passed;
+            let goes_on = pass(&mut to, &bytes, &mut passed, &line).await;
+            passing.passed.fetch_add(passed - before, Ordering::Relaxed);
+            on_the_way.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+            if !goes_on {
                 return;
             }
         }
