@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use tempfile::tempdir;
 
-use crate::hoster::{Device, Hoster};
+use crate::hoster::{Device, Hoster, not_tested};
 use crate::trees::noise;
 
 fn assert_error(device: &Device, arguments: &[&str], exit: i32, code: &str) {
@@ -280,7 +280,7 @@ fn what_cannot_be_saved_whole_is_told_by_every_backup() {
     for attribute in 0..4 {
         let name = format!("user.{attribute}");
         if let Err(error) = xattr::set(&file, name, &[1; 60_000]) {
-            println!("not tested: /dev/shm takes no large attributes: {error}");
+            not_tested(&format!("/dev/shm takes no large attributes: {error}"));
             return;
         }
     }

@@ -93,6 +93,12 @@ impl Hoster {
     }
 }
 
+/// Says that a test cannot be made on this machine, and why.
+#[expect(clippy::print_stdout, reason = "a test that tests nothing says so")]
+pub(crate) fn not_tested(why: &str) {
+    println!("not tested: {why}");
+}
+
 /// All state of a device, and a way to run `coffre` on it.
 pub(crate) struct Device {
     pub(crate) home: TempDir,

@@ -11,6 +11,7 @@
 
 mod batch;
 mod file_work;
+mod room;
 mod verify;
 
 use std::{
@@ -105,6 +106,14 @@ pub enum RestoreError {
     /// There is no room left in the target.
     #[error("no room left in the target")]
     TargetFull,
+    /// The target cannot hold what is to be restored: nothing was written.
+    #[error("the target has room for {free_bytes} bytes, and {needed_bytes} are to be restored")]
+    NoRoom {
+        /// Bytes of files that are not there yet.
+        needed_bytes: u64,
+        /// What the target's file system has left for this user.
+        free_bytes: u64,
+    },
 }
 
 impl RestoreError {
@@ -115,8 +124,11 @@ impl RestoreError {
             Self::Contents(error) => error.code(),
             Self::Transfer(error) => error.code(),
             Self::Vault(error) => error.code(),
+            Self::Place(
+                PlaceError::Target { reason, .. } | PlaceError::NotDurable { reason, .. },
+            ) if *reason == Reason::DiskFull => ErrorCode::DiskFull,
             Self::Place(_) => ErrorCode::LocalState,
-            Self::TargetFull => ErrorCode::DiskFull,
+            Self::TargetFull | Self::NoRoom { .. } => ErrorCode::DiskFull,
         }
     }
 
@@ -161,6 +173,7 @@ pub fn restore(
         let run = Run {
             contents: &contents,
             tree: snapshot.snapshot.tree(),
+            total_bytes: totals.bytes,
             meter: &meter,
             cancellation,
             report: Mutex::default(),
@@ -177,6 +190,8 @@ pub fn restore(
 struct Run<'a> {
     contents: &'a Contents,
     tree: &'a StreamRef,
+    /// Of all files of the snapshot.
+    total_bytes: u64,
     meter: &'a Meter,
     cancellation: &'a Cancellation,
     report: Mutex<RestoreReport>,
@@ -191,6 +206,14 @@ impl Run<'_> {
         options: &RestoreOptions,
     ) -> Result<RestoreReport, RestoreError> {
         let target = Target::open(path, options.place.clone())?;
+        if let Err(error) = self.ask_for_room(node, &target, path) {
+            // Nothing was begun: what an earlier restore left is still to be
+            // finished, and otherwise there is nothing to be told.
+            if !target.was_interrupted() {
+                target.finish()?;
+            }
+            return Err(error);
+        }
         // A target that is dropped unfinished says so to the next restore, which
         // finishes or removes what is there.
         self.write(node, &target)?;

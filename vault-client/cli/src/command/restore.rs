@@ -1,7 +1,7 @@
 //! `coffre restore`.
 
 use serde::Serialize;
-use vault_client::files::{Overwrite, PlaceOptions};
+use vault_client::files::{LeftOut, Overwrite, PlaceOptions, Reason};
 use vault_client::restore::{RestoreOptions, RestoreReport, restore};
 
 use crate::args::{OverwriteMode, Restore};
@@ -87,8 +87,11 @@ pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure>
 }
 
 fn exit(report: &RestoreReport) -> Exit {
+    let is_full = |entry: &LeftOut| entry.reason == Reason::DiskFull;
     if report.lost_by_hoster > 0 {
         Exit::HosterMisbehaved
+    } else if report.left_out.iter().any(is_full) {
+        Exit::Full
     } else if !report.left_out.is_empty() {
         Exit::Partly
     } else {

@@ -18,6 +18,9 @@ use crate::files::stat::{NodeKind, Stat};
 /// The marker's name in the target.
 pub(super) const MARKER: &[u8] = b".coffre-restore";
 
+/// What it says at its end if the restore made the target.
+const MADE: &[u8] = b"made\n";
+
 const PART_PREFIX: &[u8] = b".coffre-";
 const PART_SUFFIX: &[u8] = b".part";
 
@@ -49,14 +52,17 @@ pub(super) struct Marker {
 pub(super) struct Interrupted {
     /// When it began, by the clock of the target's file system.
     pub(super) since: Timestamp,
+    /// Whether it made the target's directory itself.
+    pub(super) made_target: bool,
     /// Whether the machine was started since, so that what seems finished may
     /// never have reached the disk.
     pub(super) lost_memory: bool,
 }
 
 impl Marker {
-    /// Sets the marker in a directory; `None` if another restore is under way.
-    pub(super) fn set(target: impl AsFd) -> Result<Option<Self>, Errno> {
+    /// Sets the marker in a directory, which this restore made or not; `None`
+    /// if another restore is under way.
+    pub(super) fn set(target: impl AsFd, made_target: bool) -> Result<Option<Self>, Errno> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let target = target.as_fd();
         loop {
@@ -76,7 +82,8 @@ impl Marker {
             let interrupted = read_interrupted(&fd, &Stat::from(&stat))?;
             if interrupted.is_none() {
                 ftruncate(&fd, 0)?;
-                pwrite(&fd, &boot_id(), 0)?;
+                let made = if made_target { MADE } else { b"" };
+                pwrite(&fd, &[&boot_id(), made].concat(), 0)?;
                 fsync(&fd)?;
                 fsync(target)?;
             }
@@ -106,7 +113,8 @@ fn read_interrupted(fd: &OwnedFd, stat: &Stat) -> Result<Option<Interrupted>, Er
     }
     Ok(Some(Interrupted {
         since: stat.modified,
-        lost_memory: text[..length] != boot_id(),
+        made_target: text[..length].ends_with(MADE),
+        lost_memory: !text[..length].starts_with(&boot_id()),
     }))
 }
 

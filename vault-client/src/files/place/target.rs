@@ -166,7 +166,7 @@ impl Target {
         let was_made = make_all(path).map_err(error)?;
         let directory = Directory::open_base(path, Access::List).map_err(error)?;
         let base = directory.0.fd().map_err(|errno| error(errno.into()))?;
-        let marker = Marker::set(&*base)
+        let marker = Marker::set(&*base, was_made)
             .map_err(|errno| error(errno.into()))?
             .ok_or_else(|| PlaceError::Busy(path.to_owned()))?;
         let swept = match marker.interrupted {
@@ -187,6 +187,10 @@ impl Target {
             dropped_privileges: AtomicU64::new(0),
             left_out: Mutex::default(),
         });
+        let was_made = was_made
+            || marker
+                .interrupted
+                .is_some_and(|earlier| earlier.made_target);
         let root = TargetDirectory::root(directory, Arc::clone(&shared), was_made);
         Ok(Self {
             path: path.to_owned(),
@@ -216,6 +220,12 @@ impl Target {
     pub fn free_bytes(&self) -> Result<u64, Reason> {
         let stat = fstatvfs(&*self.base)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Whether an earlier restore into it did not finish.
+    #[must_use]
+    pub fn was_interrupted(&self) -> bool {
+        self.shared.interrupted.is_some()
     }
 
     /// What was left out so far, and not asked for before.

@@ -1,0 +1,122 @@
+//! Restores onto disks that are too small: a tmpfs that is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::hoster::{Device, Hoster, Run, not_tested};
+use crate::trees::{assert_same, look, noise};
+
+/// A small disk, until it is dropped.
+struct Disk {
+    place: TempDir,
+}
+
+impl Disk {
+    /// `None` where this user may not mount anything.
+    fn mount(options: &str) -> Option<Self> {
+        let place = tempfile::tempdir().unwrap();
+        let disk = Self { place };
+        disk.call("mount", &["-t", "tmpfs", "-o", options, "tmpfs"])
+            .then_some(disk)
+    }
+
+    fn grow(&self, options: &str) {
+        let options = format!("remount,{options}");
+        assert!(self.call("mount", &["-o", &options]));
+    }
+
+    fn call(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(self.place.path());
+        command.output().is_ok_and(|output| output.status.success())
+    }
+
+    fn target(&self) -> PathBuf {
+        self.place.path().join("target")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.call("umount", &["--lazy"]);
+    }
+}
+
+fn saved(plant: impl FnOnce(&Path)) -> (Hoster, Device, TempDir, PathBuf) {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let place = tempfile::tempdir().unwrap();
+    let tree = place.path().canonicalize().unwrap().join("tree");
+    fs::create_dir(&tree).unwrap();
+    plant(&tree);
+    device.back_up(&tree);
+    (hoster, device, place, tree)
+}
+
+fn restore(device: &Device, tree: &Path, target: &Path) -> (i32, serde_json::Value) {
+    let what = format!("latest:{}", tree.display());
+    device.json(&["restore", &what, "--to", target.to_str().unwrap()])
+}
+
+#[test]
+fn what_does_not_fit_is_not_begun() {
+    let Some(disk) = Disk::mount("size=3m") else {
+        return not_tested("this user may not mount a tmpfs");
+    };
+    let (_hoster, device, _place, tree) = saved(|tree| {
+        for file in 0..4 {
+            fs::write(tree.join(format!("{file}")), noise(file, 1_000_000)).unwrap();
+        }
+    });
+    let (exit, document) = restore(&device, &tree, &disk.target());
+    assert_eq!(
+        (exit, &document["code"]),
+        (5, &"disk-full".into()),
+        "{document:#}"
+    );
+    assert!(
+        document["message"].as_str().unwrap().contains("4000000"),
+        "{document:#}"
+    );
+    assert_eq!(fs::read_dir(disk.target()).unwrap().count(), 0);
+    // What is there already needs no room.
+    fs::copy(tree.join("0"), disk.target().join("0")).unwrap();
+    fs::copy(tree.join("1"), disk.target().join("1")).unwrap();
+    disk.grow("size=5m");
+    let (exit, document) = restore(&device, &tree, &disk.target());
+    assert_eq!((exit, &document["kept"]), (0, &2.into()), "{document:#}");
+}
+
+#[test]
+fn a_disk_that_fills_ends_it_and_the_next_restore_finishes() {
+    let Some(disk) = Disk::mount("size=4m") else {
+        return not_tested("this user may not mount a tmpfs");
+    };
+    // Small files: few bytes, and a page of memory for each.
+    let (_hoster, device, _place, tree) = saved(|tree| {
+        for file in 0..2_000 {
+            fs::write(tree.join(format!("{file}")), noise(file, 600)).unwrap();
+        }
+    });
+    let what = format!("latest:{}", tree.display());
+    let run = Run::of(
+        device
+            .coffre(&["restore", &what, "--to"])
+            .arg(disk.target()),
+    );
+    assert_eq!(run.exit, 5, "{run:?}");
+    assert!(run.stderr.contains("no room left"), "{run:?}");
+    disk.grow("size=64m");
+    let (exit, document) = restore(&device, &tree, &disk.target());
+    assert_eq!(
+        (exit, &document["left_out"]),
+        (0, &0.into()),
+        "{document:#}"
+    );
+    assert!(document["kept"].as_u64().unwrap() > 0, "{document:#}");
+    assert_same(&look(&tree), &disk.target());
+}
