@@ -34,6 +34,7 @@ const ROUNDS_BETWEEN_CHECKS: u64 = 20;
 /// Long after anything here should have ended.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+#[expect(clippy::print_stdout, reason = "the seed repeats a run")]
 #[test]
 fn what_was_acknowledged_outlives_every_kill() {
     let rounds = setting("COFFRE_KILLS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
@@ -52,6 +53,7 @@ fn what_was_acknowledged_outlives_every_kill() {
 }
 
 /// The hoster, in a process that can be killed: not a test.
+#[expect(clippy::print_stderr, reason = "as the real one says it")]
 #[test]
 #[ignore = "the other tests here start it"]
 fn serve() {

@@ -3,9 +3,11 @@
 mod arguments;
 mod documents;
 mod exits;
+mod full;
 mod hoster;
 mod kills;
 mod reading;
 mod round_trip;
 mod signup;
+mod terminal;
 mod trees;

@@ -1,0 +1,143 @@
+//! On a terminal: a pseudoterminal that these tests hold the other end of.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::hoster::{Device, Hoster, PLENTY};
+use crate::signup::words;
+
+/// `coffre` on a terminal of its own.
+struct Session {
+    child: Child,
+    keyboard: File,
+    screen: Receiver<String>,
+    seen: String,
+}
+
+impl Session {
+    fn start(device: &Device, arguments: &[&str]) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_bytes();
+        let name = std::ffi::OsString::from_vec(name);
+        let terminal = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(name)
+            .unwrap();
+        let end = || Stdio::from(terminal.try_clone().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coffre"));
+        command
+            .args(arguments)
+            .env("COFFRE_HOME", device.home.path())
+            .env("TERM", "xterm");
+        let child = command
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        let keyboard = File::from(master);
+        let mut output = keyboard.try_clone().unwrap();
+        let (send, screen) = sync_channel(64);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // The terminal hangs up with an error when the program has ended.
+            while let Ok(read @ 1..) = output.read(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
+                if send.send(text).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            child,
+            keyboard,
+            screen,
+            seen: String::new(),
+        }
+    }
+
+    /// Waits until the text is on the screen; what came before it, and it.
+    fn until(&mut self, text: &str) -> String {
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                let rest = self.seen.split_off(at + text.len());
+                return std::mem::replace(&mut self.seen, rest);
+            }
+            let more = self.screen.recv_timeout(Duration::from_secs(60));
+            self.seen
+                .push_str(&more.unwrap_or_else(|_| panic!("{text:?}: {}", self.seen)));
+        }
+    }
+
+    fn type_line(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+        self.keyboard.write_all(b"\r").unwrap();
+    }
+
+    /// The number of the word that is asked for.
+    fn asked(&mut self) -> usize {
+        self.until("word ");
+        let text = self.until(":");
+        text.trim_end_matches(':').parse().unwrap()
+    }
+
+    /// Answers, and waits until the line is shown once more with the answer in
+    /// it: the next question comes after that.
+    fn answer(&mut self, number: usize, text: &str) {
+        self.type_line(text);
+        self.until(&format!("word {number}: {text}\r\n"));
+    }
+}
+
+#[test]
+fn two_words_are_asked_back() {
+    let hoster = Hoster::start();
+    let (device, invitation) = (Device::new(), hoster.invitation(PLENTY));
+    let mut session = Session::start(&device, &["signup", &invitation]);
+    let words = words(&session.until("To see that they are on paper:"));
+    assert_eq!(words.len(), 24);
+    let first = session.asked();
+    session.answer(first, "no word of any list");
+    session.until("no, that is another word");
+    assert_eq!(session.asked(), first);
+    // Whoever goes away now can have the words again.
+    session.child.kill().unwrap();
+    session.child.wait().unwrap();
+
+    let mut session = Session::start(&device, &["signup", &invitation]);
+    let again = self::words(&session.until("To see that they are on paper:"));
+    assert_eq!(again, words);
+    for _ in 0..2 {
+        let number = session.asked();
+        session.answer(number, &words[number - 1]);
+    }
+    session.until("signed up at ");
+    assert_eq!(session.child.wait().unwrap().code(), Some(0));
+    // Now they are on paper, and nowhere else.
+    let run = device.run(&["signup", &invitation]);
+    assert_eq!(run.exit, 1, "{run:?}");
+    assert!(run.stdout.is_empty(), "{run:?}");
+}
+
+#[test]
+fn errors_are_red_on_a_terminal_only() {
+    let device = Device::new();
+    let mut session = Session::start(&device, &["snapshots"]);
+    let shown = session.until("sign up first");
+    assert!(
+        shown.contains("\u{1b}[") && shown.contains("coffre:"),
+        "{shown:?}"
+    );
+    session.child.wait().unwrap();
+    assert!(!device.run(&["snapshots"]).stderr.contains('\u{1b}'));
+}
