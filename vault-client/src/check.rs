@@ -11,7 +11,7 @@ use std::{
 };
 
 use vault_core::{
-    chunk::ChunkId,
+    chunk::{ChunkId, ChunkKind},
     index::IndexEntry,
     pack::read_pack_entries,
     stream::{StreamChunks, StreamRef},
@@ -26,8 +26,8 @@ use crate::{
     contents::{Contents, ContentsError, NamedSnapshot},
     error::ErrorCode,
     progress::{Cancellation, Meter, ProgressListener, count, reporting},
-    remote::PackRange,
-    transfer::TransferError,
+    remote::{Misbehaviour, PackRange, RemoteError},
+    transfer::{TransferError, unreadable_range},
     vault::{Vault, VaultError},
 };
 
@@ -58,7 +58,7 @@ pub enum Problem {
     /// A pack is what its id names, and does not open, or does not hold what
     /// the index says: a member's device has written it so.
     PackMalformed(PackId),
-    /// A directory of a snapshot cannot be read.
+    /// A directory of a snapshot, or the list of a file's chunks, cannot be read.
     TreeUnreadable {
         /// The snapshot's id.
         snapshot: String,
@@ -66,6 +66,8 @@ pub enum Problem {
         after: Vec<u8>,
         /// Why.
         reason: String,
+        /// Whether the hoster has sent something else than what was stored.
+        altered: bool,
     },
     /// A file of a snapshot has a chunk that the index does not know.
     ChunkUnknown {
@@ -80,7 +82,11 @@ impl Problem {
     /// Whether it is the hoster who did not keep what it was given.
     #[must_use]
     pub fn is_the_hosters(&self) -> bool {
-        matches!(self, Self::PackMissing(_) | Self::PackAltered(_))
+        match self {
+            Self::PackMissing(_) | Self::PackAltered(_) => true,
+            Self::TreeUnreadable { altered, .. } => *altered,
+            Self::PackMalformed(_) | Self::ChunkUnknown { .. } => false,
+        }
     }
 }
 
@@ -268,15 +274,8 @@ impl Check<'_> {
                 Ok(Some(_)) => continue,
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    let error = ContentsError::from(error);
-                    if error.is_transient() || error.code() == ErrorCode::Cancelled {
-                        return Err(error.into());
-                    }
-                    self.report.problems.push(Problem::TreeUnreadable {
-                        snapshot: named.id.to_string(),
-                        after: path_of(&walk),
-                        reason: error.to_string(),
-                    });
+                    let problem = unreadable(named, &walk, error.into())?;
+                    self.report.problems.push(problem);
                     return Ok(());
                 }
             };
@@ -285,13 +284,9 @@ impl Check<'_> {
                     walk.skip();
                     continue;
                 }
-                NodeContent::File { content, .. }
-                    if seen.insert(name_of(content)) && !self.all_known(content)? =>
-                {
-                    self.report.problems.push(Problem::ChunkUnknown {
-                        snapshot: named.id.to_string(),
-                        path: path_of(&walk),
-                    });
+                NodeContent::File { content, .. } if seen.insert(name_of(content)) => {
+                    let problem = self.follow(named, &walk, content)?;
+                    self.report.problems.extend(problem);
                 }
                 _ => {}
             }
@@ -300,26 +295,30 @@ impl Check<'_> {
         }
     }
 
-    fn all_known(&self, content: &StreamRef) -> Result<bool, CheckError> {
+    /// Looks for every chunk of the file that the walk has come to.
+    fn follow(
+        &self,
+        named: &NamedSnapshot,
+        walk: &Walk,
+        content: &StreamRef,
+    ) -> Result<Option<Problem>, CheckError> {
         let opened = self.contents.opened();
         let mut source = opened.reader.clone();
         let mut chunks = StreamChunks::new(content);
         loop {
             match chunks.next(&mut source) {
-                Ok(None) => return Ok(true),
+                Ok(None) => return Ok(None),
                 Ok(Some(chunk)) => {
-                    if !opened
-                        .index
-                        .contains(&chunk.id)
-                        .map_err(TransferError::from)?
-                    {
-                        return Ok(false);
+                    let entry = opened.index.lookup(&chunk.id);
+                    let entry = entry.map_err(TransferError::from)?;
+                    if entry.is_none_or(|entry| entry.kind != ChunkKind::FileData) {
+                        return Ok(Some(Problem::ChunkUnknown {
+                            snapshot: named.id.to_string(),
+                            path: path_of(walk),
+                        }));
                     }
                 }
-                Err(error) => match ContentsError::from(error) {
-                    error if error.is_transient() => return Err(error.into()),
-                    _ => return Ok(false),
-                },
+                Err(error) => return unreadable(named, walk, error.into()).map(Some),
             }
         }
     }
@@ -394,10 +393,20 @@ impl Check<'_> {
             offset: 0,
             length: pack.size,
         };
-        opened.remote.read_packs(vault, &[range], &mut |part| {
+        let read = opened.remote.read_packs(vault, &[range], &mut |part| {
             bytes.extend_from_slice(&part);
             std::ops::ControlFlow::Continue(())
-        })?;
+        });
+        match read.map_err(unreadable_range) {
+            Ok(()) => {}
+            Err(TransferError::Remote(RemoteError::Misbehaved(Misbehaviour::PackMissing))) => {
+                return Ok(Some(Problem::PackMissing(*id)));
+            }
+            Err(TransferError::Altered | TransferError::Remote(RemoteError::Misbehaved(_))) => {
+                return Ok(Some(Problem::PackAltered(*id)));
+            }
+            Err(error) => return Err(error),
+        }
         if PackId::of(&bytes) != *id {
             return Ok(Some(Problem::PackAltered(*id)));
         }
@@ -437,6 +446,26 @@ impl Check<'_> {
             Ok(())
         }
     }
+}
+
+/// What is wrong with a tree that the walk could not go on in; the error itself
+/// when it is of the line or of this device, and not of what was stored.
+fn unreadable(
+    named: &NamedSnapshot,
+    walk: &Walk,
+    error: ContentsError,
+) -> Result<Problem, CheckError> {
+    let altered = match error.code() {
+        ErrorCode::HosterMisbehaved => true,
+        ErrorCode::Corrupt => false,
+        _ => return Err(error.into()),
+    };
+    Ok(Problem::TreeUnreadable {
+        snapshot: named.id.to_string(),
+        after: path_of(walk),
+        reason: error.to_string(),
+        altered,
+    })
 }
 
 /// Tells streams apart: chunks are named by their content, and so are the

@@ -8,7 +8,7 @@ use vault_core::{
     index::IndexEntry,
     keys::VaultKeys,
     snapshot::{Snapshot, SnapshotId},
-    stream::{ReadError, StreamChunks, StreamRef},
+    stream::{ReadError, StreamChunks, StreamError, StreamRef},
     tree::{Change, Diff, Hole, Node, NodeContent, NodeName, Step, TreeError, Walk, resolve},
 };
 use vault_proto::wire::Root;
@@ -89,6 +89,12 @@ impl From<ReadError<TransferError>> for ContentsError {
             ReadError::Source(error) => Self::Transfer(error),
             other => Self::Tree(other.to_string()),
         }
+    }
+}
+
+impl From<StreamError> for ContentsError {
+    fn from(error: StreamError) -> Self {
+        Self::Tree(error.to_string())
     }
 }
 
@@ -383,21 +389,31 @@ impl Contents {
             if batch.is_empty() {
                 break;
             }
+            let wanted: Vec<_> = batch.iter().map(|(entry, _)| *entry).collect();
             let mut opened: HashMap<ChunkId, Vec<u8>> = HashMap::new();
-            self.opened.reader.read_many(&batch, &mut |entry, sealed| {
-                opened.insert(entry.id, self.opened.reader.open(&entry, &sealed)?);
-                Ok(())
-            })?;
-            for entry in &batch {
-                writer.write(opened.get(&entry.id).ok_or(TransferError::Altered)?)?;
+            self.opened
+                .reader
+                .read_many(&wanted, &mut |entry, sealed| {
+                    opened.insert(entry.id, self.opened.reader.open(&entry, &sealed)?);
+                    Ok(())
+                })?;
+            for (entry, length) in &batch {
+                let data = opened.get(&entry.id).ok_or(TransferError::Altered)?;
+                if data.len() != *length as usize {
+                    return Err(StreamError::WrongChunk.into());
+                }
+                writer.write(data)?;
             }
         }
         writer.finish(*size)?;
         Ok(())
     }
 
-    /// Where the next few chunks are: as many as are worth one call.
-    fn next_batch(&self, chunks: &mut StreamChunks) -> Result<Vec<IndexEntry>, ContentsError> {
+    /// Where the next few chunks are, and how long: as many as are worth one call.
+    fn next_batch(
+        &self,
+        chunks: &mut StreamChunks,
+    ) -> Result<Vec<(IndexEntry, u32)>, ContentsError> {
         let mut source = self.opened.reader.clone();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while bytes < BATCH_BYTES {
@@ -409,7 +425,8 @@ impl Contents {
                 .index
                 .lookup(&chunk.id)
                 .map_err(TransferError::from)?;
-            batch.push(entry.ok_or(TransferError::Unknown)?);
+            let entry = entry.filter(|entry| entry.kind == ChunkKind::FileData);
+            batch.push((entry.ok_or(TransferError::Unknown)?, chunk.length));
             bytes += u64::from(chunk.length);
         }
         Ok(batch)

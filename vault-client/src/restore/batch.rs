@@ -4,7 +4,7 @@ use std::{collections::HashMap, mem, sync::Arc};
 
 use crossbeam_channel::Sender;
 use vault_core::{
-    chunk::ChunkId,
+    chunk::{ChunkId, ChunkKind},
     index::IndexEntry,
     stream::{ReadError, StreamChunks, StreamRef},
 };
@@ -21,10 +21,19 @@ const BATCH_BYTES: u64 = 32 << 20;
 /// Chunks of a batch, so that very small ones do not take much memory.
 const BATCH_CHUNKS: usize = 8_192;
 
-/// A chunk, and where its bytes go: files, and positions in their streams.
+/// A chunk, and where its bytes go.
 pub(super) struct WantedChunk {
     pub(super) entry: IndexEntry,
-    pub(super) places: Vec<(Arc<FileWork>, u64)>,
+    pub(super) places: Vec<Destination>,
+}
+
+/// A place in a file that a chunk goes to.
+pub(super) struct Destination {
+    pub(super) work: Arc<FileWork>,
+    /// Where in the file's stream it begins.
+    pub(super) position: u64,
+    /// How long the file's stream says that it is.
+    pub(super) length: u32,
 }
 
 /// Chunks that are wanted. Handed to the fetchers whenever there are enough.
@@ -61,6 +70,7 @@ impl Batch {
                 .opened
                 .index
                 .lookup(&chunk.id)?
+                .filter(|entry| entry.kind == ChunkKind::FileData)
                 .ok_or(TransferError::Unknown)?;
             let wanted = self.wanted.entry(chunk.id).or_insert_with(|| {
                 self.order.push(entry);
@@ -70,7 +80,11 @@ impl Batch {
                     places: Vec::new(),
                 }
             });
-            wanted.places.push((work.clone(), position));
+            wanted.places.push(Destination {
+                work: work.clone(),
+                position,
+                length: chunk.length,
+            });
             position += u64::from(chunk.length);
             if self.bytes >= BATCH_BYTES || self.order.len() >= BATCH_CHUNKS {
                 self.hand_over()?;

@@ -332,6 +332,17 @@ impl Run<'_> {
         directory: &TargetDirectory,
         batch: &mut Batch,
     ) -> Result<(), RestoreError> {
+        // Two nodes that claim to be one file and differ are two files.
+        let unlinked;
+        let node = if self.links.agrees(node) {
+            node
+        } else {
+            let Ok(plain) = without_link(node) else {
+                return Ok(());
+            };
+            unlinked = plain;
+            &unlinked
+        };
         let NodeContent::File { content, holes, .. } = node.content() else {
             return match directory.make_other(node) {
                 Ok(placed) => {
@@ -344,17 +355,6 @@ impl Run<'_> {
                 Err(reason) => self.leave_out(path_in(directory, node), reason),
             };
         };
-        // Two nodes that claim to be one file and differ are two files.
-        let unlinked;
-        let node = if self.links.agrees(node) {
-            node
-        } else {
-            let Ok(plain) = without_link(node) else {
-                return Ok(());
-            };
-            unlinked = plain;
-            &unlinked
-        };
         match directory.plan_file(node) {
             Ok(FilePlacement::Write(planned)) => {
                 let metadata: Metadata = node.metadata().clone();
@@ -362,8 +362,10 @@ impl Run<'_> {
                 match batch.add(&work, content) {
                     Ok(()) => {}
                     Err(error) if is_lasting(&error) => {
-                        work.fail(Reason::Incomplete);
-                        self.note(|report| report.lost_by_hoster += 1);
+                        let is_hosters = error.code() == ErrorCode::HosterMisbehaved;
+                        if work.fail(Reason::Incomplete) && is_hosters {
+                            self.note(|report| report.lost_by_hoster += 1);
+                        }
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -440,10 +442,15 @@ impl Run<'_> {
                 continue;
             };
             drop(sealed);
-            for (work, position) in wanted.places {
-                work.write(position, &plaintext);
-                count(&self.meter.bytes, plaintext.len() as u64);
-                self.settle(work)?;
+            for place in wanted.places {
+                if plaintext.len() == place.length as usize {
+                    place.work.write(place.position, &plaintext);
+                    count(&self.meter.bytes, plaintext.len() as u64);
+                } else {
+                    // The member's device that wrote the file's list lied.
+                    place.work.fail(Reason::Incomplete);
+                }
+                self.settle(place.work)?;
             }
         }
         Ok(())
@@ -451,11 +458,11 @@ impl Run<'_> {
 
     /// A chunk that is not to be had takes its files with it.
     fn lose(&self, wanted: WantedChunk) -> Result<(), RestoreError> {
-        for (work, _) in wanted.places {
-            if work.fail(Reason::Incomplete) {
+        for place in wanted.places {
+            if place.work.fail(Reason::Incomplete) {
                 self.note(|report| report.lost_by_hoster += 1);
             }
-            self.settle(work)?;
+            self.settle(place.work)?;
         }
         Ok(())
     }
@@ -501,9 +508,13 @@ fn send(chunks: &Sender<Fetched>, fetched: Fetched) -> Result<(), TransferError>
     chunks.send(fetched).map_err(|_| TransferError::Stopped)
 }
 
-/// Whether a failure is of what was asked for, and not of the line.
+/// Whether a failure is of what was asked for, and not of the line or of this
+/// device.
 fn is_lasting(error: &TransferError) -> bool {
-    !error.is_transient() && error.code() != ErrorCode::Cancelled
+    matches!(
+        error.code(),
+        ErrorCode::HosterMisbehaved | ErrorCode::Corrupt
+    )
 }
 
 fn keep_first(failure: &Mutex<Option<RestoreError>>, error: RestoreError) {

@@ -17,7 +17,7 @@ use vault_proto::{
 use super::{Fetch, PackCache, Splitter, TransferError, plan};
 use crate::{
     index::VaultIndex,
-    remote::{MAX_RANGES_PER_CALL, PackRange, Remote},
+    remote::{MAX_RANGES_PER_CALL, PackRange, RefusalReason, Remote, RemoteError},
 };
 
 /// Reads single chunks of one vault. Made for metadata: a pack that holds
@@ -145,7 +145,7 @@ impl Reader {
             });
         match failure {
             Some(error) => Err(error),
-            None => Ok(read?),
+            None => read.map_err(unreadable_range),
         }
     }
 
@@ -167,11 +167,23 @@ impl Reader {
 
     fn read_range(&self, range: PackRange) -> Result<Vec<u8>, TransferError> {
         let mut bytes = Vec::with_capacity(range.length as usize);
-        self.remote.read_packs(&self.vault, &[range], &mut |part| {
+        let read = self.remote.read_packs(&self.vault, &[range], &mut |part| {
             bytes.extend_from_slice(&part);
             ControlFlow::Continue(())
-        })?;
+        });
+        read.map_err(unreadable_range)?;
         Ok(bytes)
+    }
+}
+
+/// A hoster that finds a range senseless which lies inside the pack has another
+/// pack under that name.
+pub(crate) fn unreadable_range(error: RemoteError) -> TransferError {
+    match error {
+        RemoteError::Refused(refusal) if refusal.reason == RefusalReason::Malformed => {
+            TransferError::Altered
+        }
+        error => error.into(),
     }
 }
 

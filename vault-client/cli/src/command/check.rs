@@ -102,6 +102,7 @@ fn problem_fields(problem: &Problem) -> ProblemFields {
             snapshot: id,
             after,
             reason,
+            ..
         } => {
             snapshot = Some(id.clone());
             path = Some(PathText::new(after));
