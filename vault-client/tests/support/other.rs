@@ -100,6 +100,18 @@ impl Other {
 
     /// Commits a head that adds nothing; it must succeed.
     pub(crate) fn commit(&self, vault: VaultId) {
+        let root = self.look(vault).root;
+        self.commit_change(vault, &root, &[], &[]);
+    }
+
+    /// Commits a head with that root; it must succeed.
+    pub(crate) fn commit_change(
+        &self,
+        vault: VaultId,
+        root: &Root,
+        adds: &[PackId],
+        removes: &[PackId],
+    ) {
         let sight = self.look(vault);
         let author = HeadAuthor {
             vault_log: &sight.log,
@@ -109,19 +121,20 @@ impl Other {
             account: self.account,
             device: &self.keys,
         };
-        let none = PackList::default();
+        let adds = PackList::from_unordered(adds.to_vec()).unwrap();
+        let removes = PackList::from_unordered(removes.to_vec()).unwrap();
         let change = HeadChange {
-            root: &sight.root,
-            adds: &none,
-            removes: &none,
+            root,
+            adds: &adds,
+            removes: &removes,
             reconciled: None,
         };
         let commit = author.commit(change, &mut rng()).unwrap();
         let request = CommitRequest {
             head: commit.head.to_bytes().to_vec(),
             root: commit.sealed_root,
-            adds: Vec::new(),
-            removes: Vec::new(),
+            adds: adds.packs().to_vec(),
+            removes: removes.packs().to_vec(),
         };
         let outcome = self.remote.commit_head(&request).unwrap();
         assert_eq!(outcome, CommitOutcome::Accepted);

@@ -380,6 +380,11 @@ impl Books {
         shelf.map_or_else(Vec::new, |shelf| shelf.packs.keys().copied().collect())
     }
 
+    pub(super) fn pack(&self, vault: &VaultId, pack: &PackId) -> Option<Bytes> {
+        let pack = self.vaults.get(vault)?.packs.get(pack)?;
+        Some(pack.bytes.clone())
+    }
+
     pub(super) fn roll_back(&mut self, vault: &VaultId, head_seq: u64) {
         if let Some(shelf) = self.vaults.get_mut(vault) {
             let keep = usize::try_from(head_seq).unwrap_or(usize::MAX);

@@ -137,6 +137,12 @@ impl MemoryHoster {
         self.lock().books.packs(vault)
     }
 
+    /// The bytes that it holds under a pack's name.
+    #[must_use]
+    pub fn pack(&self, vault: &VaultId, pack: &PackId) -> Option<Bytes> {
+        self.lock().books.pack(vault, pack)
+    }
+
     /// The handle of a device; what [`Connect::connect`] gives.
     #[must_use]
     pub fn remote(&self, account: AccountId, device: &DeviceKeys) -> Arc<dyn Remote> {
