@@ -366,7 +366,18 @@ mod tests {
         let two = [frame(&plaintext[..500]), frame(&plaintext[500..])].concat();
         let mut unsized_frame = Vec::new();
         zstd::stream::copy_encode(plaintext.as_slice(), &mut unsized_frame, 3).unwrap();
-        for frame in [trailing, skippable, two, unsized_frame, vec![]] {
+        // Frames that add no bytes.
+        let empty = [frame_.as_slice(), &frame(b"")].concat();
+        let skipped = [frame_.as_slice(), &skippable[..8]].concat();
+        for frame in [
+            trailing,
+            skippable,
+            skipped,
+            empty,
+            two,
+            unsized_frame,
+            vec![],
+        ] {
             let body = zstd_body(1_000, &frame);
             assert_eq!(open(&body, &plaintext), Err(OpenError));
         }

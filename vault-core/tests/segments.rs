@@ -256,6 +256,30 @@ fn crowded_ids_are_found_all_the_same() {
     }
 }
 
+/// A file that was made wrong and yet carries the hash of what it is.
+fn made_wrong(change: impl FnOnce(&mut [u8])) -> Option<SortedError<()>> {
+    let mut file = sorted::encode(&segment_of((1..=3).map(|n| entry(n, 1))), &[0; 32]);
+    change(&mut file);
+    // magic, four counts, name, hash; then the fan-out table and the filter.
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let (bits, blocks) = (word(16), word(20));
+    let end = 88 + ((1 << bits) + 1) * 4 + blocks * 32;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&file[..56]).update(&file[88..end]);
+    file[56..88].copy_from_slice(hasher.finalize().as_bytes());
+    SortedSegment::open(file.len() as u64, read_from(&file)).err()
+}
+
+#[test]
+fn a_file_that_was_made_wrong_is_not_opened() {
+    assert_eq!(made_wrong(|_| ()), None);
+    let damaged = Some(SortedError::Damaged);
+    assert_eq!(made_wrong(|file| file[0] ^= 1), damaged);
+    // Three entries: one bucket, from 0 to 3.
+    assert_eq!(made_wrong(|file| file[88] = 4), damaged);
+    assert_eq!(made_wrong(|file| file[92] = 2), damaged);
+}
+
 #[test]
 fn a_file_that_cannot_be_read_says_so() {
     let file = sorted::encode(&segment_of([entry(1, 1)]), &[0; 32]);
@@ -339,6 +363,7 @@ fn hostile_segments_are_refused() {
         refused(&|s| s.chunk_ids.truncate(95)),
         SegmentError::Columns
     );
+    assert_eq!(refused(&|s| s.chunk_ids.push(0xff)), SegmentError::Columns);
     assert_eq!(
         refused(&|s| s.chunk_ids[0] = 0xff),
         SegmentError::NotAscending
@@ -388,6 +413,22 @@ fn hostile_segments_are_refused() {
             place(offset, length),
             Err(SegmentError::Place),
             "{offset} {length}"
+        );
+    }
+}
+
+#[test]
+fn a_segment_has_one_encoding() {
+    let bytes = small_segment().encode_to_vec();
+    assert!(Segment::decode(&bytes, OWN).is_ok());
+    // A field that this version does not know, and one that is there twice.
+    let unknown = [&bytes[..], &[0x78, 1]].concat();
+    let repeated = [&bytes[..], &[0x12, 0]].concat();
+    for other in [unknown, repeated] {
+        let refused = Segment::decode(&other, OWN);
+        assert!(
+            matches!(refused, Err(SegmentError::Encoding(_))),
+            "{refused:?}"
         );
     }
 }

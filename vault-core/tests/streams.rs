@@ -278,6 +278,7 @@ fn descriptions_that_lie_are_refused() {
         ChunkLength
     );
     assert_eq!(refused(described(|s| s.chunk_ids.truncate(63))), Columns);
+    assert_eq!(refused(described(|s| s.chunk_ids.push(1))), Columns);
     assert_eq!(refused(described(|s| s.chunk_ids.extend([1; 32]))), Columns);
     assert_eq!(refused(described(|s| s.depth = 5)), TooDeep);
     assert_eq!(refused(described(|s| s.depth = u32::MAX)), TooDeep);

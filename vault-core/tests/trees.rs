@@ -249,6 +249,9 @@ fn hostile_directories_are_refused() {
     assert_eq!(read(&[0x81, 0x80, 0x10]), bad_record);
     assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x0f]), bad_record);
     assert_eq!(read(&[&a[..], &[0x80]].concat()), bad_record);
+    // All of a record that is too long.
+    let long = [&[0x81, 0x80, 0x10][..], &[0; (256 << 10) + 1]].concat();
+    assert_eq!(read(&long), bad_record);
     let padded = [&[a[0] | 0x80, 0][..], &a[1..]].concat();
     assert_eq!(read(&padded), bad_record);
 
