@@ -11,7 +11,8 @@ use vault_core::{
     chunk::{ChunkId, ChunkKind, ChunkSource},
     index::{OwnPack, Segment, sorted},
     keys::{RecoveryPhrase, VaultKeys},
-    pack::{MAX_PACK_LEN, read_pack_entries},
+    labels,
+    pack::{MAX_PACK_LEN, MIN_PACK_LEN, TRAILER_LEN, read_pack_entries},
     settings::AccountSettings,
     snapshot::Snapshot,
     stream::StreamRef,
@@ -90,28 +91,80 @@ pub fn invitation(bytes: &[u8]) {
     }
 }
 
-/// A pack of the vault that [`keys`] opens.
+/// A pack of the vault that [`keys`] opens, as a member would seal it who does
+/// as he likes: a byte of flags, the footer's offset and the number of chunks
+/// (16 bits each, little-endian), then the footer's plaintext. The same bytes
+/// are tried as a pack, too.
 pub fn pack(bytes: &[u8]) {
+    let read = |pack: &[u8]| read_pack_entries(&keys(), 1, &PackId::of(pack), pack);
     if bytes.len() <= MAX_PACK_LEN {
-        black_box(read_pack_entries(&keys(), 1, &PackId::of(bytes), bytes).is_ok());
+        black_box(read(bytes).is_ok());
+    }
+    let Some((&[flags, o0, o1, c0, c1], footer)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let key = sealed::derived(labels::PACK_FOOTER_KEY);
+    let place = |part: &str| {
+        let vault = VAULT.as_bytes().as_slice();
+        [&[1], part.as_bytes(), vault, &1_u64.to_le_bytes()].concat()
+    };
+    let footer = sealed::seal(&key, &place(labels::PACK_FOOTER), footer);
+    let offset = usize::from(u16::from_le_bytes([o0, o1]));
+    let end = offset + footer.len();
+    let size = (end + TRAILER_LEN).next_power_of_two().max(MIN_PACK_LEN);
+    if size > MAX_PACK_LEN {
+        return;
+    }
+    // What the trailer says is right, unless a flag is set.
+    let wrong = |bit: u8| u32::from(flags >> bit & 1);
+    let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let words = [
+        narrow(offset) ^ wrong(0) << 31,
+        narrow(footer.len()) ^ wrong(1) << 31,
+        u32::from(u16::from_le_bytes([c0, c1])) ^ wrong(2) << 31,
+        wrong(3),
+    ];
+    let trailer: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut pack = vec![0; size];
+    pack[offset..end].copy_from_slice(&footer);
+    pack[size - TRAILER_LEN..].copy_from_slice(&sealed::seal(
+        &key,
+        &place(labels::PACK_TRAILER),
+        &trailer,
+    ));
+    if let Ok(entries) = read(&pack) {
+        let mut at = 0;
+        for entry in entries {
+            assert_eq!(entry.offset, at, "chunks stand end to end");
+            at += entry.sealed_length;
+        }
+        assert_eq!(at as usize, offset, "and the footer after them");
     }
 }
 
-/// A sealed chunk: the kind, the id, the sealed bytes.
+/// The kind of a chunk, and what is sealed under the id of the bytes after its
+/// first: a body that says that it is not compressed opens, any other must not
+/// under that id. The same bytes are tried as kind, id and sealed chunk, too.
 pub fn chunk(bytes: &[u8]) {
     let Some((kind, rest)) = bytes.split_first() else {
         return;
     };
-    let Some((id, sealed)) = rest.split_first_chunk() else {
+    let Some(kind) = ChunkKind::from_byte(*kind) else {
         return;
     };
-    if let Some(kind) = ChunkKind::from_byte(*kind) {
-        black_box(
-            keys()
-                .open_chunk(1, kind, &ChunkId::from_array(*id), sealed)
-                .is_ok(),
-        );
+    let keys = keys();
+    if let Some((id, sealed)) = rest.split_first_chunk() {
+        let id = ChunkId::from_array(*id);
+        black_box(keys.open_chunk(1, kind, &id, sealed).is_ok());
     }
+    let plaintext = rest.get(1..).unwrap_or_default();
+    let id = keys.chunk_id(kind, plaintext);
+    let root = sealed::derived(labels::CHUNK_SEALING_KEY);
+    let key = *blake3::keyed_hash(&root, id.as_bytes()).as_bytes();
+    let sealed = sealed::seal(&key, &[1, kind.to_byte()], rest);
+    let opened = keys.open_chunk(1, kind, &id, &sealed);
+    let is_raw = rest.first() == Some(&0) && plaintext.len() <= kind.max_len();
+    assert_eq!(opened.ok().as_deref(), is_raw.then_some(plaintext));
 }
 
 /// An encoded stream.
@@ -223,8 +276,32 @@ pub fn phrase(bytes: &[u8]) {
     }
 }
 
+const VAULT: VaultId = VaultId::from_array([1; 32]);
+const EPOCH_SECRET: [u8; 32] = [2; 32];
+
 fn keys() -> VaultKeys {
-    VaultKeys::from_epoch_secrets(VaultId::from_array([1; 32]), &[[2; 32]])
+    VaultKeys::from_epoch_secrets(VAULT, &[EPOCH_SECRET])
+}
+
+/// Sealing as `vault-core/docs/format.md` says it: so a fuzzer gets past the
+/// tags, to what only members can write.
+mod sealed {
+    use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
+
+    pub(super) fn derived(label: &str) -> [u8; 32] {
+        blake3::derive_key(label, &super::EPOCH_SECRET)
+    }
+
+    /// Under a nonce of zeros: what is sealed here is nobody's secret.
+    pub(super) fn seal(key: &[u8; 32], associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let nonce = [0; 24];
+        let mut sealed = [&nonce, plaintext].concat();
+        let tag = XChaCha20Poly1305::new(key.into())
+            .encrypt_inout_detached(&XNonce::from(nonce), associated, (&mut sealed[24..]).into())
+            .expect("an input of a fuzzer is short");
+        sealed.extend_from_slice(&tag);
+        sealed
+    }
 }
 
 fn next_entry(rest: &mut &[u8]) -> Option<wire::SignedEntry> {
