@@ -140,9 +140,9 @@ pub(crate) struct Signup {
     /// Writes the recovery phrase to this new file instead of showing it
     #[arg(long, value_name = "FILE")]
     pub(crate) phrase_out: Option<PathBuf>,
-    /// The language of the phrase's words
-    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
-    pub(crate) language: Language,
+    /// The language of the phrase's words; without it, that of the messages
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) language: Option<Language>,
 }
 
 /// The language of a recovery phrase.

@@ -36,7 +36,7 @@ Exit codes:
    13  the hoster misbehaved: lost or changed something, or is not who it was
   130  cancelled
 
-NO_COLOR switches colours off. COFFRE_HOME is --home.";
+NO_COLOR switches colours off. COFFRE_HOME is --home. COFFRE_LANG is the language\nof messages, en or fr; without it, that of the locale.";
 
 impl Exit {
     pub(crate) fn number(self) -> u8 {

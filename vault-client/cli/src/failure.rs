@@ -5,6 +5,7 @@ use std::io;
 use vault_client::error::ErrorCode;
 
 use crate::exit::Exit;
+use crate::language::{Words, words};
 use crate::show::printable;
 
 /// Why a command failed.
@@ -17,7 +18,7 @@ pub(crate) enum Failure {
         /// What happened, without control characters.
         message: String,
         /// What to do about it.
-        hint: Option<String>,
+        hint: Option<Words>,
     },
     /// Whoever reads the output has seen enough.
     PipeClosed,
@@ -25,11 +26,10 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
-        let hint = hint(code).map(str::to_owned);
         Self::Told {
             code,
             message: printable(message.as_ref()),
-            hint,
+            hint: hint(code),
         }
     }
 
@@ -38,12 +38,12 @@ impl Failure {
         Self::new(ErrorCode::InvalidArgument, message)
     }
 
-    pub(crate) fn with_hint(self, better: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, better: Words) -> Self {
         match self {
             Self::Told { code, message, .. } => Self::Told {
                 code,
                 message,
-                hint: Some(better.into()),
+                hint: Some(better),
             },
             Self::PipeClosed => self,
         }
@@ -73,35 +73,90 @@ impl Failure {
     }
 }
 
+/// What an error is, in French: the message itself, which only the library
+/// words, stands after it.
+pub(crate) fn french(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InvalidArgument => "demande incorrecte",
+        ErrorCode::HosterUnreachable => "l’hébergeur est injoignable",
+        ErrorCode::HosterRefused => "l’hébergeur refuse",
+        ErrorCode::InvitationUnknown => "invitation inconnue",
+        ErrorCode::InvitationExpired => "invitation expirée",
+        ErrorCode::InvitationUsed => "invitation déjà utilisée",
+        ErrorCode::ClockSkew => "l’horloge de cette machine n’est pas à l’heure",
+        ErrorCode::QuotaExceeded => "quota épuisé",
+        ErrorCode::DiskFull => "disque plein",
+        ErrorCode::NotAllowed => "non autorisé",
+        ErrorCode::RotationDue => "les clés du coffre doivent d’abord être changées",
+        ErrorCode::VaultBusy => "le coffre est occupé",
+        ErrorCode::NoVault => "pas de coffre",
+        ErrorCode::VaultExists => "ce coffre existe déjà",
+        ErrorCode::AmbiguousVault => "plusieurs coffres possibles",
+        ErrorCode::NoAccount => "pas de compte sur cet appareil",
+        ErrorCode::AccountExists => "cet appareil a déjà un compte",
+        ErrorCode::WrongKey => "mauvaise clé",
+        ErrorCode::HosterMisbehaved => "l’hébergeur se comporte mal",
+        ErrorCode::Corrupt => "données endommagées",
+        ErrorCode::TooNew => "écrit par une version plus récente",
+        ErrorCode::LocalState => "erreur sur cet appareil",
+        ErrorCode::Cancelled => "interrompu",
+        _ => "erreur",
+    }
+}
+
 /// What a member can do about it.
-fn hint(code: ErrorCode) -> Option<&'static str> {
+fn hint(code: ErrorCode) -> Option<Words> {
     Some(match code {
-        ErrorCode::HosterUnreachable => {
-            "check the connection and try again; an interrupted backup goes on where it stopped"
-        }
-        ErrorCode::InvitationUnknown => "check that all of it was copied, or ask for another one",
-        ErrorCode::InvitationExpired | ErrorCode::InvitationUsed => {
-            "ask the hoster for another one"
-        }
-        ErrorCode::ClockSkew => "set this machine's clock",
-        ErrorCode::QuotaExceeded => "ask the hoster for more room, or back up less",
-        ErrorCode::DiskFull => "make room and try again",
-        ErrorCode::VaultBusy => "try again when the other coffre has finished",
-        ErrorCode::NoVault => {
-            "`coffre vault list` shows the vaults, `coffre vault create NAME` makes one"
-        }
-        ErrorCode::VaultExists => "choose another name, or use that vault",
-        ErrorCode::AmbiguousVault => "say which with --vault; `coffre vault list` shows them",
-        ErrorCode::NoAccount => {
-            "sign up first: `coffre signup URL` with an invitation from a hoster"
-        }
-        ErrorCode::AccountExists => {
-            "an account of its own needs a directory of its own: --home DIR or COFFRE_HOME"
-        }
-        ErrorCode::HosterMisbehaved => {
-            "nothing of it was believed; ask the hoster, and keep this message"
-        }
-        ErrorCode::TooNew => "install a newer coffre",
+        ErrorCode::HosterUnreachable => words(
+            "check the connection and try again; an interrupted backup goes on where it stopped",
+            "vérifiez la connexion et réessayez ; une sauvegarde interrompue reprend où elle en était",
+        ),
+        ErrorCode::InvitationUnknown => words(
+            "check that all of it was copied, or ask for another one",
+            "vérifiez qu’elle est copiée en entier, ou demandez-en une autre",
+        ),
+        ErrorCode::InvitationExpired | ErrorCode::InvitationUsed => words(
+            "ask the hoster for another one",
+            "demandez-en une autre à l’hébergeur",
+        ),
+        ErrorCode::ClockSkew => words(
+            "set this machine's clock",
+            "mettez l’horloge de cette machine à l’heure",
+        ),
+        ErrorCode::QuotaExceeded => words(
+            "ask the hoster for more room, or back up less",
+            "demandez plus de place à l’hébergeur, ou sauvegardez moins",
+        ),
+        ErrorCode::DiskFull => words("make room and try again", "faites de la place et réessayez"),
+        ErrorCode::VaultBusy => words(
+            "try again when the other coffre has finished",
+            "réessayez quand l’autre coffre aura fini",
+        ),
+        ErrorCode::NoVault => words(
+            "`coffre vault list` shows the vaults, `coffre vault create NAME` makes one",
+            "`coffre vault list` montre les coffres, `coffre vault create NOM` en crée un",
+        ),
+        ErrorCode::VaultExists => words(
+            "choose another name, or use that vault",
+            "choisissez un autre nom, ou utilisez ce coffre",
+        ),
+        ErrorCode::AmbiguousVault => words(
+            "say which with --vault; `coffre vault list` shows them",
+            "dites lequel avec --vault ; `coffre vault list` les montre",
+        ),
+        ErrorCode::NoAccount => words(
+            "sign up first: `coffre signup URL` with an invitation from a hoster",
+            "inscrivez-vous d’abord : `coffre signup URL` avec l’invitation d’un hébergeur",
+        ),
+        ErrorCode::AccountExists => words(
+            "an account of its own needs a directory of its own: --home DIR or COFFRE_HOME",
+            "un autre compte demande un autre répertoire : --home DIR ou COFFRE_HOME",
+        ),
+        ErrorCode::HosterMisbehaved => words(
+            "nothing of it was believed; ask the hoster, and keep this message",
+            "rien n’en a été cru ; demandez à l’hébergeur, et gardez ce message",
+        ),
+        ErrorCode::TooNew => words("install a newer coffre", "installez un coffre plus récent"),
         _ => return None,
     })
 }
@@ -132,8 +187,10 @@ impl From<vault_client::contents::ContentsError> for Failure {
         match &error {
             ContentsError::Output(source) => Self::output(io::Error::from(source.kind())),
             ContentsError::NoSnapshot(_) | ContentsError::AmbiguousSnapshot(_) => {
-                Self::new(error.code(), error.to_string())
-                    .with_hint("`coffre snapshots` lists them")
+                Self::new(error.code(), error.to_string()).with_hint(words(
+                    "`coffre snapshots` lists them",
+                    "`coffre snapshots` les liste",
+                ))
             }
             _ => Self::new(error.code(), error.to_string()),
         }

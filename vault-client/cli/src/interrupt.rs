@@ -9,6 +9,7 @@ use vault_client::remote::Remote;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::say;
 
 /// From now on the first Ctrl-C (or SIGTERM, or SIGHUP) cancels, and ends calls
 /// to the hoster that are under way; the second ends the process.
@@ -22,7 +23,11 @@ pub(crate) fn cancellation(remote: Arc<dyn Remote>) -> Result<Cancellation, Fail
         if again.swap(true, Ordering::Relaxed) {
             end();
         }
-        anstream::eprintln!("stopping; once more to stop at once");
+        let text = say!(
+            "stopping; once more to stop at once",
+            "arrêt en cours ; encore une fois pour arrêter tout de suite"
+        );
+        anstream::eprintln!("{text}");
         cancelled.cancel();
         remote.interrupt();
     };

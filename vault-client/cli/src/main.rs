@@ -15,6 +15,7 @@ mod document;
 mod exit;
 mod failure;
 mod interrupt;
+mod language;
 mod output;
 mod progress;
 mod selector;
@@ -30,10 +31,12 @@ use clap::Parser;
 use crate::args::Cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::words;
 use crate::output::Output;
 use crate::session::Context;
 
 fn main() -> ExitCode {
+    language::choose();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error).into(),
@@ -63,7 +66,8 @@ fn refuse(error: &clap::Error) -> Exit {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default();
         let failure = Failure::usage(message.strip_prefix("error: ").unwrap_or(message));
-        Output::new("", true, false).failure(&failure.with_hint("coffre --help"));
+        Output::new("", true, false)
+            .failure(&failure.with_hint(words("coffre --help", "coffre --help")));
         return Exit::Usage;
     }
     // Whoever closed the pipe has seen enough.

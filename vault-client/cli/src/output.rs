@@ -6,7 +6,8 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use vault_client::files::LeftOut;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
+use crate::language::{Language, language, say};
 use crate::show;
 
 /// Prints for a person or for a program.
@@ -102,10 +103,10 @@ impl Output {
     pub(crate) fn left_out(&self, left_out: &[LeftOut]) {
         if !self.json {
             for entry in left_out {
-                self.warn(&format!(
-                    "left out: {}: {}",
-                    show::path(&entry.path),
-                    entry.reason
+                let (path, reason) = (show::path(&entry.path), show::reason(entry.reason));
+                self.warn(&say!(
+                    "left out: {path}: {reason}",
+                    "omis : {path} : {reason}"
                 ));
             }
         }
@@ -126,16 +127,22 @@ impl Output {
                 command: self.command,
                 code: code.as_str(),
                 message,
-                hint: hint.as_deref(),
+                hint: hint.map(|hint| hint.english),
                 exit_code: failure.exit().number(),
             };
             // Nobody is left to be told.
             let _ = print_document("error", &fields);
         } else {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{red}coffre:{red:#} {message}");
+            match language() {
+                Language::English => anstream::eprintln!("{red}coffre:{red:#} {message}"),
+                Language::French => {
+                    let french = failure::french(*code);
+                    anstream::eprintln!("{red}coffre :{red:#} {french} ({message})");
+                }
+            }
             if let Some(hint) = hint {
-                anstream::eprintln!("  {hint}");
+                anstream::eprintln!("  {}", hint.shown());
             }
         }
     }

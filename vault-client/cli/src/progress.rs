@@ -8,7 +8,8 @@ use serde::Serialize;
 use vault_client::progress::{NoProgress, Progress, ProgressListener};
 
 use crate::args::ProgressMode;
-use crate::show::{Count, Size};
+use crate::language::{Words, say, words};
+use crate::show::{Noun, Size, counted};
 
 /// Shows progress until it is dropped.
 pub(crate) struct Showing {
@@ -17,12 +18,12 @@ pub(crate) struct Showing {
 }
 
 impl Showing {
-    /// `verb` is what is being done: "uploaded".
+    /// `verb` is what happens to packs.
     pub(crate) fn start(
         mode: ProgressMode,
         quiet: bool,
         command: &'static str,
-        verb: &'static str,
+        verb: Words,
     ) -> Self {
         match mode {
             ProgressMode::Json => Self {
@@ -71,7 +72,7 @@ fn bar() -> ProgressStyle {
 
 struct Bar {
     bar: ProgressBar,
-    verb: &'static str,
+    verb: Words,
 }
 
 impl ProgressListener for Bar {
@@ -89,20 +90,29 @@ impl ProgressListener for Bar {
     }
 }
 
-fn message(progress: &Progress, verb: &str) -> String {
+fn message(progress: &Progress, verb: Words) -> String {
     let mut message = String::new();
     if progress.files > 0 {
-        message = format!("{} files, ", Count(progress.files));
+        message = counted(progress.files, Noun::File) + ", ";
     }
     message.push_str(&Size(progress.bytes).to_string());
     if progress.new_bytes > 0 {
-        message.push_str(&format!("; {} new", Size(progress.new_bytes)));
+        let new = Size(progress.new_bytes);
+        message.push_str(&say!("; {new} new", " ; {new} de nouveau"));
     }
     if progress.transferred_bytes > 0 {
-        message.push_str(&format!("; {} {verb}", Size(progress.transferred_bytes)));
+        let (size, verb) = (Size(progress.transferred_bytes), verb.shown());
+        message.push_str(&say!("; {size} {verb}", " ; {size} {verb}"));
     }
     message
 }
+
+/// What happens to the packs of a backup,
+pub(crate) const UPLOADED: Words = words("uploaded", "envoyés");
+/// of a restore,
+pub(crate) const DOWNLOADED: Words = words("downloaded", "reçus");
+/// and of a check.
+pub(crate) const READ: Words = words("read", "lus");
 
 struct Lines {
     command: &'static str,
@@ -148,12 +158,12 @@ mod tests {
     fn a_bar_says_what_counts() {
         let _ = (spinner(), bar());
         let mut progress = Progress::default();
-        assert_eq!(message(&progress, "uploaded"), "0 B");
+        assert_eq!(message(&progress, UPLOADED), "0 B");
         progress.files = 1_234;
         progress.bytes = 5_600_000;
         progress.new_bytes = 700_000;
         progress.transferred_bytes = 80_000;
-        let shown = message(&progress, "uploaded");
+        let shown = message(&progress, UPLOADED);
         assert_eq!(shown, "1,234 files, 5.6 MB; 700 kB new; 80 kB uploaded");
     }
 }

@@ -16,6 +16,7 @@ use vault_proto::ids::VaultId;
 
 use crate::args::{Global, ProgressMode, WhichVault};
 use crate::failure::Failure;
+use crate::language::{Words, words};
 use crate::output::Output;
 use crate::progress::Showing;
 use crate::show;
@@ -39,7 +40,7 @@ impl Context {
     }
 
     /// Shows progress until it is dropped; `verb` is what happens to packs.
-    pub(crate) fn progress(&self, verb: &'static str) -> Showing {
+    pub(crate) fn progress(&self, verb: Words) -> Showing {
         Showing::start(self.progress, self.output.is_quiet(), self.command, verb)
     }
 
@@ -49,8 +50,10 @@ impl Context {
             return Ok(home.clone());
         }
         let strategy = etcetera::base_strategy::Xdg::new().map_err(|error| {
-            Failure::new(ErrorCode::LocalState, error.to_string())
-                .with_hint("say where to keep state: --home DIR or COFFRE_HOME")
+            Failure::new(ErrorCode::LocalState, error.to_string()).with_hint(words(
+                "say where to keep state: --home DIR or COFFRE_HOME",
+                "dites où garder l’état : --home DIR ou COFFRE_HOME",
+            ))
         })?;
         let state = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
         Ok(state.join("coffre"))

@@ -4,8 +4,11 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use vault_client::files::Reason;
 use vault_core::snapshot::SnapshotId;
 use vault_core::timestamp::Timestamp;
+
+use crate::language::{Language, language, say};
 
 /// A name or path, unmistakable and harmless on a terminal: what is not UTF-8,
 /// control characters and those that reorder text are escaped, and so is the
@@ -59,50 +62,118 @@ pub(crate) struct Size(pub(crate) u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [
-            (1_000_000_000_000, "TB"),
-            (1_000_000_000, "GB"),
-            (1_000_000, "MB"),
-            (1_000, "kB"),
-        ];
-        let text = match units.into_iter().find(|(unit, _)| self.0 >= *unit) {
-            None => format!("{} B", self.0),
-            Some((unit, name)) if self.0 < 10 * unit => {
-                format!("{}.{} {name}", self.0 / unit, self.0 % unit / (unit / 10))
-            }
-            Some((unit, name)) => format!("{} {name}", self.0 / unit),
-        };
-        f.pad(&text)
+        f.pad(&size(self.0, language()))
     }
 }
 
-/// A number with commas between thousands.
+fn size(bytes: u64, language: Language) -> String {
+    let (names, point) = match language {
+        Language::English => (["B", "kB", "MB", "GB", "TB"], '.'),
+        Language::French => (["o", "ko", "Mo", "Go", "To"], ','),
+    };
+    let units = [1, 1_000, 1_000_000, 1_000_000_000, 1_000_000_000_000];
+    let units = units.into_iter().zip(names).skip(1).rev();
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        None => format!("{bytes} {}", names[0]),
+        Some((unit, name)) if bytes < 10 * unit => {
+            format!(
+                "{}{point}{} {name}",
+                bytes / unit,
+                bytes % unit / (unit / 10)
+            )
+        }
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+    }
+}
+
+/// A number with its thousands apart.
 pub(crate) struct Count(pub(crate) u64);
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                text.push(',');
-            }
-            text.push(digit);
+        f.pad(&count(self.0, language()))
+    }
+}
+
+fn count(number: u64, language: Language) -> String {
+    let separator = match language {
+        Language::English => ',',
+        // A narrow space that no line breaks at.
+        Language::French => '\u{202f}',
+    };
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(separator);
         }
-        f.pad(&text)
+        text.push(digit);
+    }
+    text
+}
+
+/// Something that is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Noun {
+    File,
+    FileOrDirectory,
+    Page,
+    Pack,
+    Problem,
+    Snapshot,
+}
+
+impl Noun {
+    /// One of it, and several.
+    fn forms(self, language: Language) -> [&'static str; 2] {
+        match (self, language) {
+            (Self::File, Language::English) => ["file", "files"],
+            (Self::File, Language::French) => ["fichier", "fichiers"],
+            (Self::FileOrDirectory, Language::English) => {
+                ["file or directory", "files and directories"]
+            }
+            (Self::FileOrDirectory, Language::French) => {
+                ["fichier ou répertoire", "fichiers et répertoires"]
+            }
+            (Self::Page, Language::English) => ["page", "pages"],
+            (Self::Page, Language::French) => ["page", "pages"],
+            (Self::Pack, Language::English) => ["pack", "packs"],
+            (Self::Pack, Language::French) => ["paquet", "paquets"],
+            (Self::Problem, Language::English) => ["problem", "problems"],
+            (Self::Problem, Language::French) => ["problème", "problèmes"],
+            (Self::Snapshot, Language::English) => ["snapshot", "snapshots"],
+            (Self::Snapshot, Language::French) => ["instantané", "instantanés"],
+        }
     }
 }
 
 /// `1 file`, `2 files`.
-pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", Count(number), if number == 1 { one } else { many })
+pub(crate) fn counted(number: u64, noun: Noun) -> String {
+    counted_in(number, noun, language())
+}
+
+fn counted_in(number: u64, noun: Noun, language: Language) -> String {
+    let is_one = match language {
+        Language::English => number == 1,
+        // None of something is not several.
+        Language::French => number <= 1,
+    };
+    let [one, many] = noun.forms(language);
+    let noun = if is_one { one } else { many };
+    format!("{} {noun}", count(number, language))
 }
 
 /// How long something took, or is ago.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
-        0..60 => format!("{:.1} s", duration.as_secs_f64()),
+        0..60 => {
+            let text = format!("{:.1} s", duration.as_secs_f64());
+            match language() {
+                Language::English => text,
+                Language::French => text.replace('.', ","),
+            }
+        }
         60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
     }
@@ -110,13 +181,48 @@ pub(crate) fn duration(duration: Duration) -> String {
 
 /// How long ago something was, roughly.
 pub(crate) fn age(seconds: u64) -> String {
-    let (number, one, many) = match seconds {
-        0..60 => return "just now".to_owned(),
-        60..3_600 => (seconds / 60, "minute", "minutes"),
-        3_600..86_400 => (seconds / 3_600, "hour", "hours"),
-        _ => (seconds / 86_400, "day", "days"),
+    let (number, english, french) = match seconds {
+        0..60 => return say!("just now", "à l’instant"),
+        60..3_600 => (seconds / 60, "minute", "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour", "heure"),
+        _ => (seconds / 86_400, "day", "jour"),
     };
-    format!("{} ago", counted(number, one, many))
+    let plural = if number == 1 { "" } else { "s" };
+    let number = Count(number);
+    say!(
+        "{number} {english}{plural} ago",
+        "il y a {number} {french}{plural}"
+    )
+}
+
+/// Why something was left out.
+pub(crate) fn reason(reason: Reason) -> String {
+    let french = match reason {
+        Reason::NotPermitted => "accès refusé",
+        Reason::Vanished => "disparu",
+        Reason::Replaced => "remplacé par autre chose",
+        Reason::ChangedWhileRead => "modifié pendant la lecture",
+        Reason::Endless => "sans fin",
+        Reason::Attributes => "attributs étendus inaccessibles",
+        Reason::AttributesTooLarge => "attributs étendus trop grands",
+        Reason::TooDeep => "trop de répertoires emboîtés",
+        Reason::TooLarge => "trop grand",
+        Reason::Metadata => "propriétaire, droits ou date non rétablis",
+        Reason::Occupied => "autre chose se trouve là",
+        Reason::SpecialFile => "les fichiers spéciaux ne sont créés que sur demande",
+        Reason::Reserved => "nom réservé à la restauration elle-même",
+        Reason::NameRefused => "le système de fichiers refuse ce nom",
+        Reason::LinkNotRestored => "le fichier dont c’est un lien n’est pas restauré",
+        Reason::Incomplete => "écrit en partie seulement",
+        Reason::DiskFull => "plus de place",
+        Reason::Unsupported => "d’un genre qui ne se restaure pas",
+        // What the system says, as it says it.
+        _ => return reason.to_string(),
+    };
+    match language() {
+        Language::English => reason.to_string(),
+        Language::French => french.to_owned(),
+    }
 }
 
 /// A moment on this machine's clock, to the minute.
@@ -202,7 +308,17 @@ mod tests {
         ] {
             assert_eq!(Count(number).to_string(), shown);
         }
-        assert_eq!(counted(1, "file", "files"), "1 file");
+        assert_eq!(counted(1, Noun::File), "1 file");
+        assert_eq!(counted(0, Noun::File), "0 files");
+    }
+
+    #[test]
+    fn french_counts_its_own_way() {
+        let french = Language::French;
+        assert_eq!(size(4_250_000, french), "4,2 Mo");
+        assert_eq!(count(1_234_567, french), "1\u{202f}234\u{202f}567");
+        assert_eq!(counted_in(0, Noun::File, french), "0 fichier");
+        assert_eq!(counted_in(2, Noun::Snapshot, french), "2 instantanés");
     }
 
     #[test]

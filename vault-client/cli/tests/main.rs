@@ -3,6 +3,7 @@
 mod arguments;
 mod documents;
 mod exits;
+mod french;
 mod full;
 mod hoster;
 mod kills;

@@ -75,7 +75,7 @@ fn french_words_are_french() {
 }
 
 /// The words again, if they are a French phrase.
-fn as_french(words: &str) -> Option<String> {
+pub(crate) fn as_french(words: &str) -> Option<String> {
     use vault_core::keys::{PhraseLanguage, RecoveryPhrase};
     let phrase = RecoveryPhrase::parse(words).ok()?;
     Some(phrase.words(PhraseLanguage::French).to_string())

@@ -38,7 +38,8 @@ impl Session {
         command
             .args(arguments)
             .env("COFFRE_HOME", device.home.path())
-            .env("TERM", "xterm");
+            .env("TERM", "xterm")
+            .env("COFFRE_LANG", "en");
         let child = command
             .stdin(end())
             .stdout(end())

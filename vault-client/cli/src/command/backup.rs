@@ -12,8 +12,10 @@ use crate::document::{LeftOutEntry, PathText, TrafficFields};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::language::say;
+use crate::progress::UPLOADED;
 use crate::session::{Context, VaultFields};
-use crate::show::{self, Size, counted, duration, short};
+use crate::show::{self, Noun, Size, counted, duration, short};
 
 #[derive(Serialize)]
 struct Fields {
@@ -44,7 +46,7 @@ pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> 
     let session = context.session()?;
     let mut vault = session.vault(&options.vault)?;
     let cancellation = interrupt::cancellation(vault.remote())?;
-    let showing = context.progress("uploaded");
+    let showing = context.progress(UPLOADED);
     let report = back_up(&mut vault, &how, showing.listener(), &cancellation);
     drop(showing);
     let report = report?;
@@ -52,9 +54,10 @@ pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> 
     context.output.left_out(&report.left_out);
     if !context.output.is_json() {
         for path in &report.pseudo_file_systems {
-            context.output.note(&format!(
-                "saved empty: {}: the kernel's own, no files",
-                show::path(path)
+            let path = show::path(path);
+            context.output.note(&say!(
+                "saved empty: {path}: the kernel's own, no files",
+                "sauvegardé vide : {path} : au noyau, pas de fichiers",
             ));
         }
     }
@@ -121,25 +124,28 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 
 fn sentence(report: &BackupReport) -> String {
     let name = match &report.snapshot {
-        Some(id) => format!("snapshot {}", short(id)),
-        None => "dry run".to_owned(),
+        Some(id) => say!("snapshot {}", "instantané {}", short(id)),
+        None => say!("dry run", "à blanc"),
     };
-    let mut text = format!(
-        "{name}: {}, {}; {} new",
-        counted(report.files, "file", "files"),
-        Size(report.bytes),
-        Size(report.new_bytes),
+    let (files, bytes) = (counted(report.files, Noun::File), Size(report.bytes));
+    let new = Size(report.new_bytes);
+    let mut text = say!(
+        "{name}: {files}, {bytes}; {new} new",
+        "{name} : {files}, {bytes} ; {new} de nouveau",
     );
     if report.snapshot.is_some() {
-        text.push_str(&format!(
-            ", {} uploaded in {}",
-            Size(report.uploaded_bytes),
-            counted(report.packs, "pack", "packs"),
+        let uploaded = Size(report.uploaded_bytes);
+        let packs = counted(report.packs, Noun::Pack);
+        text.push_str(&say!(
+            ", {uploaded} uploaded in {packs}",
+            ", {uploaded} envoyés en {packs}",
         ));
     }
-    text.push_str(&format!("; {}", duration(report.elapsed)));
+    let elapsed = duration(report.elapsed);
+    text.push_str(&say!("; {elapsed}", " ; {elapsed}"));
     if !report.left_out.is_empty() {
-        text.push_str(&format!("; {} left out", report.left_out.len()));
+        let left_out = report.left_out.len();
+        text.push_str(&say!("; {left_out} left out", " ; {left_out} omis"));
     }
     text
 }

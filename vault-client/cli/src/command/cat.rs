@@ -10,6 +10,7 @@ use crate::args::Cat;
 use crate::document::PathText;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::words;
 use crate::session::Context;
 
 /// A JSON document is made in memory: larger files do not go into one.
@@ -43,8 +44,12 @@ pub(super) fn run(options: &Cat, context: &Context) -> Result<Exit, Failure> {
         && let NodeContent::File { size, .. } = node.content()
         && *size > MAX_DOCUMENT_BYTES
     {
-        return Err(Failure::usage("the file is too large for a JSON document")
-            .with_hint("without --json it is printed as it is"));
+        return Err(
+            Failure::usage("the file is too large for a JSON document").with_hint(words(
+                "without --json it is printed as it is",
+                "sans --json il est affiché tel quel",
+            )),
+        );
     }
     let mut bytes = Vec::new();
     contents.read_file(&named.snapshot, path, &mut bytes)?;

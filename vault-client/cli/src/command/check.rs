@@ -8,8 +8,10 @@ use crate::document::PathText;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::language::{Language, language, say};
+use crate::progress::READ;
 use crate::session::{Context, VaultFields};
-use crate::show::{self, Size, counted};
+use crate::show::{self, Noun, Size, counted};
 
 #[derive(Serialize)]
 struct Fields {
@@ -29,6 +31,9 @@ struct ProblemFields {
     /// Whether the hoster did not keep what it was given.
     hoster: bool,
     message: String,
+    /// The same for a person.
+    #[serde(skip)]
+    shown: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pack: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +46,7 @@ pub(super) fn run(options: &Check, context: &Context) -> Result<Exit, Failure> {
     let session = context.session()?;
     let mut vault = session.vault(&options.vault)?;
     let cancellation = interrupt::cancellation(vault.remote())?;
-    let showing = context.progress("read");
+    let showing = context.progress(READ);
     let read_data = options.read_data.unwrap_or(ReadData::Nothing);
     let report = check(&mut vault, read_data, showing.listener(), &cancellation);
     drop(showing);
@@ -50,7 +55,7 @@ pub(super) fn run(options: &Check, context: &Context) -> Result<Exit, Failure> {
     let problems: Vec<_> = report.problems.iter().map(problem_fields).collect();
     if !context.output.is_json() {
         for problem in &problems {
-            context.output.warn(&problem.message);
+            context.output.warn(&problem.shown);
         }
     }
     let fields = Fields {
@@ -79,23 +84,31 @@ fn exit(report: &CheckReport) -> Exit {
 
 fn problem_fields(problem: &Problem) -> ProblemFields {
     let (mut pack, mut snapshot, mut path) = (None, None, None);
-    let (kind, message) = match problem {
+    let (kind, message, french) = match problem {
         Problem::PackMissing(id) => {
             pack = Some(id.to_string());
             (
                 "pack-missing",
                 format!("the hoster does not have pack {id}"),
+                format!("l’hébergeur n’a pas le paquet {id}"),
             )
         }
         Problem::PackAltered(id) => {
             pack = Some(id.to_string());
-            ("pack-altered", format!("the hoster has altered pack {id}"))
+            (
+                "pack-altered",
+                format!("the hoster has altered pack {id}"),
+                format!("l’hébergeur a altéré le paquet {id}"),
+            )
         }
         Problem::PackMalformed(id) => {
             pack = Some(id.to_string());
             (
                 "pack-malformed",
                 format!("pack {id} is not what the index says; a device wrote it so"),
+                format!(
+                    "le paquet {id} n’est pas ce que dit l’index ; un appareil l’a écrit ainsi"
+                ),
             )
         }
         Problem::TreeUnreadable {
@@ -108,9 +121,11 @@ fn problem_fields(problem: &Problem) -> ProblemFields {
             path = Some(PathText::new(after));
             let after = show::path(after);
             let id = id.get(..8).unwrap_or(id);
+            let reason = show::printable(reason);
             (
                 "tree-unreadable",
-                format!("snapshot {id}, after {after}: {}", show::printable(reason)),
+                format!("snapshot {id}, after {after}: {reason}"),
+                format!("instantané {id}, après {after} : {reason}"),
             )
         }
         Problem::ChunkUnknown {
@@ -120,14 +135,22 @@ fn problem_fields(problem: &Problem) -> ProblemFields {
             snapshot = Some(id.clone());
             path = Some(PathText::new(file));
             let id = id.get(..8).unwrap_or(id);
-            let message = format!("snapshot {id}: {}: part of it is nowhere", show::path(file));
-            ("chunk-unknown", message)
+            let file = show::path(file);
+            (
+                "chunk-unknown",
+                format!("snapshot {id}: {file}: part of it is nowhere"),
+                format!("instantané {id} : {file} : une partie n’est nulle part"),
+            )
         }
-        other => ("other", format!("{other:?}")),
+        other => ("other", format!("{other:?}"), format!("{other:?}")),
     };
     ProblemFields {
         kind,
         hoster: problem.is_the_hosters(),
+        shown: match language() {
+            Language::English => message.clone(),
+            Language::French => french,
+        },
         message,
         pack,
         snapshot,
@@ -136,25 +159,27 @@ fn problem_fields(problem: &Problem) -> ProblemFields {
 }
 
 fn sentence(report: &CheckReport) -> String {
-    let mut text = format!(
-        "checked {}, {} and {}",
-        counted(report.snapshots, "snapshot", "snapshots"),
-        counted(report.nodes, "file or directory", "files and directories"),
-        counted(report.packs, "pack", "packs"),
+    let snapshots = counted(report.snapshots, Noun::Snapshot);
+    let nodes = counted(report.nodes, Noun::FileOrDirectory);
+    let packs = counted(report.packs, Noun::Pack);
+    let mut text = say!(
+        "checked {snapshots}, {nodes} and {packs}",
+        "vérifié : {snapshots}, {nodes} et {packs}",
     );
     if report.read_packs > 0 {
-        text.push_str(&format!(
-            "; read {} in {}",
-            Size(report.read_bytes),
-            counted(report.read_packs, "pack", "packs"),
+        let bytes = Size(report.read_bytes);
+        let packs = counted(report.read_packs, Noun::Pack);
+        text.push_str(&say!(
+            "; read {bytes} in {packs}",
+            " ; {bytes} lus dans {packs}",
         ));
     }
     match report.problems.len() {
-        0 => text.push_str("; no problems"),
-        problems => text.push_str(&format!(
-            "; {}",
-            counted(problems as u64, "problem", "problems")
-        )),
+        0 => text.push_str(&say!("; no problems", " ; aucun problème")),
+        problems => {
+            let problems = counted(problems as u64, Noun::Problem);
+            text.push_str(&say!("; {problems}", " ; {problems}"));
+        }
     }
     text
 }

@@ -10,6 +10,7 @@ use crate::args::Diff;
 use crate::document::{NodeFields, PathText, kind};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::{Language, language, say};
 use crate::session::Context;
 use crate::show;
 
@@ -91,8 +92,9 @@ pub(super) fn run(options: &Diff, context: &Context) -> Result<Exit, Failure> {
             removed,
             modified,
         } = counts;
-        context.output.note(&format!(
-            "{added} added, {removed} removed, {modified} modified"
+        context.output.note(&say!(
+            "{added} added, {removed} removed, {modified} modified",
+            "{added} ajoutés, {removed} supprimés, {modified} modifiés",
         ));
     }
     Ok(Exit::Done)
@@ -128,7 +130,7 @@ fn line(out: &mut dyn Write, path: &[u8], change: &Change) -> io::Result<()> {
             "M {}{}  ({})",
             show::path(path),
             slash(after),
-            aspects(before, after).join(", ")
+            shown_aspects(before, after).join(", ")
         ),
         Change::Modified { .. } => Ok(()),
     }
@@ -150,6 +152,25 @@ fn change_fields(path: &[u8], change: &Change) -> ChangeFields {
             .unwrap_or_default(),
         before: before.map(|node| NodeFields::new(path, node)),
         after: after.map(|node| NodeFields::new(path, node)),
+    }
+}
+
+/// [`aspects`] for a person.
+fn shown_aspects(before: &Node, after: &Node) -> Vec<&'static str> {
+    let aspects = aspects(before, after).into_iter();
+    let french = |aspect| match aspect {
+        "kind" => "genre",
+        "content" => "contenu",
+        "mode" => "droits",
+        "time" => "date",
+        "owner" => "propriétaire",
+        "attributes" => "attributs",
+        "links" => "liens",
+        other => other,
+    };
+    match language() {
+        Language::English => aspects.collect(),
+        Language::French => aspects.map(french).collect(),
     }
 }
 

@@ -13,8 +13,9 @@ use crate::args::Find;
 use crate::document::{NodeFields, PathText};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::say;
 use crate::session::Context;
-use crate::show::{self, Size, counted, short};
+use crate::show::{self, Noun, Size, counted, short};
 
 #[derive(Serialize)]
 struct Fields {
@@ -80,7 +81,7 @@ pub(super) fn run(options: &Find, context: &Context) -> Result<Exit, Failure> {
     }
     context.output.result(&fields, |out| out.write_all(&text))?;
     if text.is_empty() && !context.output.is_json() {
-        context.output.note("nothing found");
+        context.output.note(&say!("nothing found", "rien trouvé"));
     }
     Ok(Exit::Done)
 }
@@ -181,13 +182,14 @@ fn lines(
             _ => String::new(),
         };
         let count = version.last - version.first + 1;
-        writeln!(
-            out,
-            "    {}  {size:>7}  changed {}  (in {})",
-            short(&snapshots[version.last].id),
-            show::local_time(version.node.metadata().modified),
-            counted(count as u64, "snapshot", "snapshots"),
-        )?;
+        let id = short(&snapshots[version.last].id);
+        let time = show::local_time(version.node.metadata().modified);
+        let snapshots = counted(count as u64, Noun::Snapshot);
+        let text = say!(
+            "    {id}  {size:>7}  changed {time}  (in {snapshots})",
+            "    {id}  {size:>7}  modifié {time}  (dans {snapshots})",
+        );
+        writeln!(out, "{text}")?;
     }
     Ok(())
 }

@@ -9,7 +9,9 @@ use crate::args::{Cli, Completions, Man};
 use crate::document::PathText;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::say;
 use crate::session::Context;
+use crate::show::{Noun, counted};
 
 #[derive(Serialize)]
 struct CompletionsFields {
@@ -55,7 +57,11 @@ pub(super) fn man(options: &Man, context: &Context) -> Result<Exit, Failure> {
         waiting.extend(command.get_subcommands().cloned());
     }
     files.sort();
-    let text = format!("{} pages in {}", files.len(), options.to.display());
+    let (pages, to) = (
+        counted(files.len() as u64, Noun::Page),
+        options.to.display(),
+    );
+    let text = say!("{pages} in {to}", "{pages} dans {to}");
     context.output.summary(
         &ManFields {
             path: PathText::of(&options.to),

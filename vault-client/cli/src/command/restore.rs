@@ -9,8 +9,10 @@ use crate::document::{LeftOutEntry, PathText, TrafficFields};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::language::say;
+use crate::progress::DOWNLOADED;
 use crate::session::Context;
-use crate::show::{Count, Size, counted, duration, short};
+use crate::show::{Count, Noun, Size, counted, duration, short};
 
 #[derive(Serialize)]
 struct Fields {
@@ -42,7 +44,7 @@ pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure>
     drop(contents);
     let how = restore_options(options);
     let cancellation = interrupt::cancellation(vault.remote())?;
-    let showing = context.progress("downloaded");
+    let showing = context.progress(DOWNLOADED);
     let path = options.what.path_or_root();
     let report = restore(
         &vault,
@@ -58,9 +60,10 @@ pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure>
 
     context.output.left_out(&report.left_out);
     if report.dropped_privileges > 0 {
-        context.output.note(&format!(
-            "{} got no set-user-id, set-group-id bit or capabilities; --privileges restores them",
-            counted(report.dropped_privileges, "file", "files"),
+        let files = counted(report.dropped_privileges, Noun::File);
+        context.output.note(&say!(
+            "{files} got no set-user-id, set-group-id bit or capabilities; --privileges restores them",
+            "{files} sans bits set-user-id, set-group-id ni capacités ; --privileges les rétablit",
         ));
     }
     let fields = Fields {
@@ -81,7 +84,7 @@ pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure>
         left_out: report.left_out.len(),
         left_out_entries: LeftOutEntry::all(&report.left_out),
     };
-    let name = format!("snapshot {}", short(&named.id));
+    let name = say!("snapshot {}", "instantané {}", short(&named.id));
     context.output.summary(&fields, &sentence(&name, &report))?;
     Ok(exit(&report))
 }
@@ -118,25 +121,33 @@ fn restore_options(options: &Restore) -> RestoreOptions {
 }
 
 fn sentence(name: &str, report: &RestoreReport) -> String {
-    let mut text = format!(
-        "{name}: restored {}, {}",
-        counted(report.files, "file", "files"),
-        Size(report.bytes)
+    let (files, bytes) = (counted(report.files, Noun::File), Size(report.bytes));
+    let mut text = say!(
+        "{name}: restored {files}, {bytes}",
+        "{name} : {files} restaurés, {bytes}",
     );
-    for (number, what) in [(report.kept, "kept"), (report.verified, "verified")] {
-        if number > 0 {
-            text.push_str(&format!(", {} {what}", Count(number)));
-        }
+    if report.kept > 0 {
+        text.push_str(&say!(", {} kept", ", {} gardés", Count(report.kept)));
     }
-    text.push_str(&format!("; {}", duration(report.elapsed)));
+    if report.verified > 0 {
+        text.push_str(&say!(
+            ", {} verified",
+            ", {} vérifiés",
+            Count(report.verified)
+        ));
+    }
+    let elapsed = duration(report.elapsed);
+    text.push_str(&say!("; {elapsed}", " ; {elapsed}"));
     if report.lost_by_hoster > 0 {
-        text.push_str(&format!(
-            "; {} lost by the hoster",
-            Count(report.lost_by_hoster)
+        let lost = Count(report.lost_by_hoster);
+        text.push_str(&say!(
+            "; {lost} lost by the hoster",
+            " ; {lost} perdus par l’hébergeur",
         ));
     }
     if !report.left_out.is_empty() {
-        text.push_str(&format!("; {} left out", report.left_out.len()));
+        let left_out = report.left_out.len();
+        text.push_str(&say!("; {left_out} left out", " ; {left_out} omis"));
     }
     text
 }

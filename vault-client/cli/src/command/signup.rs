@@ -18,6 +18,7 @@ use crate::args::{Language, Signup};
 use crate::document::PathText;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::{self, say, words as words_in};
 use crate::session::Context;
 
 /// How many of the words are asked back.
@@ -55,9 +56,9 @@ pub(super) fn run(options: &Signup, context: &Context) -> Result<Exit, Failure> 
         .map(PhraseFile::create)
         .transpose()?;
     let (account, phrase) = Account::sign_up(&setup, &invitation, &device_name)?;
-    let words = phrase.words(match options.language {
-        Language::En => PhraseLanguage::English,
-        Language::Fr => PhraseLanguage::French,
+    let words = phrase.words(match (options.language, language::language()) {
+        (Some(Language::Fr), _) | (None, language::Language::French) => PhraseLanguage::French,
+        _ => PhraseLanguage::English,
     });
 
     let mut fields = Fields {
@@ -69,10 +70,10 @@ pub(super) fn run(options: &Signup, context: &Context) -> Result<Exit, Failure> 
         phrase_file: options.phrase_out.as_deref().map(PathText::of),
         phrase: None,
     };
-    let done = format!(
-        "signed up at {} as {}",
-        account.origin(),
-        &fields.account[..8]
+    let (origin, id) = (account.origin(), &fields.account[..8]);
+    let done = say!(
+        "signed up at {origin} as {id}",
+        "inscrit chez {origin} : {id}"
     );
     match file {
         Some(file) => {
@@ -107,8 +108,10 @@ fn invitation(argument: &str) -> Result<Invitation, Failure> {
         url.push_str(argument);
     }
     Invitation::parse(&url).map_err(|error| {
-        Failure::usage(format!("this is no invitation: {error}"))
-            .with_hint("an invitation is one line that begins with coffre://; copy all of it")
+        Failure::usage(format!("this is no invitation: {error}")).with_hint(words_in(
+            "an invitation is one line that begins with coffre://; copy all of it",
+            "une invitation est une ligne qui commence par coffre:// ; copiez-la en entier",
+        ))
     })
 }
 
@@ -116,7 +119,8 @@ fn invitation(argument: &str) -> Result<Invitation, Failure> {
 fn show(out: &mut dyn Write, words: &str) -> io::Result<()> {
     let words: Vec<&str> = words.split_whitespace().collect();
     let rows = words.len().div_ceil(2);
-    writeln!(out, "Your recovery phrase:\n")?;
+    let title = say!("Your recovery phrase:", "Votre phrase de récupération :");
+    writeln!(out, "{title}\n")?;
     for row in 0..rows {
         // Accents count as one: width is in characters, not in bytes.
         let left = words.get(row).unwrap_or(&"");
@@ -128,35 +132,47 @@ fn show(out: &mut dyn Write, words: &str) -> io::Result<()> {
             row + rows + 1
         )?;
     }
-    writeln!(
-        out,
+    let advice = say!(
         "\n\
          Write these words down, on paper, in this order. Keep the paper where a fire\n\
          or a thief that takes this device does not take it too. They are shown this\n\
          once. Whoever has them has all your vaults; without them and without a device\n\
-         nobody can open those again, not even the hoster."
-    )
+         nobody can open those again, not even the hoster.",
+        "\n\
+         Notez ces mots sur papier, dans cet ordre. Gardez le papier là où un incendie\n\
+         ou un voleur qui emporte cet appareil ne l’emporte pas aussi. Ils ne sont\n\
+         montrés qu’une fois. Qui les a, a tous vos coffres ; sans eux et sans appareil,\n\
+         personne ne peut plus les ouvrir, pas même l’hébergeur.",
+    );
+    writeln!(out, "{advice}")
 }
 
 /// Asks some of the words back, until they are right.
 fn ask_back(phrase: &RecoveryPhrase, words: &str) -> Result<(), Failure> {
     let words: Vec<&str> = words.split_whitespace().collect();
-    anstream::eprintln!("\nTo see that they are on paper:");
+    let why = say!(
+        "To see that they are on paper:",
+        "Pour voir s’ils sont bien sur le papier :",
+    );
+    anstream::eprintln!("\n{why}");
     for position in positions(words.len(), &SystemRandomness) {
-        let prompt = format!("word {}", position + 1);
+        let prompt = say!("word {}", "mot {}", position + 1);
         loop {
             let answer: String =
                 Input::new()
                     .with_prompt(&prompt)
                     .interact_text()
                     .map_err(|error| {
-                        Failure::new(ErrorCode::Cancelled, error.to_string())
-                            .with_hint("repeat the same command to see the words again")
+                        Failure::new(ErrorCode::Cancelled, error.to_string()).with_hint(words_in(
+                            "repeat the same command to see the words again",
+                            "répétez la même commande pour revoir les mots",
+                        ))
                     })?;
             if is_word(phrase, &words, position, &answer) {
                 break;
             }
-            anstream::eprintln!("no, that is another word");
+            let text = say!("no, that is another word", "non, c’est un autre mot");
+            anstream::eprintln!("{text}");
         }
     }
     Ok(())
@@ -202,9 +218,10 @@ impl PhraseFile {
         let file = options.open(path).map_err(|error| {
             let failure = Failure::io(&path.display().to_string(), &error);
             match error.kind() {
-                io::ErrorKind::AlreadyExists => {
-                    failure.with_hint("a phrase never overwrites a file: name another one")
-                }
+                io::ErrorKind::AlreadyExists => failure.with_hint(words_in(
+                    "a phrase never overwrites a file: name another one",
+                    "une phrase n’écrase jamais un fichier : nommez-en un autre",
+                )),
                 _ => failure,
             }
         })?;
@@ -228,8 +245,12 @@ impl PhraseFile {
                 self.is_finished = true;
                 Ok(())
             }
-            Err(error) => Err(Failure::io(&self.path.display().to_string(), &error)
-                .with_hint("the account is made; repeat the command to have the words again")),
+            Err(error) => Err(
+                Failure::io(&self.path.display().to_string(), &error).with_hint(words_in(
+                    "the account is made; repeat the command to have the words again",
+                    "le compte est créé ; répétez la commande pour avoir les mots",
+                )),
+            ),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::args::Which;
 use crate::document::SnapshotFields;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::{Language, language, say};
 use crate::session::{Context, VaultFields};
 use crate::show::{self, Count, Size};
 use crate::table::Table;
@@ -27,9 +28,16 @@ pub(super) fn run(options: &Which, context: &Context) -> Result<Exit, Failure> {
     };
     context.output.result(&fields, |out| {
         if snapshots.is_empty() {
-            return writeln!(out, "no snapshots yet");
+            return writeln!(
+                out,
+                "{}",
+                say!("no snapshots yet", "pas encore d’instantané")
+            );
         }
-        let mut table = Table::new(&["SNAPSHOT", "TIME", "FILES", "SIZE", "SERIES"]);
+        let mut table = Table::new(match language() {
+            Language::English => &["SNAPSHOT", "TIME", "FILES", "SIZE", "SERIES"],
+            Language::French => &["INSTANTANÉ", "DATE", "FICHIERS", "TAILLE", "SÉRIE"],
+        });
         table.align_right(&[2, 3]);
         for named in &snapshots {
             table.row(row(named));
@@ -43,9 +51,9 @@ fn row(named: &NamedSnapshot) -> Vec<String> {
     let fields = named.snapshot.fields();
     let mut series = show::printable(&named.series);
     if !fields.complete {
-        series.push_str("  (interrupted)");
+        series.push_str(&say!("  (interrupted)", "  (interrompu)"));
     } else if fields.left_out > 0 {
-        series.push_str(&format!("  ({} left out)", fields.left_out));
+        series.push_str(&say!("  ({} left out)", "  ({} omis)", fields.left_out));
     }
     vec![
         show::short(&named.id),

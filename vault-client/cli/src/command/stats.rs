@@ -8,8 +8,9 @@ use vault_client::remote::Usage;
 use crate::args::WhichVault;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::say;
 use crate::session::{Context, VaultFields};
-use crate::show::{Count, Size};
+use crate::show::{Count, Noun, Size, counted};
 
 #[derive(Serialize)]
 struct Fields {
@@ -95,30 +96,37 @@ pub(super) fn run(options: &WhichVault, context: &Context) -> Result<Exit, Failu
         vault: VaultFields::of(&vault),
     };
     context.output.result(&fields, |out| {
-        writeln!(out, "vault      {}", fields.vault.shown_name())?;
-        writeln!(
-            out,
-            "snapshots  {} in {} series, {} of files in all",
-            Count(fields.snapshots as u64),
-            Count(fields.series as u64),
-            Size(fields.snapshot_bytes)
-        )?;
+        let vault = fields.vault.shown_name();
+        writeln!(out, "{}", say!("vault      {vault}", "coffre      {vault}"))?;
+        let snapshots = Count(fields.snapshots as u64);
+        let series = Count(fields.series as u64);
+        let bytes = Size(fields.snapshot_bytes);
+        let text = say!(
+            "snapshots  {snapshots} in {series} series, {bytes} of files in all",
+            "instantanés {snapshots} en {series} séries, {bytes} de fichiers en tout",
+        );
+        writeln!(out, "{text}")?;
         if let Some(latest) = &fields.latest {
-            let (files, bytes) = (Count(latest.files), Size(latest.bytes));
-            writeln!(out, "latest     {} files, {bytes}", files)?;
+            let (files, bytes) = (counted(latest.files, Noun::File), Size(latest.bytes));
+            let text = say!(
+                "latest     {files}, {bytes}",
+                "le dernier  {files}, {bytes}"
+            );
+            writeln!(out, "{text}")?;
         }
-        writeln!(
-            out,
-            "stored     {} in {} packs",
-            Size(fields.pack_bytes),
-            Count(fields.packs)
-        )?;
+        let (stored, packs) = (Size(fields.pack_bytes), counted(fields.packs, Noun::Pack));
+        let text = say!(
+            "stored     {stored} in {packs}",
+            "stocké      {stored} en {packs}"
+        );
+        writeln!(out, "{text}")?;
         let usage = &fields.usage;
         let (used, quota) = (Size(usage.used_bytes()), Size(usage.quota_bytes));
-        writeln!(
-            out,
-            "quota      {used} of {quota} used, by all vaults together"
-        )
+        let text = say!(
+            "quota      {used} of {quota} used, by all vaults together",
+            "quota       {used} sur {quota}, pour tous les coffres ensemble",
+        );
+        writeln!(out, "{text}")
     })?;
     Ok(Exit::Done)
 }

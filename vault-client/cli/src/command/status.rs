@@ -14,6 +14,7 @@ use super::stats::UsageFields;
 use crate::args::Status;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::{Language, language, say};
 use crate::session::{Context, Session, VaultFields};
 use crate::show::{self, Size};
 use crate::table::Table;
@@ -83,24 +84,29 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
     };
     context.output.result(&fields, |out| {
         let away = if fields.hoster_reachable {
-            ""
+            String::new()
         } else {
-            " (cannot be reached)"
+            say!(" (cannot be reached)", " (injoignable)")
         };
-        writeln!(out, "account  {}", &fields.account[..8])?;
-        writeln!(out, "device   {}", show::printable(&fields.device_name))?;
-        writeln!(out, "hoster   {}{away}", fields.hoster_address)?;
+        let account = &fields.account[..8];
+        let device = show::printable(&fields.device_name);
+        let hoster = &fields.hoster_address;
+        let text = say!(
+            "account  {account}\ndevice   {device}\nhoster   {hoster}{away}",
+            "compte     {account}\nappareil   {device}\nhébergeur  {hoster}{away}",
+        );
+        writeln!(out, "{text}")?;
         if let Some(usage) = &fields.usage {
-            writeln!(
-                out,
-                "used     {} of {}",
-                Size(usage.used_bytes()),
-                Size(usage.quota_bytes)
-            )?;
+            let (used, quota) = (Size(usage.used_bytes()), Size(usage.quota_bytes));
+            let text = say!(
+                "used     {used} of {quota}",
+                "occupé     {used} sur {quota}",
+            );
+            writeln!(out, "{text}")?;
         }
         writeln!(out)?;
         if fields.vaults.is_empty() {
-            return writeln!(out, "no vaults yet; `coffre vault create NAME` makes one");
+            return writeln!(out, "{}", super::vault::none_yet());
         }
         table(&fields.vaults).write(out)
     })?;
@@ -185,12 +191,18 @@ fn age_seconds(time: Timestamp) -> u64 {
 }
 
 fn table(vaults: &[VaultStatus]) -> Table {
-    let mut table = Table::new(&["VAULT", "LAST BACKUP", "SNAPSHOT", "SERIES"]);
+    let mut table = Table::new(match language() {
+        Language::English => &["VAULT", "LAST BACKUP", "SNAPSHOT", "SERIES"],
+        Language::French => &["COFFRE", "DERNIÈRE SAUVEGARDE", "INSTANTANÉ", "SÉRIE"],
+    });
     for status in vaults {
         let name = status.vault.shown_name();
         if status.series.is_empty() {
             let age = status.committed_age_seconds.map(show::age);
-            table.row(vec![name.clone(), age.unwrap_or("never".to_owned())]);
+            table.row(vec![
+                name.clone(),
+                age.unwrap_or_else(|| say!("never", "jamais")),
+            ]);
         }
         for series in &status.series {
             table.row(vec![

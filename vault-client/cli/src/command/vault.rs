@@ -6,6 +6,7 @@ use vault_client::account::{Standing, VaultSummary};
 use crate::args::VaultCreate;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::language::{Language, language, say};
 use crate::session::{Context, VaultFields};
 use crate::show;
 use crate::table::Table;
@@ -32,7 +33,8 @@ struct ListedFields {
 
 pub(super) fn create(options: &VaultCreate, context: &Context) -> Result<Exit, Failure> {
     let vault = context.session()?.account.create_vault(&options.name)?;
-    let text = format!("vault {} is ready", show::printable(&options.name));
+    let name = show::printable(&options.name);
+    let text = say!("vault {name} is ready", "le coffre {name} est prêt");
     context.output.summary(
         &CreateFields {
             vault: VaultFields::of(&vault),
@@ -49,16 +51,24 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
     };
     context.output.result(&fields, |out| {
         if fields.vaults.is_empty() {
-            return writeln!(out, "no vaults yet; `coffre vault create NAME` makes one");
+            return writeln!(out, "{}", none_yet());
         }
-        let mut table = Table::new(&["VAULT", "ID", ""]);
+        let mut table = Table::new(match language() {
+            Language::English => &["VAULT", "ID", ""],
+            Language::French => &["COFFRE", "ID", ""],
+        });
         for listed in &fields.vaults {
-            let name = listed.vault.name.as_deref().unwrap_or("(no name)");
+            let name = match &listed.vault.name {
+                Some(name) => show::printable(name),
+                None => say!("(no name)", "(sans nom)"),
+            };
             let remark = match listed.standing {
                 "listed" => String::new(),
+                "hidden" => say!("(hidden)", "(caché)"),
+                "elsewhere" => say!("(elsewhere)", "(ailleurs)"),
                 other => format!("({other})"),
             };
-            table.row(vec![show::printable(name), listed.vault.id.clone(), remark]);
+            table.row(vec![name, listed.vault.id.clone(), remark]);
         }
         table.write(out)
     })?;
@@ -68,10 +78,18 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
     {
         return Ok(Exit::Done);
     }
-    context
-        .output
-        .warn("the hoster hides a vault that this account has");
+    context.output.warn(&say!(
+        "the hoster hides a vault that this account has",
+        "l’hébergeur cache un coffre que ce compte possède",
+    ));
     Ok(Exit::HosterMisbehaved)
+}
+
+pub(super) fn none_yet() -> String {
+    say!(
+        "no vaults yet; `coffre vault create NAME` makes one",
+        "pas encore de coffre ; `coffre vault create NOM` en crée un",
+    )
 }
 
 impl From<&VaultSummary> for ListedFields {
