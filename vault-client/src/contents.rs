@@ -15,7 +15,7 @@ use vault_proto::wire::Root;
 
 use crate::{
     error::ErrorCode,
-    index::VaultIndex,
+    index::{OwnPacks, VaultIndex},
     remote::Remote,
     transfer::{PackCache, Reader, TransferError},
     vault::Vault,
@@ -137,7 +137,13 @@ impl Opened {
     pub(crate) fn open(vault: &Vault) -> Result<Self, TransferError> {
         let directory = vault.directory()?;
         let keys = vault.keys();
-        let index = Arc::new(VaultIndex::open(directory.join("index"))?);
+        let others = vault.log().known_positions();
+        let mut others = others.filter(|(account, _)| *account != vault.account());
+        let own_packs = match others.next() {
+            Some(_) => Some(OwnPacks::open(vault.state(), vault.id())?),
+            None => None,
+        };
+        let index = Arc::new(VaultIndex::open(directory.join("index"), own_packs)?);
         let cache = PackCache::open(directory.join("packs")).map_err(TransferError::Cache)?;
         let cache = Arc::new(cache);
         let remote = vault.remote();

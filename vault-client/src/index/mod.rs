@@ -5,6 +5,7 @@
 //! uploaded and that no head holds yet are in memory, in a map.
 
 mod new_segments;
+mod own_packs;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,6 +31,7 @@ use vault_proto::{
 };
 
 pub(crate) use new_segments::{OwnSegment, Tail, located, write_segments};
+pub(crate) use own_packs::OwnPacks;
 
 use crate::{
     error::ErrorCode,
@@ -77,6 +79,8 @@ pub(crate) struct VaultIndex {
     /// Newest last.
     segments: RwLock<Vec<Arc<LocalSegment>>>,
     pending: RwLock<HashMap<ChunkId, IndexEntry>>,
+    /// In a vault that other members write to.
+    own_packs: Option<OwnPacks>,
 }
 
 struct LocalSegment {
@@ -87,12 +91,17 @@ struct LocalSegment {
 
 impl VaultIndex {
     /// An index that knows nothing yet, and keeps its files in `directory`.
-    pub(crate) fn open(directory: PathBuf) -> Result<Self, IndexError> {
+    /// `own_packs` are those of a vault that other members write to.
+    pub(crate) fn open(
+        directory: PathBuf,
+        own_packs: Option<OwnPacks>,
+    ) -> Result<Self, IndexError> {
         fs::create_dir_all(&directory).map_err(|source| failed(&directory, source))?;
         Ok(Self {
             directory,
             segments: RwLock::default(),
             pending: RwLock::default(),
+            own_packs,
         })
     }
 
@@ -123,8 +132,27 @@ impl VaultIndex {
         self.keep(at, plaintext).map(drop)
     }
 
-    pub(crate) fn contains(&self, id: &ChunkId) -> Result<bool, IndexError> {
-        self.lookup(id).map(|entry| entry.is_some())
+    /// Whether the vault holds the chunk, as far as this device can vouch for:
+    /// where other members write, only what it has sealed itself. Whoever does
+    /// not find a chunk here stores it (again).
+    pub(crate) fn vouches_for(&self, id: &ChunkId) -> Result<bool, TransferError> {
+        let Some(own_packs) = &self.own_packs else {
+            return Ok(self.lookup(id)?.is_some());
+        };
+        let pending = self.pending.read().unwrap_or_else(PoisonError::into_inner);
+        if pending.contains_key(id) {
+            return Ok(true);
+        }
+        drop(pending);
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        for segment in segments.iter().rev() {
+            if let Some(entry) = segment.find(id)?
+                && own_packs.hold(&entry)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub(crate) fn lookup(&self, id: &ChunkId) -> Result<Option<IndexEntry>, IndexError> {

@@ -45,7 +45,67 @@ impl State {
                     pack.uploaded
                 ],
             )?;
+            database.execute(
+                "INSERT OR IGNORE INTO own_pack (vault, pack, epoch, size, entries)
+                 SELECT ?1, ?2, ?3, ?4, ?5
+                 WHERE EXISTS (SELECT 1 FROM common_vault WHERE vault = ?1)",
+                params![
+                    vault.as_bytes(),
+                    pack.pack.as_bytes(),
+                    super::signed(pack.epoch)?,
+                    pack.size,
+                    pack.entries
+                ],
+            )?;
             Ok(())
+        })
+    }
+
+    /// From now on keeps what the packs hold that this device notes for the
+    /// vault, for [`Self::own_pack`].
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn keep_own_packs(&self, vault: &VaultId) -> Result<(), StateError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM common_vault WHERE vault = ?1)";
+        let kept = self.read(|database| {
+            Ok(database.query_row(sql, [vault.as_bytes()], |row| row.get::<_, bool>(0))?)
+        })?;
+        if kept {
+            return Ok(());
+        }
+        self.write(Durability::Lazy, |database| {
+            let sql = "INSERT OR IGNORE INTO common_vault (vault) VALUES (?1)";
+            database.execute(sql, [vault.as_bytes()])?;
+            Ok(())
+        })
+    }
+
+    /// A pack that this device has noted since [`Self::keep_own_packs`],
+    /// whatever became of it.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn own_pack(
+        &self,
+        vault: &VaultId,
+        pack: &PackId,
+    ) -> Result<Option<PendingPack>, StateError> {
+        self.read(|database| {
+            let mut rows = database.prepare_cached(
+                "SELECT epoch, size, entries FROM own_pack WHERE vault = ?1 AND pack = ?2",
+            )?;
+            let mut rows = rows.query(params![vault.as_bytes(), pack.as_bytes()])?;
+            let Some(row) = rows.next()? else {
+                return Ok(None);
+            };
+            Ok(Some(PendingPack {
+                pack: *pack,
+                epoch: unsigned(row.get(0)?, "an epoch")?,
+                size: row.get(1)?,
+                entries: row.get(2)?,
+                uploaded: true,
+            }))
         })
     }
 

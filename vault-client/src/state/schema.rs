@@ -5,7 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StateError;
 
 /// One step a version, applied in order; released steps never change.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     -- The one account of this device.
     CREATE TABLE account (
         id            INTEGER PRIMARY KEY CHECK (id = 1),
@@ -74,7 +75,24 @@ const STEPS: &[&str] = &["
         PRIMARY KEY (vault, pack)
     ) WITHOUT ROWID;
     CREATE UNIQUE INDEX pending_pack_order ON pending_pack (vault, number);
-"];
+",
+    "
+    -- Vaults that members besides this one have been able to write to.
+    CREATE TABLE common_vault (
+        vault BLOB PRIMARY KEY
+    ) WITHOUT ROWID;
+
+    -- What this device has sealed in them.
+    CREATE TABLE own_pack (
+        vault   BLOB NOT NULL,
+        pack    BLOB NOT NULL,
+        epoch   INTEGER NOT NULL,
+        size    INTEGER NOT NULL,
+        entries BLOB NOT NULL,
+        PRIMARY KEY (vault, pack)
+    ) WITHOUT ROWID;
+",
+];
 
 /// Brings a database up to the newest version.
 pub(super) fn migrate(database: &mut Connection) -> Result<(), StateError> {

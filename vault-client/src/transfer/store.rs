@@ -94,7 +94,7 @@ impl Store {
         if !self.deduplicates && kind == ChunkKind::FileData {
             return Ok(true);
         }
-        if self.shard(id).contains(id) || self.index.contains(id)? {
+        if self.shard(id).contains(id) || self.index.vouches_for(id)? {
             return Ok(false);
         }
         Ok(self.shard(id).insert(*id))

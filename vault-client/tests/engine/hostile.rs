@@ -263,11 +263,11 @@ fn timestamp() -> Timestamp {
     Timestamp::from_wire(&wire::Timestamp::default()).unwrap()
 }
 
-fn size(pack: &FinishedPack) -> u32 {
+pub(super) fn size(pack: &FinishedPack) -> u32 {
     u32::try_from(pack.bytes.len()).unwrap()
 }
 
-fn located(pack: &FinishedPack, number: usize) -> Located {
+pub(super) fn located(pack: &FinishedPack, number: usize) -> Located {
     let entry = &pack.entries[number];
     let sealed = &pack.bytes[entry.offset as usize..][..entry.sealed_length as usize];
     Located {

@@ -1,5 +1,6 @@
 //! Whole backups, restores and checks, over a hoster in memory.
 
+mod common;
 mod hostile;
 mod lies;
 mod races;

@@ -1,0 +1,187 @@
+//! A vault with another writer, who puts into the index what he likes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use vault_client::remote::memory::Call;
+use vault_client::vault::Vault;
+use vault_core::chunk::{ChunkId, ChunkKind};
+use vault_core::index::{IndexEntry, SegmentBuilder};
+use vault_core::keys::VaultKeys;
+use vault_core::pack::PackBuilder;
+use vault_core::seal::Compressor;
+use vault_proto::ids::PackId;
+use vault_proto::vault_log::Role;
+use vault_proto::wire::{Root, SegmentRef};
+
+use super::hostile::{located, size};
+use super::{Files, assert_restores, backed_up, snapshots};
+use crate::support::{Member, Other, rng};
+
+/// A member's vault, and another member who writes to it.
+struct Common {
+    owner: Member,
+    vault: Vault,
+    writer: Member,
+}
+
+impl Common {
+    fn new() -> Self {
+        let owner = Member::new();
+        let mut vault = owner.account.create_vault("family").unwrap();
+        let writer = Member::at(&owner.hoster);
+        let log = writer.paper().own_log();
+        let id = writer.account.id();
+        owner
+            .paper()
+            .append_knowing(vault.id(), &[log], |author, keys| {
+                author
+                    .add_member(keys, &id, Role::Writer, &mut rng())
+                    .unwrap()
+            });
+        writer
+            .paper()
+            .append(vault.id(), |author, _| author.accept().unwrap());
+        vault.refresh().unwrap();
+        Self {
+            owner,
+            vault,
+            writer,
+        }
+    }
+
+    fn keys(&self) -> Arc<VaultKeys> {
+        self.vault.keys()
+    }
+
+    fn id_of(&self, content: &[u8]) -> ChunkId {
+        self.keys().chunk_id(ChunkKind::FileData, content)
+    }
+
+    /// The other writer commits an index that says that a chunk is where it is
+    /// not: in a pack of his, or in `pack`.
+    fn plant(&mut self, id: ChunkId, pack: Option<(PackId, u32)>) {
+        let (keys, mut rng) = (self.keys(), rng());
+        let mut garbage = PackBuilder::new(keys.clone(), 1);
+        let other = b"garbage";
+        let other_id = keys.chunk_id(ChunkKind::FileData, other);
+        let mut compressor = Compressor::default();
+        garbage
+            .push_chunk(
+                ChunkKind::FileData,
+                &other_id,
+                other,
+                &mut compressor,
+                &mut rng,
+            )
+            .unwrap();
+        let garbage = garbage.finish(&mut rng);
+        let (pack, pack_size) = pack.unwrap_or((garbage.id, size(&garbage)));
+        let mut segment = SegmentBuilder::new();
+        let entry = IndexEntry {
+            id,
+            kind: ChunkKind::FileData,
+            pack,
+            epoch: 1,
+            pack_size,
+            offset: 0,
+            sealed_length: garbage.entries[0].sealed_length,
+        };
+        segment.add(&entry).unwrap();
+        let mut map = PackBuilder::new(keys.clone(), 1);
+        let encoded = segment.encode();
+        let map_id = keys.chunk_id(ChunkKind::Index, &encoded);
+        map.push_chunk(
+            ChunkKind::Index,
+            &map_id,
+            &encoded,
+            &mut compressor,
+            &mut rng,
+        )
+        .unwrap();
+        let map = map.finish(&mut rng);
+
+        let writer: Other = self.writer.paper();
+        let vault = self.vault.id();
+        let before = writer.look(vault).root;
+        let mut root = Root {
+            minimum_reader: 1,
+            minimum_writer: 1,
+            pack_count: before.pack_count + 2,
+            ..before
+        };
+        root.segments.push(SegmentRef {
+            at: Some(located(&map, 0)),
+            entries: 1,
+        });
+        let adds = [map.id, garbage.id];
+        for pack in [map, garbage] {
+            writer
+                .remote
+                .put_pack(&vault, &pack.id, Bytes::from(pack.bytes))
+                .unwrap();
+        }
+        writer.commit_change(vault, &root, &adds, &[]);
+        self.vault.refresh().unwrap();
+    }
+}
+
+#[test]
+fn a_device_relies_on_no_chunk_that_another_member_has_indexed() {
+    let mut common = Common::new();
+    let content = super::noise(1, 100_000);
+    common.plant(common.id_of(&content), None);
+    let files = Files::new(&[("foreseen", content)]);
+    let report = backed_up(&mut common.vault, &files).unwrap();
+    assert!(report.new_bytes >= 100_000, "{report:?}");
+    let newest = snapshots(&common.vault).pop().unwrap();
+    assert_restores(&common.vault, &newest, &files);
+}
+
+#[test]
+fn a_place_in_a_pack_of_its_own_does_not_deceive_a_device() {
+    let mut common = Common::new();
+    let before = Files::new(&[("before", super::noise(1, 100_000))]);
+    backed_up(&mut common.vault, &before).unwrap();
+    let mut puts = common
+        .owner
+        .hoster
+        .calls()
+        .into_iter()
+        .filter_map(|call| match call {
+            Call::PutPack(pack) => Some(pack),
+            _ => None,
+        });
+    let vault = common.vault.id();
+    let large = |pack: &PackId| {
+        common
+            .owner
+            .hoster
+            .pack(&vault, pack)
+            .is_some_and(|p| p.len() > 65_536)
+    };
+    let own = puts.rfind(large).unwrap();
+    let length = common.owner.hoster.pack(&vault, &own).unwrap().len();
+
+    let content = super::noise(2, 100_000);
+    let size = u32::try_from(length).unwrap();
+    common.plant(common.id_of(&content), Some((own, size)));
+    let files = Files::new(&[("foreseen", content)]);
+    let report = backed_up(&mut common.vault, &files).unwrap();
+    assert!(report.new_bytes >= 100_000, "{report:?}");
+    let newest = snapshots(&common.vault).pop().unwrap();
+    assert_restores(&common.vault, &newest, &files);
+}
+
+#[test]
+fn a_device_relies_on_what_it_has_stored_itself() {
+    let mut common = Common::new();
+    let content = super::noise(1, 100_000);
+    let files = Files::new(&[("first", content.clone())]);
+    backed_up(&mut common.vault, &files).unwrap();
+    let again = Files::new(&[("second", content)]);
+    let report = backed_up(&mut common.vault, &again).unwrap();
+    assert!(report.new_bytes < 50_000, "{report:?}");
+    let newest = snapshots(&common.vault).pop().unwrap();
+    assert_restores(&common.vault, &newest, &again);
+}
