@@ -3,6 +3,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use rcgen::{KeyPair, PublicKeyData};
+use sha2::{Digest, Sha256};
 use vault_proto::{ids::HosterId, login::Login, origin::Origin};
 use vault_rpc::hoster::{HelloRequest, ListVaultsRequest, LoginRequest, Reason, UsageRequest};
 use vault_server::Tls;
@@ -229,4 +231,28 @@ async fn plain_http_is_for_loopback_only() {
     let refused = vault_server::Server::start(config).await;
     let error = refused.err().expect("refused").to_string();
     assert!(error.contains("loopback"), "{error}");
+}
+
+/// It could not tell whether a device was sent to it by somebody else.
+#[tokio::test]
+async fn a_hoster_that_does_not_know_its_address_takes_no_login() {
+    let server = TestServer::start_with(|config| {
+        config.listen = SocketAddr::from(([0, 0, 0, 0], 0));
+    })
+    .await;
+    let key = std::fs::read_to_string(server.data.path().join("tls/key.pem")).unwrap();
+    let key = KeyPair::from_pem(&key).unwrap().subject_public_key_info();
+    let port = server.server.address().port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let dialled = dial(address, Some(Sha256::digest(key).into())).await;
+    let mut client = vault_rpc::hoster::hoster_client::HosterClient::new(dialled.unwrap().channel);
+    for origin in [address.to_string(), format!("0.0.0.0:{port}")] {
+        let request = HelloRequest {
+            client_nonce: vec![0; 32],
+            origin,
+        };
+        let status = client.hello(request).await.unwrap_err();
+        assert_eq!(refusal(&status).reason(), Reason::Forbidden);
+        assert!(status.message().contains("--public-address"), "{status:?}");
+    }
 }

@@ -18,6 +18,7 @@ mod sync;
 mod durability;
 mod crash;
 mod full_disk;
+mod system_calls;
 mod power_cut;
 mod admin;
 mod certificate;

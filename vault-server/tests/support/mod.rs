@@ -15,7 +15,7 @@ pub(crate) use disk::{Done, WatchedDisk};
 pub(crate) use member::{
     Device, Member, Packed, VaultOf, genesis, header, logs, pack, part, random, sorted,
 };
-pub(crate) use program::{Running, ask};
+pub(crate) use program::{Running, ask, program};
 pub(crate) use raw::call;
 pub(crate) use server::TestServer;
 pub(crate) use slow::slow_upload;

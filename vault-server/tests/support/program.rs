@@ -78,6 +78,23 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Ends a server that was started through another program, and waits for
+    /// that to end too.
+    pub(crate) fn stop_under(mut self) {
+        for child in self.children() {
+            rustix::process::kill_process(child, rustix::process::Signal::TERM).unwrap();
+        }
+        self.child.wait().unwrap();
+    }
+
+    fn children(&self) -> Vec<rustix::process::Pid> {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.unwrap_or_default();
+        let ids = children.split_whitespace().map(|id| id.parse().unwrap());
+        ids.filter_map(rustix::process::Pid::from_raw).collect()
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         data(&self.directory)
     }
@@ -101,6 +118,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        for child in self.children() {
+            let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -75,6 +75,25 @@ impl Due {
 mod tests {
     use super::*;
 
+    /// As they are on the disks of hosters.
+    #[test]
+    fn keys_are_ids_and_big_endian_numbers_end_to_end() {
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+        let (vault, pack) = (VaultId::from_array([9; 32]), PackId::from_array([7; 32]));
+        let account = AccountId::from_array([8; 32]);
+        let (nines, sevens) = ("09".repeat(32), "07".repeat(32));
+        let log = of_log(vault.as_bytes(), 258);
+        assert_eq!(hex(&log), format!("{nines}0000000000000102"));
+        let member = hex(&of_member(&account, &vault));
+        assert_eq!(member, format!("{}{nines}", "08".repeat(32)));
+        assert_eq!(hex(&of_pack(&vault, &pack)), format!("{nines}{sevens}"));
+        let time = UnixTime::from_seconds(1_800_000_000);
+        let due = hex(&Due::Pack(vault, pack).key(time));
+        assert_eq!(due, format!("00000000006b49d200{nines}{sevens}"));
+        let due = hex(&Due::Root(vault, 3).key(time));
+        assert_eq!(due, format!("01000000006b49d200{nines}0000000000000003"));
+    }
+
     #[test]
     fn what_is_due_sorts_by_kind_and_time_and_reads_back() {
         let (vault, pack) = (VaultId::from_array([9; 32]), PackId::from_array([7; 32]));

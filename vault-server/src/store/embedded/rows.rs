@@ -322,3 +322,6 @@ pub(super) struct ChangesRow {
     #[prost(bytes = "vec", tag = "2")]
     pub(super) removes: Vec<u8>,
 }
+
+#[cfg(test)]
+mod tests;
