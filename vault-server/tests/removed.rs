@@ -1,5 +1,7 @@
 //! Who is removed is cut off, whatever he was doing.
 
+use std::time::Duration;
+
 use tonic::Streaming;
 use vault_proto::{pack_list::PackList, wire};
 use vault_rpc::hoster::{
@@ -21,10 +23,12 @@ async fn watch(member: &mut Member, vaults: &[&VaultOf]) -> Streaming<WatchHeads
     stream.unwrap().into_inner()
 }
 
-/// The words a watch ends with.
+/// The words a watch ends with, within a minute, which no machine is too slow
+/// for.
 async fn end_of(mut watch: Streaming<WatchHeadsResponse>) -> String {
     loop {
-        match watch.message().await {
+        let message = tokio::time::timeout(Duration::from_secs(60), watch.message()).await;
+        match message.expect("the watch goes on") {
             Ok(Some(_)) => {}
             Ok(None) => panic!("it ended without a word"),
             Err(status) => {
