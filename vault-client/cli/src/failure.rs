@@ -186,6 +186,12 @@ impl From<vault_client::contents::ContentsError> for Failure {
         use vault_client::contents::ContentsError;
         match &error {
             ContentsError::Output(source) => Self::output(io::Error::from(source.kind())),
+            ContentsError::NoSnapshot(selector) if selector == "latest" => {
+                Self::new(error.code(), "there is no complete snapshot yet").with_hint(words(
+                    "`coffre backup PATH` makes one",
+                    "`coffre backup CHEMIN` en fait un",
+                ))
+            }
             ContentsError::NoSnapshot(_) | ContentsError::AmbiguousSnapshot(_) => {
                 Self::new(error.code(), error.to_string()).with_hint(words(
                     "`coffre snapshots` lists them",

@@ -292,3 +292,39 @@ fn what_cannot_be_saved_whole_is_told_by_every_backup() {
         assert_eq!(entry["reason"], "attributes-too-large", "{document:#}");
     }
 }
+
+#[test]
+fn of_nothing_there_is_no_snapshot() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let (exit, document) = device.json(&["ls", "latest"]);
+    assert_eq!((exit, &document["code"]), (2, &"invalid-argument".into()));
+    let message = document["message"].as_str().unwrap();
+    assert_eq!(message, "there is no complete snapshot yet");
+    let place = tempdir().unwrap();
+    let missing = place.path().join("missing");
+    let missing = missing.to_str().unwrap();
+    assert_error(&device, &["backup", missing], 2, "invalid-argument");
+    let snapshots = device.done(&["snapshots"]);
+    assert_eq!(snapshots["snapshots"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn the_beginning_of_several_ids_names_none_of_them() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    // More snapshots than there are digits.
+    let ids: Vec<String> = (0..17)
+        .map(|_| device.back_up(std::path::Path::new("/etc/hostname")))
+        .collect();
+    let first = |id: &String| id[..1].to_owned();
+    let is_shared = |id: &&String| ids.iter().filter(|other| first(other) == first(id)).count() > 1;
+    let shared = ids.iter().find(is_shared).unwrap();
+    assert_error(&device, &["ls", &first(shared)], 2, "invalid-argument");
+    let run = device.run(&["ls", &first(shared)]);
+    assert!(run.stderr.contains("more than one snapshot"), "{run:?}");
+    let run = device.run(&["ls", &shared.to_uppercase()]);
+    assert_eq!(run.exit, 0, "{run:?}");
+}

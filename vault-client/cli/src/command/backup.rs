@@ -1,6 +1,7 @@
 //! `coffre backup`.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -97,7 +98,17 @@ fn backup_options(options: &Backup) -> Result<BackupOptions, Failure> {
         .paths
         .iter()
         .map(|path| absolute(path))
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
+    // A slip of the pen, or a disk that is not plugged in: a snapshot of
+    // nothing would stand before the good ones.
+    if let Some(path) = paths.first()
+        && paths.iter().all(|path| is_missing(path))
+    {
+        let path = path.display();
+        return Err(Failure::usage(format!(
+            "{path}: there is no such file or directory"
+        )));
+    }
     let mut patterns = Vec::new();
     for file in &options.exclude_file {
         let text = fs::read_to_string(file)
@@ -114,6 +125,10 @@ fn backup_options(options: &Backup) -> Result<BackupOptions, Failure> {
     how.compression = options.compression;
     how.program = concat!("coffre ", env!("CARGO_PKG_VERSION")).to_owned();
     Ok(how)
+}
+
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Only lexically: the library decides what to do about symlinks.
