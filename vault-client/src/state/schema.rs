@@ -97,6 +97,11 @@ const STEPS: &[&str] = &[
 /// Brings a database up to the newest version.
 pub(super) fn migrate(database: &mut Connection) -> Result<(), StateError> {
     let known = u32::try_from(STEPS.len()).expect("there are few steps");
+    // Without a transaction, which would wait for whoever writes.
+    let found: u32 = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found == known {
+        return Ok(());
+    }
     let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found > known {
@@ -140,6 +145,21 @@ pub(super) fn dump(database: &Connection) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_opens_while_another_process_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let mut writer = Connection::open(&path).unwrap();
+        writer.pragma_update(None, "journal_mode", "wal").unwrap();
+        migrate(&mut writer).unwrap();
+        let _writing = writer
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .unwrap();
+        let mut reader = Connection::open(&path).unwrap();
+        reader.busy_timeout(std::time::Duration::ZERO).unwrap();
+        migrate(&mut reader).unwrap();
+    }
 
     #[test]
     fn a_newer_database_is_left_alone() {
