@@ -280,11 +280,15 @@ impl Check<'_> {
                 }
             };
             match node.content() {
-                NodeContent::Directory { content } if !seen.insert(name_of(content)) => {
+                NodeContent::Directory { content }
+                    if !seen.insert(name_of(ChunkKind::Tree, content)) =>
+                {
                     walk.skip();
                     continue;
                 }
-                NodeContent::File { content, .. } if seen.insert(name_of(content)) => {
+                NodeContent::File { content, .. }
+                    if seen.insert(name_of(ChunkKind::FileData, content)) =>
+                {
                     let problem = self.follow(named, &walk, content)?;
                     self.report.problems.extend(problem);
                 }
@@ -469,9 +473,11 @@ fn unreadable(
 }
 
 /// Tells streams apart: chunks are named by their content, and so are the
-/// lists of a longer stream.
-fn name_of(stream: &StreamRef) -> ChunkId {
+/// lists of a longer stream. A file and a directory are never the same stream,
+/// though a hostile tree may name the same chunks for both.
+fn name_of(kind: ChunkKind, stream: &StreamRef) -> ChunkId {
     let mut hasher = blake3::Hasher::new();
+    hasher.update(&[kind.to_byte()]);
     hasher.update(&stream.length().to_le_bytes());
     for chunk in stream.chunks() {
         hasher.update(chunk.id.as_bytes());

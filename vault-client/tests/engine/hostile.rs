@@ -666,6 +666,30 @@ fn a_file_does_not_consist_of_trees() {
         matches!(problems[..], [Problem::ChunkUnknown { .. }]),
         "{problems:?}"
     );
+    let contents = Contents::open(&vault).unwrap();
+    let snapshot = contents.snapshot("latest", None).unwrap().snapshot;
+    let read = contents.read_file(&snapshot, b"/file", &mut Vec::new());
+    assert_eq!(read.unwrap_err().code(), ErrorCode::Corrupt);
+}
+
+#[test]
+fn a_directory_does_not_consist_of_files() {
+    let mut forger = Forger::new();
+    let inner = forger.file(b"inner", b"inner");
+    let nodes = inner.encode_length_delimited_to_vec();
+    let file = forger.file(b"file", &nodes);
+    let folder = wire::Node {
+        content: file.content.clone(),
+        ..node(b"folder", NodeKind::Directory)
+    };
+    forger.snapshot(&[file, folder]);
+    let (_member, mut vault) = forger.commit();
+    let place = Place::new();
+    let error = place
+        .restore(&vault, 0, &RestoreOptions::default())
+        .unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
+    assert_told_of(&mut vault, 1);
 }
 
 /// An index that says of one chunk that it stands where another does.
