@@ -14,6 +14,7 @@ use std::{
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use data_encoding::HEXLOWER;
@@ -250,8 +251,10 @@ impl VaultIndex {
             .map_err(|e| failed(&self.directory, e))?;
         part.write_all(&sorted::encode(&segment, &name))
             .map_err(|e| failed(&path, e))?;
-        part.persist(&path).map_err(|e| failed(&path, e.error))?;
-        LocalSegment::open(&path, &name)?.ok_or(IndexError::Damaged)
+        // Read through the file that was written: another process that follows
+        // another root may unlink the name at any time.
+        let file = part.persist(&path).map_err(|e| failed(&path, e.error))?;
+        LocalSegment::read(file, &path, &name)?.ok_or(IndexError::Damaged)
     }
 
     fn forget_all_but(&self, segments: &[Arc<LocalSegment>]) -> Result<(), IndexError> {
@@ -261,15 +264,10 @@ impl VaultIndex {
             .collect();
         let entries = fs::read_dir(&self.directory).map_err(|e| failed(&self.directory, e))?;
         for entry in entries {
-            let path = entry.map_err(|e| failed(&self.directory, e))?.path();
-            if !kept.contains(path.as_path()) {
-                match fs::remove_file(&path) {
-                    // Another process may have been faster.
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(failed(&path, error));
-                    }
-                    _ => {}
-                }
+            let entry = entry.map_err(|e| failed(&self.directory, e))?;
+            let path = entry.path();
+            if !kept.contains(path.as_path()) && !is_being_written(&entry) {
+                remove(&path)?;
             }
         }
         Ok(())
@@ -289,6 +287,10 @@ impl LocalSegment {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(path, error)),
         };
+        Self::read(file, path, name)
+    }
+
+    fn read(file: File, path: &Path, name: &[u8]) -> Result<Option<Arc<Self>>, IndexError> {
         let length = file.metadata().map_err(|e| failed(path, e))?.len();
         let opened = SortedSegment::open(length, |at, buffer| file.read_exact_at(buffer, at));
         match opened {
@@ -299,7 +301,7 @@ impl LocalSegment {
             }))),
             Err(SortedError::Read(error)) => Err(failed(path, error)),
             Ok(_) | Err(_) => {
-                fs::remove_file(path).map_err(|e| failed(path, e))?;
+                remove(path)?;
                 Ok(None)
             }
         }
@@ -323,11 +325,32 @@ impl LocalSegment {
         match error {
             SortedError::Read(source) => failed(&self.path, source),
             // Damaged, as far as this version can tell.
-            _ => match fs::remove_file(&self.path) {
+            _ => match remove(&self.path) {
                 Ok(()) => IndexError::Damaged,
-                Err(source) => failed(&self.path, source),
+                Err(error) => error,
             },
         }
+    }
+}
+
+/// Whether a file is one that another process is writing, or was when it ended,
+/// less than a day ago.
+fn is_being_written(entry: &fs::DirEntry) -> bool {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let name = entry.file_name();
+    let is_segment = name.len() == 64 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit);
+    let age = entry
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .map(|modified| modified.elapsed().unwrap_or_default());
+    !is_segment && age.is_ok_and(|age| age < DAY)
+}
+
+/// Removes a file; another process may have been faster.
+fn remove(path: &Path) -> Result<(), IndexError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path, error)),
+        _ => Ok(()),
     }
 }
 

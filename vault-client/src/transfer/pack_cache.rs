@@ -66,7 +66,12 @@ impl PackCache {
         let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                // Another process has given it its name, or has removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             let used = metadata.accessed().or_else(|_| metadata.modified())?;
             files.push((used, metadata.len(), entry.path()));
         }

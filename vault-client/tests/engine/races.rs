@@ -195,3 +195,35 @@ fn what_was_sealed_in_an_epoch_that_is_over_is_sealed_again() {
     let newest = snapshots(&vault).pop().unwrap();
     assert_restores(&vault, &newest, &files);
 }
+
+/// Processes that read follow older and newer roots, and tidy the same caches.
+#[test]
+fn readers_do_not_disturb_a_backup() {
+    const BACKUPS: usize = 12;
+    const READS: usize = 25;
+    let member = Member::new();
+    let mut vault = member.account.create_vault("documents").unwrap();
+    let files = Files::many(1, 4, 10_000);
+    backed_up(&mut vault, &files).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..READS {
+                    let account = member.reopened();
+                    let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
+                    vault.refresh().unwrap();
+                    assert!(!snapshots(&vault).is_empty());
+                }
+            });
+        }
+        for number in 0..BACKUPS {
+            files.write(
+                &format!("new-{number}"),
+                &super::noise(number as u64, 5_000),
+            );
+            backed_up(&mut vault, &files).unwrap();
+        }
+    });
+    assert_eq!(snapshots(&vault).len(), BACKUPS + 1);
+    assert_whole(&mut vault);
+}
