@@ -20,6 +20,7 @@
 
 pub mod clock;
 mod random;
+mod seats;
 pub mod store;
 mod hoster_key;
 mod net;

@@ -27,6 +27,7 @@ use crate::{
     clock::{Clock, SystemClock},
     hoster_key::{HosterKey, write_secret},
     net::{self, Accepting, Answering, MAX_MESSAGE_BYTES, Renewable, Renewal, Tls, TlsError},
+    seats::Seats,
     service::{Hoster, Limits, Service},
     store::{
         DiskReserve, Ledger, Packs, Reconciled, StoreError, Terms,
@@ -334,6 +335,7 @@ async fn serve_devices(
     stopping: watch::Receiver<bool>,
 ) {
     let patience = hoster.limits.request;
+    let under_way = Seats::new(hoster.limits.calls_of_one_network);
     let service = HosterServer::new(Service(hoster))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(4 * MAX_MESSAGE_BYTES);
@@ -345,7 +347,10 @@ async fn serve_devices(
         .build_v1()
         .expect("the committed descriptors are well-formed");
     let router = transport::Server::builder()
-        .layer(Answering { patience })
+        .layer(Answering {
+            patience,
+            under_way,
+        })
         // 4 MiB a stream fill a line of 50 ms at 80 MB/s; what a connection may
         // have on the way is what one that never reads can make us keep.
         .initial_stream_window_size(4 << 20)

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use tonic::Status;
 use vault_proto::wire;
-use vault_rpc::hoster::{HelloRequest, Reason, UsageRequest};
+use vault_rpc::hoster::{HelloRequest, Reason, UsageRequest, WatchHeadsRequest};
 use vault_server::{Config, Rate};
 
 use crate::support::{
@@ -225,4 +225,59 @@ async fn a_prune_may_exceed_the_quota_while_it_runs() {
     prune.sender.send(part(&more.bytes)).await.unwrap();
     drop(prune.sender);
     prune.answer.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn one_account_has_so_many_streams() {
+    let few = |config: &mut Config| config.limits.streams_of_one = 2;
+    let server = TestServer::start_with(few).await;
+    let (mut member, mut other) = (server.member().await, server.member().await);
+    let vault = member.create_vault().await;
+    let kept = pack(16 << 10);
+    member.put(vault.id(), &kept).await.unwrap();
+    let watch = |member: &Member| {
+        let request = member.request(WatchHeadsRequest { vaults: Vec::new() });
+        let mut client = member.client.clone();
+        async move {
+            client
+                .watch_heads(request)
+                .await
+                .map(tonic::Response::into_inner)
+        }
+    };
+    let first = watch(&member).await.unwrap();
+    let _second = watch(&member).await.unwrap();
+    assert_refused(watch(&member).await.map(drop), Reason::TooMany);
+    let range = [(kept.id, 0, 100)];
+    assert_refused(member.read(vault.id(), &range).await, Reason::TooMany);
+    drop(watch(&other).await.unwrap());
+    usage(&mut other).await.unwrap();
+    drop(first);
+    while member.read(vault.id(), &range).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_place_has_so_many_calls_under_way() {
+    let few = |config: &mut Config| config.limits.calls_of_one_network = 2;
+    let server = TestServer::start_with(few).await;
+    let mut member = server.member().await;
+    let vault = member.create_vault().await;
+    let slow = [slow_upload(&member), slow_upload(&member)];
+    for upload in &slow {
+        let begin = header(vault.id(), pack(1 << 20).id, 1 << 20);
+        upload.sender.send(begin).await.unwrap();
+    }
+    // Both are under way when there is a file for each.
+    let incoming = server.data.path().join("blobs/incoming");
+    while std::fs::read_dir(&incoming).unwrap().count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_refused(usage(&mut member).await, Reason::TooMany);
+    for upload in slow {
+        drop(upload.sender);
+        assert_refused(upload.answer.await.unwrap(), Reason::Malformed);
+    }
+    member.put(vault.id(), &pack(16 << 10)).await.unwrap();
 }

@@ -1,10 +1,9 @@
 //! Accepting connections.
 
 use std::{
-    collections::HashMap,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,6 +20,7 @@ use tonic::transport::server::Connected;
 use vault_proto::login::{EXPORTER_BYTES, EXPORTER_LABEL};
 
 use super::{Channel, Network};
+use crate::seats::{Seat, Seats};
 
 /// How connections are accepted.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ pub(crate) fn accept(
 ) -> Incoming {
     let (sender, receiver) = mpsc::channel(16);
     let places = Arc::new(Semaphore::new(accepting.connections));
-    let seats = Arc::new(Seats::new(accepting.connections_of_one));
+    let seats = Seats::new(accepting.connections_of_one);
     tokio::spawn(async move {
         loop {
             let place = Arc::clone(&places).acquire_owned();
@@ -74,12 +74,13 @@ pub(crate) fn accept(
                 continue;
             };
             let network = tls.as_ref().map(|_| Network::of(peer.ip()));
-            let Some(seat) = seats.take(network) else {
+            let seat = network.map(|network| seats.take(network));
+            if matches!(seat, Some(None)) {
                 continue;
-            };
+            }
             let place = Place {
                 _any: place,
-                _own: seat,
+                _own: seat.flatten(),
             };
             let (tls, sender) = (tls.clone(), sender.clone());
             tokio::spawn(async move {
@@ -94,61 +95,10 @@ pub(crate) fn accept(
     ReceiverStream::new(receiver)
 }
 
-/// How many connections each network has.
-struct Seats {
-    most: usize,
-    taken: Mutex<HashMap<Network, usize>>,
-}
-
-impl Seats {
-    fn new(most: usize) -> Self {
-        Self {
-            most,
-            taken: Mutex::default(),
-        }
-    }
-
-    /// `None` if that network has as many as it may.
-    fn take(self: &Arc<Self>, network: Option<Network>) -> Option<Seat> {
-        if let Some(network) = network {
-            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = taken.entry(network).or_default();
-            if *count >= self.most {
-                return None;
-            }
-            *count += 1;
-        }
-        Some(Seat {
-            seats: Arc::clone(self),
-            network,
-        })
-    }
-}
-
-/// One of the connections of a network, until it is dropped.
-struct Seat {
-    seats: Arc<Seats>,
-    network: Option<Network>,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let Some(network) = self.network else { return };
-        let taken = self.seats.taken.lock();
-        let mut taken = taken.unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&network);
-            }
-        }
-    }
-}
-
 /// What a connection gives back when it ends.
 struct Place {
     _any: OwnedSemaphorePermit,
-    _own: Seat,
+    _own: Option<Seat<Network>>,
 }
 
 /// A connection that is cut off when it is silent for too long.

@@ -3,6 +3,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,7 +16,8 @@ use tonic::{
 };
 use tower::{Layer, Service};
 
-use crate::service::Refusal;
+use super::{Channel, Network};
+use crate::{seats::Seats, service::Refusal};
 
 /// The most bytes of a message: a commit with 8,192 adds and removes and its
 /// root, or 1 MiB of a pack.
@@ -30,11 +32,14 @@ fn message_too_large() -> Refusal {
 
 /// Answers late requests, and those that tonic could not read, with a
 /// [`Refusal`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Answering {
     /// A request is there, and its answer has begun, within this. Uploads go by
     /// their own [`Pace`](crate::service::Pace).
     pub(crate) patience: Duration,
+    /// Requests that arrive or are worked on, each with up to one message in
+    /// memory, by where they come from.
+    pub(crate) under_way: Arc<Seats<Network>>,
 }
 
 impl<S> Layer<S> for Answering {
@@ -44,6 +49,7 @@ impl<S> Layer<S> for Answering {
         Answers {
             inner,
             patience: self.patience,
+            under_way: Arc::clone(&self.under_way),
         }
     }
 }
@@ -52,6 +58,7 @@ impl<S> Layer<S> for Answering {
 pub(crate) struct Answers<S> {
     inner: S,
     patience: Duration,
+    under_way: Arc<Seats<Network>>,
 }
 
 impl<S> Service<Request<Body>> for Answers<S>
@@ -73,8 +80,17 @@ where
         let ours = path.starts_with("/coffre.rpc.v1.Hoster/");
         let lasts = path == "/coffre.rpc.v1.Hoster/PutPack";
         let patience = self.patience;
+        let channel = request.extensions().get::<Channel>();
+        let network = channel.and_then(|channel| channel.network);
+        let seat = network.map(|network| self.under_way.take(network));
+        if matches!(seat, Some(None)) {
+            let refused = Status::from(Refusal::too_many()).into_http();
+            return Box::pin(async move { Ok(refused) });
+        }
         let answer = self.inner.call(request);
         Box::pin(async move {
+            // Until the answer begins.
+            let _seat = seat;
             if lasts {
                 return answer.await;
             }

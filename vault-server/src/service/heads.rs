@@ -20,6 +20,7 @@ use vault_rpc::hoster::{
 };
 
 use super::{Caller, Hoster, blocking, refusal::Refusal, request, vaults::Membership};
+use crate::seats::Seat;
 use crate::store::{Commit, HeadCommit, Vault};
 
 /// The most vaults that one stream watches.
@@ -223,6 +224,7 @@ impl Hoster {
 pub(crate) fn watch(
     hoster: Arc<Hoster>,
     caller: Caller,
+    seat: Seat<AccountId>,
     mut watched: HashMap<VaultId, u64>,
 ) -> ReceiverStream<Result<WatchHeadsResponse, Status>> {
     let (sender, receiver) = mpsc::channel(16);
@@ -231,6 +233,7 @@ pub(crate) fn watch(
     let mut stopping = hoster.feed.stopping.subscribe();
     let keepalive = hoster.limits.watch_keepalive;
     tokio::spawn(async move {
+        let _seat = seat;
         let mut sent = Instant::now();
         loop {
             let looked = blocking(&hoster, move |hoster| {

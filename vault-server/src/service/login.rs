@@ -20,6 +20,7 @@ use crate::{
     clock::UnixTime,
     net::Channel,
     random,
+    seats::Seat,
     store::{Token, TokenHash},
 };
 
@@ -79,6 +80,12 @@ impl Hoster {
         self.check_active(caller)?;
         self.counters.call(&caller.device)?;
         Ok(caller)
+    }
+
+    /// A place for one more watch or read, until it is dropped.
+    pub(crate) fn stream_of(&self, caller: Caller) -> Result<Seat<AccountId>, Refusal> {
+        let seat = self.streams.take(caller.account);
+        seat.ok_or_else(Refusal::too_many)
     }
 
     /// Whether the device is still one of its account's: a token is worth

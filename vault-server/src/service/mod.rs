@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use vault_proto::origin::Origin;
+use vault_proto::{ids::AccountId, origin::Origin};
 use vault_rpc::hoster::{
     self as rpc, AppendAccountEntryRequest, AppendAccountEntryResponse, AppendVaultEntryRequest,
     AppendVaultEntryResponse, CommitHeadRequest, CommitHeadResponse, CreateAccountRequest,
@@ -49,6 +49,7 @@ use crate::{
     clock::Clock,
     hoster_key::HosterKey,
     net::Channel,
+    seats::Seats,
     store::{Ledger, Packs},
 };
 
@@ -64,6 +65,8 @@ pub(crate) struct Hoster {
     pub(crate) logs: Logs,
     pub(crate) nonces: Nonces,
     pub(crate) counters: Counters,
+    /// Watches and reads under way.
+    streams: Arc<Seats<AccountId>>,
     pub(crate) feed: Feed,
     pub(crate) limits: Limits,
 }
@@ -79,6 +82,12 @@ pub struct Limits {
     pub watch_keepalive: Duration,
     /// What is too many.
     pub rates: Rates,
+    /// The most calls at a time from one network, until their answers begin; each
+    /// may have a message in memory. Behind a reverse proxy this is the proxy's to
+    /// bound.
+    pub calls_of_one_network: usize,
+    /// The most watches and reads of one account at a time.
+    pub streams_of_one: usize,
     /// The most bytes of an account's log, and
     pub account_log_bytes: usize,
     /// of a vault's. Logs that are used are in memory as a whole. A removal, and
@@ -93,6 +102,8 @@ impl Default for Limits {
             request: Duration::from_secs(60),
             watch_keepalive: Duration::from_secs(30),
             rates: Rates::default(),
+            calls_of_one_network: 256,
+            streams_of_one: 64,
             account_log_bytes: 4 << 20,
             vault_log_bytes: 32 << 20,
         }
@@ -117,6 +128,7 @@ impl Hoster {
             packs,
             nonces: Nonces::default(),
             counters: Counters::new(&limits.rates),
+            streams: Seats::new(limits.streams_of_one),
             feed: Feed::default(),
             limits,
         }
@@ -228,10 +240,12 @@ impl rpc::hoster_server::Hoster for Service {
         let request = request.into_inner();
         let (caller, watched) = blocking(&self.0, move |hoster| {
             let caller = hoster.caller(&envelope)?;
-            Ok((caller, hoster.watched(caller, &request.vaults)?))
+            let seat = hoster.stream_of(caller)?;
+            Ok(((caller, seat), hoster.watched(caller, &request.vaults)?))
         })
         .await?;
-        let stream = heads::watch(Arc::clone(&self.0), caller, watched);
+        let (caller, seat) = caller;
+        let stream = heads::watch(Arc::clone(&self.0), caller, seat, watched);
         Ok(Response::new(stream))
     }
 

@@ -243,13 +243,16 @@ pub(crate) async fn read(
     let (ranges, right) = blocking(hoster, move |hoster| {
         let caller = hoster.caller(&caller)?;
         let vault = request::vault(&request.vault)?;
+        let seat = hoster.stream_of(caller)?;
         let ranges = hoster.ranges(caller, vault, &request)?;
-        Ok((ranges, Right { caller, vault }))
+        Ok((ranges, (Right { caller, vault }, seat)))
     })
     .await?;
+    let (right, seat) = right;
     let (sender, receiver) = mpsc::channel(1);
     let hoster = Arc::clone(hoster);
     tokio::spawn(async move {
+        let _seat = seat;
         for message in ranges.into_iter().flat_map(messages) {
             // Room first, so that no message is read that cannot go.
             let Ok(room) = sender.reserve().await else {
