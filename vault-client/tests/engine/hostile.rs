@@ -722,3 +722,21 @@ fn a_chunk_is_not_taken_for_another() {
         "{problems:?}"
     );
 }
+
+#[test]
+fn a_chunk_that_does_not_open_is_found_by_a_check() {
+    let mut forger = Forger::new();
+    let file = forger.file(b"file", b"as it should be");
+    forger.snapshot(&[file]);
+    let id = ChunkId::from_array([9; 32]);
+    forger
+        .pack
+        .push(ChunkKind::FileData, &id, &noise(1, 100))
+        .unwrap();
+    let (_member, mut vault) = forger.commit();
+    let problems = checked(&mut vault).unwrap().problems;
+    assert!(
+        matches!(problems[..], [Problem::PackMalformed(_)]),
+        "{problems:?}"
+    );
+}

@@ -132,6 +132,21 @@ fn a_cancelled_backup_is_continued() {
 }
 
 #[test]
+fn what_the_hoster_has_swept_meanwhile_is_sent_again() {
+    let mut stage = Stage::new();
+    let files = Files::many(1, 250, 200_000);
+    let id = stage.vault.id();
+    assert!(stage.cancelled_at(&files, 1, |event| matches!(event, Event::AfterPut(_))));
+    for pack in stage.member.hoster.packs(&id) {
+        stage.member.hoster.lose_pack(&id, &pack);
+    }
+    backed_up(&mut stage.vault, &files).unwrap();
+    let newest = snapshots(&stage.vault).pop().unwrap();
+    assert_restores(&stage.vault, &newest, &files);
+    assert_whole(&mut stage.vault);
+}
+
+#[test]
 fn checkpoints_survive_a_cancelled_backup() {
     let mut stage = Stage::new();
     // Far more than is on its way at once: some of it has arrived before the end.
