@@ -127,11 +127,7 @@ impl Committer<'_> {
             .collect::<Result<Vec<_>, _>>();
         kept.map_err(TransferError::Cache)?;
         for pack in packs {
-            worker
-                .store()
-                .outbox()
-                .ok_or(TransferError::Stopped)?
-                .send(pack)?;
+            store.send_finished(pack)?;
         }
         self.drain(worker)?;
 

@@ -16,6 +16,9 @@ use crate::{
 
 /// Bytes asked of the system at a time.
 const READ_LEN: usize = 256 << 10;
+/// Bytes read beyond the longest chunk, so that what is left of them is moved
+/// to the front less often than for every chunk.
+const READ_AHEAD: usize = 1 << 20;
 
 /// What one thread needs to save files.
 pub(super) struct FileSaver {
@@ -51,9 +54,9 @@ impl FileSaver {
     ) -> Result<(StreamRef, ReadFile), SaveError> {
         let mut stream = StreamBuilder::new(self.list_chunker.clone());
         self.buffer.clear();
-        let longest = self.data_chunker.sizes().max();
-        let is_at_end = self.fill(&mut file, longest)?;
-        if is_at_end && self.data_chunker.cut(&self.buffer) == self.buffer.len() {
+        let shortest = self.data_chunker.sizes().min();
+        let is_at_end = self.fill(&mut file, shortest + 1)?;
+        if is_at_end && self.buffer.len() <= shortest {
             // One chunk, or none: not worth another thread's while.
             if !self.buffer.is_empty() {
                 stream.push(self.worker.write_file_chunk(&self.buffer)?);
@@ -80,17 +83,16 @@ impl FileSaver {
             if self.buffer.len() - start < longest && !is_at_end {
                 self.buffer.drain(..start);
                 start = 0;
-                is_at_end = self.fill(file, 2 * longest)?;
+                is_at_end = self.fill(file, longest + READ_AHEAD)?;
             }
             let rest = &self.buffer[start..];
             if rest.is_empty() {
                 break;
             }
             let length = self.data_chunker.cut(rest);
-            chunks.push(rest[..length].to_vec())?;
+            chunks.push(&rest[..length])?;
             start += length;
         }
-        self.buffer = Vec::new();
         Ok(chunks.finish()?)
     }
 
@@ -103,6 +105,7 @@ impl FileSaver {
             let filled = self.buffer.len();
             let missing = (wanted - filled).min(READ_LEN);
             let expected = usize::try_from(file.expected_bytes()).unwrap_or(missing);
+            self.buffer.reserve_exact(missing);
             self.buffer
                 .resize(filled + missing.min(expected.max(4096) + 1), 0);
             let count_read = match file.read(&mut self.buffer[filled..]) {

@@ -7,10 +7,14 @@ use vault_core::{seal::CompressionLevel, stream::ChunkRef};
 
 use crate::transfer::{ChunkWorker, Store, TransferError};
 
+/// Buffers that are kept to be used again.
+const SPARE_BUFFERS: usize = 4;
+
 /// Takes chunks of any file; ends when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct SealPool {
     jobs: Sender<Job>,
+    spare: Receiver<Vec<u8>>,
 }
 
 struct Job {
@@ -20,22 +24,25 @@ struct Job {
 }
 
 impl SealPool {
-    /// Starts `threads` threads. At most twice as many chunks, of at most 4 MiB,
-    /// are in memory.
+    /// Starts `threads` threads. Besides the chunks that they work on, of at
+    /// most 4 MiB, one waits, and one with each file that is being read.
     pub(super) fn start(store: &Arc<Store>, level: CompressionLevel, threads: usize) -> Self {
-        let (jobs, queue) = bounded::<Job>(threads);
+        let (jobs, queue) = bounded::<Job>(1);
+        let (give_back, spare) = bounded::<Vec<u8>>(SPARE_BUFFERS);
         for _ in 0..threads {
-            let queue = queue.clone();
+            let (queue, give_back) = (queue.clone(), give_back.clone());
             let mut worker = ChunkWorker::new(store.clone(), level);
             std::thread::spawn(move || {
                 for job in queue {
                     let stored = worker.write_file_chunk(&job.plaintext);
                     // A file whose reading has failed no longer listens.
                     let _ = job.reply.send((job.place, stored));
+                    // One more than are ever wanted is freed.
+                    let _ = give_back.try_send(job.plaintext);
                 }
             });
         }
-        Self { jobs }
+        Self { jobs, spare }
     }
 
     /// Begins a file, whose chunks come back in order.
@@ -43,6 +50,7 @@ impl SealPool {
         let (reply, replies) = unbounded();
         Sequence {
             jobs: self.jobs.clone(),
+            spare: self.spare.clone(),
             reply,
             replies,
             pushed: 0,
@@ -53,6 +61,7 @@ impl SealPool {
 /// The chunks of one file, stored by several threads.
 pub(super) struct Sequence {
     jobs: Sender<Job>,
+    spare: Receiver<Vec<u8>>,
     reply: Sender<(usize, Result<ChunkRef, TransferError>)>,
     replies: Receiver<(usize, Result<ChunkRef, TransferError>)>,
     pushed: usize,
@@ -60,7 +69,11 @@ pub(super) struct Sequence {
 
 impl Sequence {
     /// Hands over the next chunk; waits while all threads are busy.
-    pub(super) fn push(&mut self, plaintext: Vec<u8>) -> Result<(), TransferError> {
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), TransferError> {
+        let mut plaintext = self.spare.try_recv().unwrap_or_default();
+        plaintext.clear();
+        plaintext.reserve_exact(chunk.len());
+        plaintext.extend_from_slice(chunk);
         let job = Job {
             plaintext,
             place: self.pushed,

@@ -14,14 +14,27 @@ use vault_core::{
     pack::PackBuilder,
 };
 
+use super::memory::{Buffers, Slot};
+
 /// How many packs of file data are open at once.
 const OPEN_DATA_PACKS: usize = 2;
 
 /// Assembles packs of one vault and one epoch; shared by all threads of a backup.
 pub(crate) struct Assembler {
+    buffers: Buffers,
     keys: Arc<VaultKeys>,
     epoch: u64,
     open: Mutex<Open>,
+}
+
+/// What became of a sealed chunk.
+pub(crate) enum Added {
+    /// It is in a pack.
+    Packed,
+    /// It is in a pack, and another was closed for it.
+    Closed(PackBuilder, Slot),
+    /// A pack must be closed for it first, and its way to the hoster is full.
+    NeedsSlot,
 }
 
 #[derive(Default)]
@@ -33,44 +46,61 @@ struct Open {
 }
 
 impl Assembler {
-    pub(crate) fn new(keys: Arc<VaultKeys>) -> Self {
+    pub(crate) fn new(keys: Arc<VaultKeys>, buffers: Buffers) -> Self {
         let epoch = keys.current_epoch();
         Self {
+            buffers,
             keys,
             epoch,
             open: Mutex::default(),
         }
     }
 
-    /// Puts a sealed chunk into an open pack. Gives the pack that had to be
-    /// closed for it, if any: the caller finishes and sends it.
-    pub(crate) fn add(&self, kind: ChunkKind, id: &ChunkId, sealed: &[u8]) -> Option<PackBuilder> {
+    /// Puts a sealed chunk into an open pack. When one had to be closed for it,
+    /// the caller finishes and sends that: hence the slot, without which
+    /// nothing is closed and nothing changes.
+    pub(crate) fn add(
+        &self,
+        kind: ChunkKind,
+        id: &ChunkId,
+        sealed: &[u8],
+        slot: Option<Slot>,
+    ) -> Added {
         let mut open = self.lock();
         if kind.is_metadata() {
             if let Some(pack) = &mut open.metadata
                 && pack.push(kind, id, sealed).is_ok()
             {
-                return None;
+                return Added::Packed;
             }
-            let fresh = self.begin(kind, id, sealed);
-            let closed = open.metadata.replace(fresh);
-            open.large |= closed.is_some();
-            return closed;
+            let Some(full) = &mut open.metadata else {
+                open.metadata = Some(self.begin(kind, id, sealed));
+                return Added::Packed;
+            };
+            let Some(slot) = slot else {
+                return Added::NeedsSlot;
+            };
+            let closed = std::mem::replace(full, self.begin(kind, id, sealed));
+            open.large = true;
+            return Added::Closed(closed, slot);
         }
         open.data
             .sort_by_key(|pack| std::cmp::Reverse(pack.len_bytes()));
         for pack in &mut open.data {
             if pack.push(kind, id, sealed).is_ok() {
-                return None;
+                return Added::Packed;
             }
         }
-        let fresh = self.begin(kind, id, sealed);
         if open.data.len() < OPEN_DATA_PACKS {
-            open.data.push(fresh);
-            return None;
+            open.data.push(self.begin(kind, id, sealed));
+            return Added::Packed;
         }
+        let Some(slot) = slot else {
+            return Added::NeedsSlot;
+        };
+        let closed = std::mem::replace(&mut open.data[0], self.begin(kind, id, sealed));
         open.large = true;
-        Some(std::mem::replace(&mut open.data[0], fresh))
+        Added::Closed(closed, slot)
     }
 
     /// Takes all open packs, put together as far as they fit. The last one is
@@ -108,8 +138,8 @@ impl Assembler {
         (closed, last)
     }
 
-    pub(crate) fn begin_empty(&self) -> PackBuilder {
-        PackBuilder::new(Arc::clone(&self.keys), self.epoch)
+    fn begin_empty(&self) -> PackBuilder {
+        PackBuilder::in_buffer(Arc::clone(&self.keys), self.epoch, self.buffers.take())
     }
 
     fn begin(&self, kind: ChunkKind, id: &ChunkId, sealed: &[u8]) -> PackBuilder {

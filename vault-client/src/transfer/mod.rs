@@ -6,6 +6,7 @@
 //! ```
 
 mod assembler;
+mod memory;
 mod pack_cache;
 mod plan;
 mod reader;

@@ -25,7 +25,7 @@ pub(crate) struct Fetch {
 }
 
 /// The ranges that hold `wanted`, in the order of packs in which they were
-/// wanted first. A pack of which half or more is wanted is read whole.
+/// wanted first.
 pub(crate) fn plan(wanted: &[IndexEntry]) -> Vec<Fetch> {
     let mut order = Vec::new();
     let mut by_pack: BTreeMap<PackId, Vec<IndexEntry>> = BTreeMap::new();
@@ -53,19 +53,6 @@ fn plan_pack(pack: PackId, chunks: Vec<IndexEntry>, fetches: &mut Vec<Fetch>) {
     let Some(size) = chunks.first().map(|chunk| chunk.pack_size) else {
         return;
     };
-    let wanted_bytes: u64 = chunks
-        .iter()
-        .map(|chunk| u64::from(chunk.sealed_length))
-        .sum();
-    if wanted_bytes * 2 >= u64::from(size) {
-        fetches.push(Fetch {
-            pack,
-            offset: 0,
-            length: size,
-            chunks,
-        });
-        return;
-    }
     let mut open: Option<Fetch> = None;
     for chunk in chunks {
         let start = chunk.offset / ALIGNMENT * ALIGNMENT;

@@ -8,12 +8,17 @@ use std::{
 use vault_core::{
     chunk::{ChunkId, ChunkKind, ChunkSink},
     keys::VaultKeys,
-    pack::{PackBuilder, PackEntry},
+    pack::{FinishedPack, PackBuilder, PackEntry},
     seal::{CompressionLevel, Compressor},
     stream::ChunkRef,
 };
 
-use super::{Assembler, Outbox, TransferError};
+use super::{
+    Assembler, Outbox, TransferError,
+    assembler::Added,
+    memory::{Slot, Slots},
+    upload::UPLOADERS,
+};
 use crate::{
     index::VaultIndex,
     platform::{Randomness, Rng},
@@ -22,6 +27,8 @@ use crate::{
 
 /// Locks are spread over this many, so that threads seldom meet.
 const SHARDS: usize = 16;
+/// Closed packs in memory: on their way, or about to be.
+const CLOSED_PACKS: usize = UPLOADERS;
 
 /// Names chunks, leaves out those that the vault holds, seals the others and
 /// packs them. Shared by all threads of a backup.
@@ -31,6 +38,7 @@ pub(crate) struct Store {
     assembler: Assembler,
     /// None in a dry run: what is new is counted and thrown away.
     outbox: Option<Outbox>,
+    slots: Slots,
     /// Chunks that a thread of this backup has begun to store.
     claims: [Mutex<HashSet<ChunkId>>; SHARDS],
     meter: Arc<Meter>,
@@ -47,11 +55,13 @@ impl Store {
         deduplicates: bool,
         randomness: Arc<dyn Randomness>,
     ) -> Self {
+        let buffers = outbox.as_ref().map(Outbox::buffers).unwrap_or_default();
         Self {
-            assembler: Assembler::new(keys.clone()),
+            assembler: Assembler::new(keys.clone(), buffers),
             keys,
             index,
             outbox,
+            slots: Slots::new(CLOSED_PACKS),
             claims: Default::default(),
             meter,
             deduplicates,
@@ -73,8 +83,20 @@ impl Store {
 
     /// Finishes a pack and sends it.
     pub(crate) fn send(&self, pack: PackBuilder) -> Result<(), TransferError> {
+        self.send_from(pack, self.slots.take())
+    }
+
+    /// Sends a pack.
+    pub(crate) fn send_finished(&self, pack: FinishedPack) -> Result<(), TransferError> {
         match &self.outbox {
-            Some(outbox) => outbox.send(pack.finish(&mut self.rng())),
+            Some(outbox) => outbox.send(pack, self.slots.take()),
+            None => Ok(()),
+        }
+    }
+
+    fn send_from(&self, pack: PackBuilder, slot: Slot) -> Result<(), TransferError> {
+        match &self.outbox {
+            Some(outbox) => outbox.send(pack.finish(&mut self.rng()), slot),
             None => Ok(()),
         }
     }
@@ -170,8 +192,16 @@ impl ChunkSink for ChunkWorker {
         if self.store.claim(kind, &id)? {
             self.seal(kind, &id, plaintext)?;
             count(&self.store.meter.new_bytes, plaintext.len() as u64);
-            if let Some(full) = self.store.assembler.add(kind, &id, &self.sealed) {
-                self.store.send(full)?;
+            let mut slot = None;
+            loop {
+                match self.store.assembler.add(kind, &id, &self.sealed, slot) {
+                    Added::Packed => break,
+                    Added::Closed(full, slot) => {
+                        self.store.send_from(full, slot)?;
+                        break;
+                    }
+                    Added::NeedsSlot => slot = Some(self.store.slots.take()),
+                }
             }
         }
         Ok(id)

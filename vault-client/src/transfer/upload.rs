@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use prost::Message;
 use vault_core::{
@@ -14,7 +13,7 @@ use vault_proto::{
     wire::PackFooter,
 };
 
-use super::TransferError;
+use super::{TransferError, memory::{Buffers, Slot}};
 use crate::{
     progress::{Cancellation, Meter, count},
     remote::Remote,
@@ -23,7 +22,7 @@ use crate::{
 
 /// Packs on their way at once: enough to fill a line of 50 ms, and few enough
 /// to bound memory.
-const UPLOADERS: usize = 2;
+pub(super) const UPLOADERS: usize = 2;
 
 /// A pack that the hoster has acknowledged and no head holds yet.
 #[derive(Debug, Clone)]
@@ -81,11 +80,12 @@ impl SentPack {
 /// The near end of the uploads. The threads end when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Outbox {
-    queue: Sender<FinishedPack>,
+    queue: Sender<(FinishedPack, Slot)>,
     shared: Arc<Shared>,
 }
 
 struct Shared {
+    buffers: Buffers,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -113,6 +113,7 @@ impl Outbox {
     pub(crate) fn open(destination: Destination) -> Self {
         let (queue, packs) = bounded(1);
         let shared = Arc::new(Shared {
+            buffers: Buffers::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -124,11 +125,16 @@ impl Outbox {
         Self { queue, shared }
     }
 
+    /// Where a pack's memory comes from, and goes when it has arrived.
+    pub(super) fn buffers(&self) -> Buffers {
+        self.shared.buffers.clone()
+    }
+
     /// Hands a pack over; waits while enough are on their way.
     ///
     /// # Errors
     /// When an earlier upload has failed: [`Self::drain`] says how.
-    pub(crate) fn send(&self, pack: FinishedPack) -> Result<(), TransferError> {
+    pub(crate) fn send(&self, pack: FinishedPack, slot: Slot) -> Result<(), TransferError> {
         {
             let mut state = self.shared.lock();
             if state.failure.is_some() {
@@ -136,7 +142,7 @@ impl Outbox {
             }
             state.in_flight += 1;
         }
-        self.queue.send(pack).map_err(|_| TransferError::Stopped)
+        self.queue.send((pack, slot)).map_err(|_| TransferError::Stopped)
     }
 
     /// Waits until all that was handed over has arrived, and takes it.
@@ -169,13 +175,18 @@ impl Shared {
     }
 }
 
-fn upload_all(packs: &Receiver<FinishedPack>, shared: &Shared, destination: &Destination) {
-    for pack in packs {
+fn upload_all(
+    packs: &Receiver<(FinishedPack, Slot)>,
+    shared: &Shared,
+    destination: &Destination,
+) {
+    for (pack, slot) in packs {
         let result = if shared.lock().failure.is_some() {
             Err(TransferError::Stopped)
         } else {
-            upload(pack, destination)
+            upload(pack, shared, destination)
         };
+        drop(slot);
         let mut state = shared.lock();
         state.in_flight -= 1;
         match result {
@@ -188,7 +199,11 @@ fn upload_all(packs: &Receiver<FinishedPack>, shared: &Shared, destination: &Des
     }
 }
 
-fn upload(pack: FinishedPack, destination: &Destination) -> Result<SentPack, TransferError> {
+fn upload(
+    pack: FinishedPack,
+    shared: &Shared,
+    destination: &Destination,
+) -> Result<SentPack, TransferError> {
     if destination.cancellation.is_cancelled() {
         return Err(TransferError::Cancelled);
     }
@@ -202,9 +217,10 @@ fn upload(pack: FinishedPack, destination: &Destination) -> Result<SentPack, Tra
     destination
         .state
         .add_pending_pack(&destination.vault, &sent.to_pending())?;
+    let bytes = shared.buffers.lend(pack.bytes);
     destination
         .remote
-        .put_pack(&destination.vault, &sent.id, Bytes::from(pack.bytes))?;
+        .put_pack(&destination.vault, &sent.id, bytes)?;
     count(&destination.meter.transferred_bytes, u64::from(sent.size));
     Ok(sent)
 }

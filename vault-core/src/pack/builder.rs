@@ -54,11 +54,22 @@ impl PackBuilder {
     /// When `keys` do not have that epoch.
     #[must_use]
     pub fn new(keys: Arc<VaultKeys>, epoch: u64) -> Self {
+        Self::in_buffer(keys, epoch, Vec::new())
+    }
+
+    /// Likewise, in memory that was used before; what it holds is overwritten.
+    /// With [`MAX_PACK_LEN`] of room it is never moved.
+    ///
+    /// # Panics
+    /// When `keys` do not have that epoch.
+    #[must_use]
+    pub fn in_buffer(keys: Arc<VaultKeys>, epoch: u64, mut buffer: Vec<u8>) -> Self {
         assert!(keys.has_epoch(epoch), "a pack of an epoch without a key");
+        buffer.clear();
         Self {
             keys,
             epoch,
-            bytes: Vec::new(),
+            bytes: buffer,
             entries: Vec::new(),
             footer: FooterLen::default(),
         }
