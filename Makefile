@@ -12,10 +12,10 @@ with_env := scripts/with-env
 build_programs := $(with_env) cargo build --workspace --bins --examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint fuzz bench rocksdb tools prerequisites
+.PHONY: help demo test build lint fuzz bench instructions rocksdb tools prerequisites
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
 
 demo: prerequisites ## a whole round trip on a real tree: make demo [DIR=/some/path]
 	$(build_programs)
@@ -40,6 +40,11 @@ fuzz: prerequisites ## every fuzz target an equal share: make fuzz [FOR=120] (se
 
 bench: prerequisites ## the benchmarks of the layers
 	$(with_env) cargo bench --workspace
+
+instructions: prerequisites ## count the instructions of the layers (needs valgrind)
+	@command -v valgrind >/dev/null || { echo "please install valgrind"; exit 1; }
+	cd benches/instructions && GUNGRAUN_RUNNER="$$(../../scripts/install-tool gungraun-runner)/gungraun-runner" \
+		CARGO_TARGET_DIR="$$(../../scripts/with-env printenv CARGO_TARGET_DIR)/instructions" cargo bench
 
 rocksdb: prerequisites ## build RocksDB into the cache, print where it is
 	@scripts/build-rocksdb

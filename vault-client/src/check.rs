@@ -14,6 +14,7 @@ use vault_core::{
     chunk::{ChunkId, ChunkKind},
     index::IndexEntry,
     pack::read_pack_entries,
+    seal::Decompressor,
     stream::{StreamChunks, StreamRef},
     tree::{NodeContent, Step, Walk},
 };
@@ -419,6 +420,7 @@ impl Check<'_> {
             return malformed;
         };
         let mut indexed = 0;
+        let mut decompressor = Decompressor::default();
         for entry in entries {
             let sealed = &bytes[entry.offset as usize..][..entry.sealed_length as usize];
             let place = IndexEntry {
@@ -430,7 +432,8 @@ impl Check<'_> {
                 offset: entry.offset,
                 sealed_length: entry.sealed_length,
             };
-            if opened.reader.open(&place, sealed).is_err() {
+            let plaintext = opened.reader.open(&place, sealed, &mut decompressor);
+            if plaintext.is_err() {
                 return malformed;
             }
             indexed += opened.index.count_places(&place)?;

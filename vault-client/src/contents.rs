@@ -7,6 +7,7 @@ use vault_core::{
     chunk::{ChunkId, ChunkKind},
     index::IndexEntry,
     keys::VaultKeys,
+    seal::Decompressor,
     snapshot::{Snapshot, SnapshotId},
     stream::{ReadError, StreamChunks, StreamError, StreamRef},
     tree::{Change, Diff, Hole, Node, NodeContent, NodeName, Step, TreeError, Walk, resolve},
@@ -397,12 +398,13 @@ impl Contents {
             }
             let wanted: Vec<_> = batch.iter().map(|(entry, _)| *entry).collect();
             let mut opened: HashMap<ChunkId, Vec<u8>> = HashMap::new();
-            self.opened
-                .reader
-                .read_many(&wanted, &mut |entry, sealed| {
-                    opened.insert(entry.id, self.opened.reader.open(&entry, &sealed)?);
-                    Ok(())
-                })?;
+            let reader = &self.opened.reader;
+            let mut decompressor = Decompressor::default();
+            reader.read_many(&wanted, &mut |entry, sealed| {
+                let plaintext = reader.open(&entry, &sealed, &mut decompressor)?;
+                opened.insert(entry.id, plaintext);
+                Ok(())
+            })?;
             for (entry, length) in &batch {
                 let data = opened.get(&entry.id).ok_or(TransferError::Altered)?;
                 if data.len() != *length as usize {

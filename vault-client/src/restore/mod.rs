@@ -22,6 +22,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use vault_core::{
+    seal::Decompressor,
     stream::StreamRef,
     tree::{Metadata, Node, NodeContent, Step, Walk},
 };
@@ -433,11 +434,13 @@ impl Run<'_> {
     }
 
     fn write_all(&self, chunks: &Receiver<Fetched>) -> Result<(), RestoreError> {
+        let mut decompressor = Decompressor::default();
         for Fetched { wanted, sealed } in chunks {
             if self.cancellation.is_cancelled() {
                 return Err(TransferError::Cancelled.into());
             }
-            let Ok(plaintext) = self.contents.opened().reader.open(&wanted.entry, &sealed) else {
+            let reader = &self.contents.opened().reader;
+            let Ok(plaintext) = reader.open(&wanted.entry, &sealed, &mut decompressor) else {
                 self.lose(wanted)?;
                 continue;
             };

@@ -8,6 +8,7 @@ use vault_core::{
     index::IndexEntry,
     keys::VaultKeys,
     pack::MAX_PACK_LEN,
+    seal::Decompressor,
 };
 use vault_proto::{
     ids::{PackId, VaultId},
@@ -95,10 +96,18 @@ impl Reader {
     }
 
     /// Opens a sealed chunk and checks that it is the one that the entry names.
-    pub(crate) fn open(&self, entry: &IndexEntry, sealed: &[u8]) -> Result<Vec<u8>, TransferError> {
+    pub(crate) fn open(
+        &self,
+        entry: &IndexEntry,
+        sealed: &[u8],
+        decompressor: &mut Decompressor,
+    ) -> Result<Vec<u8>, TransferError> {
+        let IndexEntry {
+            epoch, kind, id, ..
+        } = entry;
         let opened = self
             .keys
-            .open_chunk(entry.epoch, entry.kind, &entry.id, sealed);
+            .open_chunk_with(*epoch, *kind, id, sealed, decompressor);
         opened.map_err(|_| TransferError::Altered)
     }
 

@@ -13,7 +13,10 @@ use vault_proto::{
     wire::PackFooter,
 };
 
-use super::{TransferError, memory::{Buffers, Slot}};
+use super::{
+    TransferError,
+    memory::{Buffers, Slot},
+};
 use crate::{
     progress::{Cancellation, Meter, count},
     remote::Remote,
@@ -142,7 +145,9 @@ impl Outbox {
             }
             state.in_flight += 1;
         }
-        self.queue.send((pack, slot)).map_err(|_| TransferError::Stopped)
+        self.queue
+            .send((pack, slot))
+            .map_err(|_| TransferError::Stopped)
     }
 
     /// Waits until all that was handed over has arrived, and takes it.
@@ -175,11 +180,7 @@ impl Shared {
     }
 }
 
-fn upload_all(
-    packs: &Receiver<(FinishedPack, Slot)>,
-    shared: &Shared,
-    destination: &Destination,
-) {
+fn upload_all(packs: &Receiver<(FinishedPack, Slot)>, shared: &Shared, destination: &Destination) {
     for (pack, slot) in packs {
         let result = if shared.lock().failure.is_some() {
             Err(TransferError::Stopped)
