@@ -165,6 +165,4 @@ fn list_pack((keys, pack): (Arc<VaultKeys>, FinishedPack)) -> usize {
 library_benchmark_group!(name = chunks; benchmarks = cut, name, seal, open);
 library_benchmark_group!(name = packs; benchmarks = finish_pack, list_pack);
 
-fn main() {
-    main!(library_benchmark_groups = chunks, packs);
-}
+main!(library_benchmark_groups = chunks, packs);
