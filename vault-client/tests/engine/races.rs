@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use vault_client::account::VaultSelector;
 use vault_client::backup::BackupError;
 use vault_client::error::ErrorCode;
+use vault_client::remote::memory::Call;
 use vault_proto::wire::Root;
 
 use super::{
@@ -188,8 +189,22 @@ fn what_was_sealed_in_an_epoch_that_is_over_is_sealed_again() {
     assert!(matches!(error, BackupError::Overtaken), "{error}");
 
     pair.events.quiet();
+    let before = pair.member.hoster.packs(&id);
+    pair.member.hoster.forget_calls();
     backed_up(&mut vault, &files).unwrap();
     assert_eq!(vault.keys().current_epoch(), 2);
+    // A head adds only packs of its own epoch.
+    let mut added = pair
+        .member
+        .hoster
+        .calls()
+        .into_iter()
+        .filter_map(|call| match call {
+            Call::CommitHead(request) => Some(request.adds),
+            _ => None,
+        });
+    let added = added.next_back().unwrap();
+    assert!(added.iter().all(|pack| !before.contains(pack)));
     assert_whole(&mut vault);
     // Chunks of the epoch before stay where they are.
     let newest = snapshots(&vault).pop().unwrap();
