@@ -154,3 +154,70 @@ impl Assembler {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vault_core::pack::MAX_PACK_LEN;
+    use vault_proto::ids::VaultId;
+
+    use super::*;
+    use crate::transfer::memory::Slots;
+
+    fn assembler() -> Assembler {
+        let keys = VaultKeys::from_epoch_secrets(VaultId::from_array([1; 32]), &[[2; 32]]);
+        Assembler::new(Arc::new(keys), Buffers::default())
+    }
+
+    const ID: ChunkId = ChunkId::from_array([3; 32]);
+
+    /// A bulk of file data, in chunks as the chunker cuts them: at least
+    /// 256 KiB, then as chance has it, at most 4 MiB.
+    #[test]
+    fn filler_is_less_than_a_hundredth_of_a_bulk() {
+        let mut dice = blake3::Hasher::new().finalize_xof();
+        let sealed = vec![0; 4 << 20];
+        let (assembler, slots) = (assembler(), Slots::new(1));
+        let (mut packs, mut filler) = (0, 0);
+        for _ in 0..2_000 {
+            let mut thrown = [0; 4];
+            dice.fill(&mut thrown);
+            let chance = (f64::from(u32::from_le_bytes(thrown)) + 1.0) / f64::from(u32::MAX);
+            let length = (f64::from(256 << 10) - f64::from(768 << 10) * chance.ln()) as usize;
+            let sealed = &sealed[..length.min(sealed.len())];
+            let slot = Some(slots.take());
+            if let Added::Closed(pack, _) = assembler.add(ChunkKind::FileData, &ID, sealed, slot) {
+                packs += 1;
+                filler += MAX_PACK_LEN - pack.len_bytes();
+            }
+        }
+        assert!(packs > 100, "{packs} packs");
+        assert!(
+            filler * 100 < packs * MAX_PACK_LEN,
+            "{filler} bytes of filler in {packs} packs"
+        );
+    }
+
+    #[test]
+    fn nothing_is_closed_without_a_place_for_it() {
+        let assembler = assembler();
+        let sealed = vec![0; 4 << 20];
+        for kind in [ChunkKind::FileData, ChunkKind::Tree] {
+            let sealed = &sealed[..kind.max_len()];
+            let mut packed = 0;
+            while matches!(assembler.add(kind, &ID, sealed, None), Added::Packed) {
+                packed += 1;
+            }
+            assert!(packed >= MAX_PACK_LEN / sealed.len() - 1, "{packed}");
+            // Asking again changes nothing; with a place, one is closed.
+            assert!(matches!(
+                assembler.add(kind, &ID, sealed, None),
+                Added::NeedsSlot
+            ));
+            let slot = Some(Slots::new(1).take());
+            let Added::Closed(pack, _) = assembler.add(kind, &ID, sealed, slot) else {
+                panic!("nothing was closed");
+            };
+            assert!(pack.len_bytes() <= MAX_PACK_LEN);
+        }
+    }
+}
