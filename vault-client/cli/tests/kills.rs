@@ -55,7 +55,7 @@ fn what_was_acknowledged_outlives_every_kill() {
 /// The hoster, in a process that can be killed: not a test.
 #[expect(clippy::print_stderr, reason = "as the real one says it")]
 #[test]
-#[ignore = "the other tests here start it"]
+#[ignore = "the hoster of the kill loop, which starts it as a process"]
 fn serve() {
     let (Some(data), Some(listen)) = (setting("COFFRE_DATA"), setting("COFFRE_LISTEN")) else {
         return;

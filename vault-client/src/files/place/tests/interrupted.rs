@@ -172,7 +172,7 @@ fn dropping_everything_leaves_a_restore_that_can_go_on() {
 const VARIABLE: &str = "COFFRE_TEST_KILLED_RESTORE";
 
 #[test]
-#[ignore = "run, and killed, by another test"]
+#[ignore = "a_killed_process_leaves_a_restore_that_can_go_on starts and kills it"]
 fn restores_until_it_is_killed() {
     #[expect(clippy::disallowed_methods, reason = "one test tells another")]
     let Some(to) = std::env::var_os(VARIABLE) else {
