@@ -147,6 +147,10 @@ pub enum RefusalReason {
     TooSlow,
     /// The log has moved to another hoster.
     Moved,
+    /// The link has expired, was revoked, or has been used up.
+    LinkOver,
+    /// The recipient has as many offers waiting as the hoster keeps.
+    BoxFull,
     /// The hoster has a fault of its own.
     Internal,
     /// A reason that this version does not know.

@@ -283,4 +283,90 @@ impl rpc::hoster_server::Hoster for Service {
         let usage = |hoster: &Hoster, caller, _| hoster.usage(caller);
         self.known(request, usage).await
     }
+
+    // Announced in the schema; see the commits that follow.
+
+    async fn fetch_account_log(
+        &self,
+        _: Request<rpc::FetchAccountLogRequest>,
+    ) -> Answer<rpc::FetchAccountLogResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn find_account(
+        &self,
+        _: Request<rpc::FindAccountRequest>,
+    ) -> Answer<rpc::FindAccountResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn put_account_log(
+        &self,
+        _: Request<rpc::PutAccountLogRequest>,
+    ) -> Answer<rpc::PutAccountLogResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn put_message(
+        &self,
+        _: Request<rpc::PutMessageRequest>,
+    ) -> Answer<rpc::PutMessageResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn await_message(
+        &self,
+        _: Request<rpc::AwaitMessageRequest>,
+    ) -> Answer<rpc::AwaitMessageResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn put_offer(&self, _: Request<rpc::PutOfferRequest>) -> Answer<rpc::PutOfferResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn list_offers(
+        &self,
+        _: Request<rpc::ListOffersRequest>,
+    ) -> Answer<rpc::ListOffersResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn drop_offer(
+        &self,
+        _: Request<rpc::DropOfferRequest>,
+    ) -> Answer<rpc::DropOfferResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn create_link(
+        &self,
+        _: Request<rpc::CreateLinkRequest>,
+    ) -> Answer<rpc::CreateLinkResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn list_links(
+        &self,
+        _: Request<rpc::ListLinksRequest>,
+    ) -> Answer<rpc::ListLinksResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn revoke_link(
+        &self,
+        _: Request<rpc::RevokeLinkRequest>,
+    ) -> Answer<rpc::RevokeLinkResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn open_link(&self, _: Request<rpc::OpenLinkRequest>) -> Answer<rpc::OpenLinkResponse> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    type ReadLinkStream = ReceiverStream<Result<rpc::ReadLinkResponse, Status>>;
+
+    async fn read_link(&self, _: Request<rpc::ReadLinkRequest>) -> Answer<Self::ReadLinkStream> {
+        Err(Status::unimplemented("not offered yet"))
+    }
 }

@@ -191,8 +191,11 @@ impl Refusal {
             Reason::InvitationExpired
             | Reason::InvitationUsed
             | Reason::ClockSkew
+            | Reason::LinkOver
             | Reason::Moved => Code::FailedPrecondition,
-            Reason::QuotaExceeded | Reason::DiskFull | Reason::TooMany => Code::ResourceExhausted,
+            Reason::QuotaExceeded | Reason::DiskFull | Reason::TooMany | Reason::BoxFull => {
+                Code::ResourceExhausted
+            }
             Reason::LostRace => Code::Aborted,
             Reason::TooLarge => Code::OutOfRange,
             Reason::TooSlow => Code::DeadlineExceeded,

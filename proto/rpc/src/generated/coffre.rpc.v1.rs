@@ -312,6 +312,198 @@ pub struct UsageResponse {
     #[prost(uint64, tag = "6")]
     pub record_limit_bytes: u64,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FetchAccountLogRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    /// The newest entry that the caller has verified; 0 for none.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FetchAccountLogResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<::vault_proto::wire::SignedEntry>,
+    /// There is more; ask again from what was sent.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindAccountRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub device: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindAccountResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PutAccountLogRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    /// In ascending order, beginning with the genesis or with one that follows
+    /// what is here.
+    #[prost(message, repeated, tag = "2")]
+    pub entries: ::prost::alloc::vec::Vec<::vault_proto::wire::SignedEntry>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutAccountLogResponse {
+    /// The newest entry that is here now.
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutMessageRequest {
+    /// 32 bytes, derived from a secret of its two ends.
+    #[prost(bytes = "vec", tag = "1")]
+    pub name: ::prost::alloc::vec::Vec<u8>,
+    /// At most 64 KiB.
+    #[prost(bytes = "vec", tag = "2")]
+    pub message: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutMessageResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AwaitMessageRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub name: ::prost::alloc::vec::Vec<u8>,
+    /// How long to wait; the hoster waits 20 s at most.
+    #[prost(uint32, tag = "2")]
+    pub wait_milliseconds: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AwaitMessageResponse {
+    /// Empty when none came.
+    #[prost(bytes = "vec", tag = "1")]
+    pub message: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutOfferRequest {
+    /// For whom.
+    #[prost(bytes = "vec", tag = "1")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    /// At most 16 KiB.
+    #[prost(bytes = "vec", tag = "2")]
+    pub offer: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutOfferResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOffersRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOffersResponse {
+    /// At most 64.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub offers: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropOfferRequest {
+    /// BLAKE3 of the offer, 32 bytes. One that is gone already succeeds.
+    #[prost(bytes = "vec", tag = "1")]
+    pub hash: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropOfferResponse {}
+/// Which blocks of 64 KiB of a pack a link may read.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LinkBlocks {
+    #[prost(bytes = "vec", tag = "1")]
+    pub pack: ::prost::alloc::vec::Vec<u8>,
+    /// Bit i of byte j (the lowest is bit 0) stands for block 8 j + i; as many bytes
+    /// as the pack's blocks take.
+    #[prost(bytes = "vec", tag = "2")]
+    pub blocks: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateLinkRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub vault: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes, derived from the link's secret.
+    #[prost(bytes = "vec", tag = "2")]
+    pub link: ::prost::alloc::vec::Vec<u8>,
+    /// The committed pack that holds the sealed capsule; readable as a whole.
+    #[prost(bytes = "vec", tag = "3")]
+    pub capsule: ::prost::alloc::vec::Vec<u8>,
+    /// In strictly ascending order of packs, all committed; at most 8,192.
+    #[prost(message, repeated, tag = "4")]
+    pub packs: ::prost::alloc::vec::Vec<LinkBlocks>,
+    /// Seconds since 1970; 0 for never.
+    #[prost(uint64, tag = "5")]
+    pub expires: u64,
+    /// 0 for any number.
+    #[prost(uint32, tag = "6")]
+    pub max_downloads: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateLinkResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLinksRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub vault: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LinkStatus {
+    #[prost(bytes = "vec", tag = "1")]
+    pub link: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub created: u64,
+    #[prost(uint64, tag = "3")]
+    pub expires: u64,
+    #[prost(uint32, tag = "4")]
+    pub max_downloads: u32,
+    #[prost(uint32, tag = "5")]
+    pub downloads: u32,
+    /// The account that made it.
+    #[prost(bytes = "vec", tag = "6")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLinksResponse {
+    /// Those that have neither expired nor been used up nor revoked.
+    #[prost(message, repeated, tag = "1")]
+    pub links: ::prost::alloc::vec::Vec<LinkStatus>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeLinkRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub vault: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub link: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeLinkResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenLinkRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub link: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenLinkResponse {
+    /// 32 bytes, good for one download; kept like a token.
+    #[prost(bytes = "vec", tag = "1")]
+    pub ticket: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub lifetime_seconds: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    pub capsule: ::prost::alloc::vec::Vec<u8>,
+    /// Bytes of the capsule's pack.
+    #[prost(uint32, tag = "4")]
+    pub capsule_size: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReadLinkRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    pub ticket: ::prost::alloc::vec::Vec<u8>,
+    /// At most 1,024.
+    #[prost(message, repeated, tag = "2")]
+    pub ranges: ::prost::alloc::vec::Vec<PackRange>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReadLinkResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub bytes: ::prost::alloc::vec::Vec<u8>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Reason {
@@ -345,6 +537,10 @@ pub enum Reason {
     Removed = 18,
     /// Too many calls in a short time; wait before trying again.
     TooMany = 19,
+    /// The link has expired, was revoked, or has been used as often as it may be.
+    LinkOver = 20,
+    /// The recipient has as many offers waiting as the hoster keeps.
+    BoxFull = 21,
 }
 impl Reason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -373,6 +569,8 @@ impl Reason {
             Self::Internal => "REASON_INTERNAL",
             Self::Removed => "REASON_REMOVED",
             Self::TooMany => "REASON_TOO_MANY",
+            Self::LinkOver => "REASON_LINK_OVER",
+            Self::BoxFull => "REASON_BOX_FULL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -398,6 +596,8 @@ impl Reason {
             "REASON_INTERNAL" => Some(Self::Internal),
             "REASON_REMOVED" => Some(Self::Removed),
             "REASON_TOO_MANY" => Some(Self::TooMany),
+            "REASON_LINK_OVER" => Some(Self::LinkOver),
+            "REASON_BOX_FULL" => Some(Self::BoxFull),
             _ => None,
         }
     }
@@ -413,8 +613,9 @@ pub mod hoster_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Every call but Hello, Login and CreateAccount carries the token of Login in
-    /// the metadata key `authorization`, as `Bearer <hex>`.
+    /// Every call but those marked "no token" carries the token of Login in the
+    /// metadata key `authorization`, as `Bearer <hex>`. The others are counted by
+    /// network address.
     ///
     /// A refusal is a gRPC status whose details are an encoded Refusal.
     #[derive(Debug, Clone)]
@@ -497,7 +698,7 @@ pub mod hoster_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// The first half of a login: the hoster proves who it is.
+        /// The first half of a login: the hoster proves who it is. No token.
         pub async fn hello(
             &mut self,
             request: impl tonic::IntoRequest<super::HelloRequest>,
@@ -519,7 +720,7 @@ pub mod hoster_client {
                 .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "Hello"));
             self.inner.unary(req, path, codec).await
         }
-        /// The second half: the device proves who it is and gets a token.
+        /// The second half: the device proves who it is and gets a token. No token.
         pub async fn login(
             &mut self,
             request: impl tonic::IntoRequest<super::LoginRequest>,
@@ -542,6 +743,7 @@ pub mod hoster_client {
             self.inner.unary(req, path, codec).await
         }
         /// Turns an invitation into an account. Repeating it with the same genesis succeeds.
+        /// No token.
         pub async fn create_account(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateAccountRequest>,
@@ -837,6 +1039,340 @@ pub mod hoster_client {
                 .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "Usage"));
             self.inner.unary(req, path, codec).await
         }
+        /// The log of an account, to whoever knows its id: addresses carry it. No token.
+        pub async fn fetch_account_log(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FetchAccountLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FetchAccountLogResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/FetchAccountLog",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "FetchAccountLog"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The account that a device is active in, for a recovery phrase: it names no
+        /// account. The answer proves itself: the account's log has the device's own
+        /// signature. No token.
+        pub async fn find_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FindAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/FindAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "FindAccount"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Brings the log of an account up to date whose home is another hoster: the
+        /// logs of vaults here name it. One that is not known here becomes a guest,
+        /// which can be a member of vaults and has no room of its own. Entries that are
+        /// here already are passed over.
+        pub async fn put_account_log(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutAccountLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutAccountLogResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/PutAccountLog",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "PutAccountLog"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Leaves a message under a name that only its two ends know. Repeating it
+        /// succeeds; another message under the same name is FORBIDDEN. Kept for a
+        /// quarter of an hour, in memory. No token.
+        pub async fn put_message(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutMessageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutMessageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/PutMessage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "PutMessage"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Waits for the message under a name; an answer without one when the time is
+        /// over. It stays until its time is over. No token.
+        pub async fn await_message(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AwaitMessageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AwaitMessageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/AwaitMessage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "AwaitMessage"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Leaves an offer of membership for an account whose home is here. It is
+        /// sealed: the hoster learns for whom it is. A token where the caller has one.
+        pub async fn put_offer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PutOfferRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutOfferResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/PutOffer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "PutOffer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Those left for the caller's account, oldest first.
+        pub async fn list_offers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOffersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOffersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/ListOffers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "ListOffers"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn drop_offer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DropOfferRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DropOfferResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/DropOffer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "DropOffer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets whoever knows the link's id read blocks of packs of the vault. Writers
+        /// and managers only. Repeating it succeeds.
+        pub async fn create_link(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateLinkResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/CreateLink",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "CreateLink"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_links(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLinksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLinksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/ListLinks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "ListLinks"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A writer revokes his own, a manager any. One that is gone already succeeds.
+        pub async fn revoke_link(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeLinkResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/RevokeLink",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "RevokeLink"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Begins a download, which counts as one. No token.
+        pub async fn open_link(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OpenLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OpenLinkResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/OpenLink",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "OpenLink"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// As ReadPacks, for one download; blocks that the link does not name are
+        /// FORBIDDEN. No token.
+        pub async fn read_link(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReadLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ReadLinkResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/coffre.rpc.v1.Hoster/ReadLink",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "ReadLink"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -852,17 +1388,18 @@ pub mod hoster_server {
     /// Generated trait containing gRPC methods that should be implemented for use with HosterServer.
     #[async_trait]
     pub trait Hoster: std::marker::Send + std::marker::Sync + 'static {
-        /// The first half of a login: the hoster proves who it is.
+        /// The first half of a login: the hoster proves who it is. No token.
         async fn hello(
             &self,
             request: tonic::Request<super::HelloRequest>,
         ) -> std::result::Result<tonic::Response<super::HelloResponse>, tonic::Status>;
-        /// The second half: the device proves who it is and gets a token.
+        /// The second half: the device proves who it is and gets a token. No token.
         async fn login(
             &self,
             request: tonic::Request<super::LoginRequest>,
         ) -> std::result::Result<tonic::Response<super::LoginResponse>, tonic::Status>;
         /// Turns an invitation into an account. Repeating it with the same genesis succeeds.
+        /// No token.
         async fn create_account(
             &self,
             request: tonic::Request<super::CreateAccountRequest>,
@@ -957,9 +1494,126 @@ pub mod hoster_server {
             &self,
             request: tonic::Request<super::UsageRequest>,
         ) -> std::result::Result<tonic::Response<super::UsageResponse>, tonic::Status>;
+        /// The log of an account, to whoever knows its id: addresses carry it. No token.
+        async fn fetch_account_log(
+            &self,
+            request: tonic::Request<super::FetchAccountLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FetchAccountLogResponse>,
+            tonic::Status,
+        >;
+        /// The account that a device is active in, for a recovery phrase: it names no
+        /// account. The answer proves itself: the account's log has the device's own
+        /// signature. No token.
+        async fn find_account(
+            &self,
+            request: tonic::Request<super::FindAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindAccountResponse>,
+            tonic::Status,
+        >;
+        /// Brings the log of an account up to date whose home is another hoster: the
+        /// logs of vaults here name it. One that is not known here becomes a guest,
+        /// which can be a member of vaults and has no room of its own. Entries that are
+        /// here already are passed over.
+        async fn put_account_log(
+            &self,
+            request: tonic::Request<super::PutAccountLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutAccountLogResponse>,
+            tonic::Status,
+        >;
+        /// Leaves a message under a name that only its two ends know. Repeating it
+        /// succeeds; another message under the same name is FORBIDDEN. Kept for a
+        /// quarter of an hour, in memory. No token.
+        async fn put_message(
+            &self,
+            request: tonic::Request<super::PutMessageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutMessageResponse>,
+            tonic::Status,
+        >;
+        /// Waits for the message under a name; an answer without one when the time is
+        /// over. It stays until its time is over. No token.
+        async fn await_message(
+            &self,
+            request: tonic::Request<super::AwaitMessageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AwaitMessageResponse>,
+            tonic::Status,
+        >;
+        /// Leaves an offer of membership for an account whose home is here. It is
+        /// sealed: the hoster learns for whom it is. A token where the caller has one.
+        async fn put_offer(
+            &self,
+            request: tonic::Request<super::PutOfferRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PutOfferResponse>,
+            tonic::Status,
+        >;
+        /// Those left for the caller's account, oldest first.
+        async fn list_offers(
+            &self,
+            request: tonic::Request<super::ListOffersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOffersResponse>,
+            tonic::Status,
+        >;
+        async fn drop_offer(
+            &self,
+            request: tonic::Request<super::DropOfferRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DropOfferResponse>,
+            tonic::Status,
+        >;
+        /// Lets whoever knows the link's id read blocks of packs of the vault. Writers
+        /// and managers only. Repeating it succeeds.
+        async fn create_link(
+            &self,
+            request: tonic::Request<super::CreateLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateLinkResponse>,
+            tonic::Status,
+        >;
+        async fn list_links(
+            &self,
+            request: tonic::Request<super::ListLinksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLinksResponse>,
+            tonic::Status,
+        >;
+        /// A writer revokes his own, a manager any. One that is gone already succeeds.
+        async fn revoke_link(
+            &self,
+            request: tonic::Request<super::RevokeLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeLinkResponse>,
+            tonic::Status,
+        >;
+        /// Begins a download, which counts as one. No token.
+        async fn open_link(
+            &self,
+            request: tonic::Request<super::OpenLinkRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OpenLinkResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ReadLink method.
+        type ReadLinkStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ReadLinkResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// As ReadPacks, for one download; blocks that the link does not name are
+        /// FORBIDDEN. No token.
+        async fn read_link(
+            &self,
+            request: tonic::Request<super::ReadLinkRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ReadLinkStream>, tonic::Status>;
     }
-    /// Every call but Hello, Login and CreateAccount carries the token of Login in
-    /// the metadata key `authorization`, as `Bearer <hex>`.
+    /// Every call but those marked "no token" carries the token of Login in the
+    /// metadata key `authorization`, as `Bearer <hex>`. The others are counted by
+    /// network address.
     ///
     /// A refusal is a gRPC status whose details are an encoded Refusal.
     #[derive(Debug)]
@@ -1654,6 +2308,576 @@ pub mod hoster_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/FetchAccountLog" => {
+                    #[allow(non_camel_case_types)]
+                    struct FetchAccountLogSvc<T: Hoster>(pub Arc<T>);
+                    impl<
+                        T: Hoster,
+                    > tonic::server::UnaryService<super::FetchAccountLogRequest>
+                    for FetchAccountLogSvc<T> {
+                        type Response = super::FetchAccountLogResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FetchAccountLogRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::fetch_account_log(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FetchAccountLogSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/FindAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct FindAccountSvc<T: Hoster>(pub Arc<T>);
+                    impl<
+                        T: Hoster,
+                    > tonic::server::UnaryService<super::FindAccountRequest>
+                    for FindAccountSvc<T> {
+                        type Response = super::FindAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FindAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::find_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FindAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/PutAccountLog" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutAccountLogSvc<T: Hoster>(pub Arc<T>);
+                    impl<
+                        T: Hoster,
+                    > tonic::server::UnaryService<super::PutAccountLogRequest>
+                    for PutAccountLogSvc<T> {
+                        type Response = super::PutAccountLogResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutAccountLogRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::put_account_log(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutAccountLogSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/PutMessage" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutMessageSvc<T: Hoster>(pub Arc<T>);
+                    impl<T: Hoster> tonic::server::UnaryService<super::PutMessageRequest>
+                    for PutMessageSvc<T> {
+                        type Response = super::PutMessageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutMessageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::put_message(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutMessageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/AwaitMessage" => {
+                    #[allow(non_camel_case_types)]
+                    struct AwaitMessageSvc<T: Hoster>(pub Arc<T>);
+                    impl<
+                        T: Hoster,
+                    > tonic::server::UnaryService<super::AwaitMessageRequest>
+                    for AwaitMessageSvc<T> {
+                        type Response = super::AwaitMessageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AwaitMessageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::await_message(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AwaitMessageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/PutOffer" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutOfferSvc<T: Hoster>(pub Arc<T>);
+                    impl<T: Hoster> tonic::server::UnaryService<super::PutOfferRequest>
+                    for PutOfferSvc<T> {
+                        type Response = super::PutOfferResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PutOfferRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::put_offer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutOfferSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/ListOffers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOffersSvc<T: Hoster>(pub Arc<T>);
+                    impl<T: Hoster> tonic::server::UnaryService<super::ListOffersRequest>
+                    for ListOffersSvc<T> {
+                        type Response = super::ListOffersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOffersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::list_offers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOffersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/DropOffer" => {
+                    #[allow(non_camel_case_types)]
+                    struct DropOfferSvc<T: Hoster>(pub Arc<T>);
+                    impl<T: Hoster> tonic::server::UnaryService<super::DropOfferRequest>
+                    for DropOfferSvc<T> {
+                        type Response = super::DropOfferResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DropOfferRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::drop_offer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DropOfferSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/CreateLink" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateLinkSvc<T: Hoster>(pub Arc<T>);
+                    impl<T: Hoster> tonic::server::UnaryService<super::CreateLinkRequest>
+                    for CreateLinkSvc<T> {
+                        type Response = super::CreateLinkResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateLinkRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::create_link(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateLinkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/ListLinks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLinksSvc<T: Hoster>(pub Arc<T>);
+                    impl<T: Hoster> tonic::server::UnaryService<super::ListLinksRequest>
+                    for ListLinksSvc<T> {
+                        type Response = super::ListLinksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLinksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::list_links(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLinksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/RevokeLink" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeLinkSvc<T: Hoster>(pub Arc<T>);
+                    impl<T: Hoster> tonic::server::UnaryService<super::RevokeLinkRequest>
+                    for RevokeLinkSvc<T> {
+                        type Response = super::RevokeLinkResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeLinkRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::revoke_link(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeLinkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/OpenLink" => {
+                    #[allow(non_camel_case_types)]
+                    struct OpenLinkSvc<T: Hoster>(pub Arc<T>);
+                    impl<T: Hoster> tonic::server::UnaryService<super::OpenLinkRequest>
+                    for OpenLinkSvc<T> {
+                        type Response = super::OpenLinkResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OpenLinkRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::open_link(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OpenLinkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/coffre.rpc.v1.Hoster/ReadLink" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReadLinkSvc<T: Hoster>(pub Arc<T>);
+                    impl<
+                        T: Hoster,
+                    > tonic::server::ServerStreamingService<super::ReadLinkRequest>
+                    for ReadLinkSvc<T> {
+                        type Response = super::ReadLinkResponse;
+                        type ResponseStream = T::ReadLinkStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReadLinkRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Hoster>::read_link(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReadLinkSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

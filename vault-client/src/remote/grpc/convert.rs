@@ -69,6 +69,8 @@ fn refusal(status: &Status) -> Option<Refusal> {
         Reason::TooLarge => RefusalReason::TooLarge,
         Reason::TooSlow | Reason::TooMany => RefusalReason::TooSlow,
         Reason::Moved => RefusalReason::Moved,
+        Reason::LinkOver => RefusalReason::LinkOver,
+        Reason::BoxFull => RefusalReason::BoxFull,
         Reason::Internal => RefusalReason::Internal,
         Reason::Unspecified => RefusalReason::Other,
     };
