@@ -114,6 +114,22 @@ id!(
     "a root hash"
 );
 id!(
+    /// A link, as the hoster knows it: derived from its secret.
+    LinkId,
+    "a link id"
+);
+id!(
+    /// Under which a message is left at a hoster: derived from a secret of its
+    /// two ends.
+    MessageName,
+    "the name of a message"
+);
+id!(
+    /// A sealed offer of membership: the hash of its bytes.
+    OfferHash,
+    "the hash of an offer"
+);
+id!(
     /// A list of packs, by the hash that a head names.
     PackListHash,
     "the hash of a list of packs"
@@ -124,6 +140,14 @@ impl RootHash {
     #[must_use]
     pub fn of(sealed_root: &[u8]) -> Self {
         Self(labels::hash(labels::SEALED_ROOT, &[sealed_root]))
+    }
+}
+
+impl OfferHash {
+    /// `BLAKE3(sealed offer)`.
+    #[must_use]
+    pub fn of(offer: &[u8]) -> Self {
+        Self(*blake3::hash(offer).as_bytes())
     }
 }
 

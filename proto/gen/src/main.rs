@@ -79,6 +79,7 @@ fn generate(proto: &Path, output: &Output) -> Result<BTreeMap<String, Vec<u8>>> 
             .extern_path(".coffre.v1", "::vault_proto::wire")
             .bytes(".coffre.rpc.v1.PutPackRequest.bytes")
             .bytes(".coffre.rpc.v1.ReadPacksResponse.bytes")
+            .bytes(".coffre.rpc.v1.ReadLinkResponse.bytes")
             .compile_fds(descriptors)?;
     } else {
         prost_build::Config::new()

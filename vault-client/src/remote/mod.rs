@@ -1,8 +1,10 @@
 //! The hoster, as a device sees it.
 //!
-//! [`Remote`] moves bytes and checks that answers have the shape they must
-//! have; what the bytes say is verified above it, in [`crate::vault`]. Nothing
-//! that comes out of a `Remote` is to be believed before that.
+//! [`Visitor`] is what a hoster does for anybody, [`Remote`] what it does for the
+//! devices of an account besides. Both move bytes and check that answers have
+//! the shape they must have; what the bytes say is verified above them, in
+//! [`crate::vault`] and [`crate::account`]. Nothing that comes out of either is to
+//! be believed before that.
 
 mod error;
 pub mod grpc;
@@ -11,16 +13,19 @@ mod types;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use vault_proto::ids::{PackId, VaultId};
+use vault_proto::ids::{AccountId, DeviceId, LinkId, MessageName, OfferHash, PackId, VaultId};
 use vault_proto::invitation::InvitationSecret;
+use vault_proto::origin::Origin;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 pub use error::{Misbehaviour, Refusal, RefusalReason, RemoteError};
 pub use types::{
-    CommitOutcome, CommitRequest, Credentials, HeadNews, HosterAddress, PackRange, PutOutcome,
-    SyncAnswer, SyncRequest, Traffic, Usage,
+    CommitOutcome, CommitRequest, Credentials, HeadNews, HosterAddress, LinkBlocks, LinkStatus,
+    LinkTicket, LogAnswer, NewLink, OpenedLink, PackRange, PutOutcome, SyncAnswer, SyncRequest,
+    Traffic, Usage,
 };
 
 /// The most packs that the protocol carries in one call, and in each list of a
@@ -30,18 +35,118 @@ pub const MAX_PACKS_PER_CALL: usize = 8_192;
 /// The most ranges that the protocol carries in one call.
 pub const MAX_RANGES_PER_CALL: usize = 1_024;
 
+/// The bytes of a block: links name what may be read in blocks.
+pub const BLOCK_BYTES: u32 = 64 << 10;
+
+/// The most bytes of a message between two ends.
+pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
+
+/// The most bytes of a sealed offer.
+pub const MAX_OFFER_BYTES: usize = 16 << 10;
+
+/// The most offers that wait for an account.
+pub const MAX_OFFERS: usize = 64;
+
+/// The longest that a hoster waits for a message in one call.
+pub const MAX_WAIT: Duration = Duration::from_secs(20);
+
 /// The way to hosters.
 pub trait Connect: Send + Sync + 'static {
     /// A handle on a hoster, for a device. Dials when it is first used.
     fn connect(&self, address: HosterAddress, credentials: Credentials) -> Arc<dyn Remote>;
+
+    /// A handle on a hoster, for whoever does not say who he is. Dials when it is
+    /// first used.
+    fn visit(&self, address: HosterAddress) -> Arc<dyn Visitor>;
+
+    /// Dials a hoster of which nothing is known but where it is, and learns who
+    /// answers there: the holder of the key whose hash the address names, at the
+    /// other end of this very channel. Anybody can be: it is the hoster that is
+    /// meant only once something that the caller trusts says so, as the log of an
+    /// account does that names its home.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RemoteError::UntrustedCertificate`] when a reverse proxy
+    /// ends TLS, so that only a publicly trusted certificate could vouch for the
+    /// channel, and there is none.
+    fn discover(&self, origin: &Origin) -> Result<(HosterAddress, Arc<dyn Visitor>), RemoteError>;
 }
 
-/// A place that keeps vaults.
+/// A hoster, for whoever does not say who he is.
 ///
 /// Calls block, and may be made from any number of threads at once, but not
 /// from inside an asynchronous task. Every call may be repeated: what has been
 /// done already succeeds again.
-pub trait Remote: Send + Sync + 'static {
+pub trait Visitor: Send + Sync + 'static {
+    /// The account that a device is active in, if the hoster knows one.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    fn find_account(&self, device: &DeviceId) -> Result<Option<AccountId>, RemoteError>;
+
+    /// Entries of an account's log after entry `known`, which is 0 for none; not
+    /// verified.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RefusalReason::NotFound`] when the hoster does not know
+    /// the account.
+    fn fetch_account_log(&self, account: &AccountId, known: u64) -> Result<LogAnswer, RemoteError>;
+
+    /// Leaves a message of at most [`MAX_MESSAGE_BYTES`] under a name, for a
+    /// quarter of an hour.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RefusalReason::Forbidden`] when another message stands
+    /// under the name.
+    fn put_message(&self, name: &MessageName, message: &[u8]) -> Result<(), RemoteError>;
+
+    /// Waits for the message under a name, for [`MAX_WAIT`] at most; `None` when
+    /// none came.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    fn await_message(
+        &self,
+        name: &MessageName,
+        wait: Duration,
+    ) -> Result<Option<Vec<u8>>, RemoteError>;
+
+    /// Leaves a sealed offer of at most [`MAX_OFFER_BYTES`] for an account whose
+    /// home is here.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RefusalReason::BoxFull`].
+    fn put_offer(&self, account: &AccountId, offer: &[u8]) -> Result<(), RemoteError>;
+
+    /// Begins a download of a link, which counts as one.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RefusalReason::LinkOver`], and
+    /// [`RefusalReason::NotFound`] for a link that the hoster never saw.
+    fn open_link(&self, link: &LinkId) -> Result<OpenedLink, RemoteError>;
+
+    /// As [`Remote::read_packs`], for one download.
+    ///
+    /// # Errors
+    /// As there; [`RefusalReason::Forbidden`] for blocks that the link does not
+    /// name.
+    fn read_link(
+        &self,
+        ticket: &LinkTicket,
+        ranges: &[PackRange],
+        deliver: &mut dyn FnMut(Bytes) -> ControlFlow<()>,
+    ) -> Result<(), RemoteError>;
+
+    /// Ends every call of this handle that is running with
+    /// [`RemoteError::Cancelled`]; later calls work. Returns at once.
+    fn interrupt(&self);
+
+    /// What this handle has moved since it was made.
+    fn traffic(&self) -> Traffic;
+}
+
+/// A place that keeps vaults, for a device of an account.
+pub trait Remote: Visitor {
     /// Turns an invitation into the account that `genesis` begins; gives its
     /// quota in bytes.
     ///
@@ -144,10 +249,48 @@ pub trait Remote: Send + Sync + 'static {
         deliver: &mut dyn FnMut(HeadNews) -> ControlFlow<()>,
     ) -> Result<(), RemoteError>;
 
-    /// Ends every call that is running with [`RemoteError::Cancelled`]; later
-    /// calls work. Returns at once.
-    fn interrupt(&self);
+    /// Brings the log of an account up to date whose home is another hoster, and
+    /// makes it a guest here when it is not known; gives the newest entry that is
+    /// here then. `entries` begin with the genesis or with one that follows what
+    /// is here; those that are here already are passed over.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    fn put_account_log(
+        &self,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError>;
 
-    /// What this handle has moved since it was made.
-    fn traffic(&self) -> Traffic;
+    /// The sealed offers that were left for the caller's account, oldest first; at
+    /// most [`MAX_OFFERS`].
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    fn list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError>;
+
+    /// Drops an offer to the caller's account.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    fn drop_offer(&self, offer: &OfferHash) -> Result<(), RemoteError>;
+
+    /// Lets whoever knows the link's id read blocks of packs of the vault.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    fn create_link(&self, link: &NewLink) -> Result<(), RemoteError>;
+
+    /// The links to the vault that have neither expired nor been used up nor
+    /// revoked.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    fn list_links(&self, vault: &VaultId) -> Result<Vec<LinkStatus>, RemoteError>;
+
+    /// Revokes a link: a writer his own, a manager any.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    fn revoke_link(&self, vault: &VaultId, link: &LinkId) -> Result<(), RemoteError>;
 }

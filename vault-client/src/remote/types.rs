@@ -1,12 +1,15 @@
 //! What goes to a hoster and what comes back.
 
+use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use vault_core::keys::DeviceKeys;
-use vault_proto::ids::{AccountId, HeadHash, HosterId, PackId, VaultId};
+use vault_proto::ids::{AccountId, HeadHash, HosterId, LinkId, PackId, VaultId};
 use vault_proto::invitation::TlsTrust;
 use vault_proto::origin::Origin;
 use vault_proto::wire::SignedEntry;
+use zeroize::Zeroize;
 
 /// Where a hoster is, and how to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +114,103 @@ pub enum CommitOutcome {
     },
     /// Packs that the head adds are not there.
     MissingPacks(Vec<PackId>),
+}
+
+/// Entries of an account's log, as the hoster tells them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LogAnswer {
+    /// In ascending order.
+    pub entries: Vec<SignedEntry>,
+    /// There is more; ask again from what was sent.
+    pub more: bool,
+}
+
+/// Which blocks of [`BLOCK_BYTES`](super::BLOCK_BYTES) of a pack a link may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkBlocks {
+    /// The pack.
+    pub pack: PackId,
+    /// Bit `i` of byte `j`, the lowest being bit 0, stands for block `8 j + i`; as
+    /// many bytes as the pack's blocks take.
+    pub blocks: Vec<u8>,
+}
+
+/// A link that the hoster is to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLink {
+    /// The vault that its packs are in.
+    pub vault: VaultId,
+    /// Its id.
+    pub link: LinkId,
+    /// The committed pack that holds the sealed capsule; readable as a whole.
+    pub capsule: PackId,
+    /// In strictly ascending order of packs, all committed; at most
+    /// [`MAX_PACKS_PER_CALL`](super::MAX_PACKS_PER_CALL).
+    pub packs: Vec<LinkBlocks>,
+    /// Seconds since 1970; `None` for never.
+    pub expires: Option<u64>,
+    /// `None` for any number.
+    pub max_downloads: Option<NonZeroU32>,
+}
+
+/// A link, as the hoster tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// Its id.
+    pub link: LinkId,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// Seconds since 1970; `None` for never.
+    pub expires: Option<u64>,
+    /// `None` for any number.
+    pub max_downloads: Option<NonZeroU32>,
+    /// Downloads begun.
+    pub downloads: u32,
+    /// The account that made it.
+    pub account: AccountId,
+}
+
+/// A download of a link that was let begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedLink {
+    /// The right to it.
+    pub ticket: LinkTicket,
+    /// How long the ticket is good.
+    pub lifetime_seconds: u64,
+    /// The pack that holds the sealed capsule.
+    pub capsule: PackId,
+    /// Bytes of that pack, at most 16 MiB.
+    pub capsule_size: u32,
+}
+
+/// The right to one download of a link.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkTicket([u8; 32]);
+
+impl LinkTicket {
+    /// Takes 32 bytes as they are.
+    #[must_use]
+    pub const fn from_array(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LinkTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkTicket(…)")
+    }
+}
+
+impl Drop for LinkTicket {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 /// What an account uses, in bytes.

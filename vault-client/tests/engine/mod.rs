@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -23,13 +24,15 @@ use vault_client::contents::{Contents, ContentsError, NamedSnapshot};
 use vault_client::progress::{Cancellation, NoProgress, ProgressListener};
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{
-    CommitOutcome, CommitRequest, Connect, Credentials, HeadNews, HosterAddress, PackRange,
-    PutOutcome, Remote, RemoteError, SyncAnswer, SyncRequest, Traffic, Usage,
+    CommitOutcome, CommitRequest, Connect, Credentials, HeadNews, HosterAddress, LinkStatus,
+    LinkTicket, LogAnswer, NewLink, OpenedLink, PackRange, PutOutcome, Remote, RemoteError,
+    SyncAnswer, SyncRequest, Traffic, Usage, Visitor,
 };
 use vault_client::restore::{RestoreError, RestoreOptions, RestoreReport, restore};
 use vault_client::vault::Vault;
-use vault_proto::ids::{PackId, VaultId};
+use vault_proto::ids::{AccountId, DeviceId, LinkId, MessageName, OfferHash, PackId, VaultId};
 use vault_proto::invitation::InvitationSecret;
+use vault_proto::origin::Origin;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 use crate::support::{Member, setup};
@@ -270,6 +273,14 @@ impl Connect for Eventful {
             events: self.clone(),
         })
     }
+
+    fn visit(&self, address: HosterAddress) -> Arc<dyn Visitor> {
+        self.hoster.visit(address)
+    }
+
+    fn discover(&self, origin: &Origin) -> Result<(HosterAddress, Arc<dyn Visitor>), RemoteError> {
+        self.hoster.discover(origin)
+    }
 }
 
 struct EventfulRemote {
@@ -349,6 +360,73 @@ impl Remote for EventfulRemote {
         deliver: &mut dyn FnMut(HeadNews) -> ControlFlow<()>,
     ) -> Result<(), RemoteError> {
         self.inner.watch_heads(vaults, deliver)
+    }
+
+    fn put_account_log(
+        &self,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError> {
+        self.inner.put_account_log(account, entries)
+    }
+
+    fn list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError> {
+        self.inner.list_offers()
+    }
+
+    fn drop_offer(&self, offer: &OfferHash) -> Result<(), RemoteError> {
+        self.inner.drop_offer(offer)
+    }
+
+    fn create_link(&self, link: &NewLink) -> Result<(), RemoteError> {
+        self.inner.create_link(link)
+    }
+
+    fn list_links(&self, vault: &VaultId) -> Result<Vec<LinkStatus>, RemoteError> {
+        self.inner.list_links(vault)
+    }
+
+    fn revoke_link(&self, vault: &VaultId, link: &LinkId) -> Result<(), RemoteError> {
+        self.inner.revoke_link(vault, link)
+    }
+}
+
+impl Visitor for EventfulRemote {
+    fn find_account(&self, device: &DeviceId) -> Result<Option<AccountId>, RemoteError> {
+        self.inner.find_account(device)
+    }
+
+    fn fetch_account_log(&self, account: &AccountId, known: u64) -> Result<LogAnswer, RemoteError> {
+        self.inner.fetch_account_log(account, known)
+    }
+
+    fn put_message(&self, name: &MessageName, message: &[u8]) -> Result<(), RemoteError> {
+        self.inner.put_message(name, message)
+    }
+
+    fn await_message(
+        &self,
+        name: &MessageName,
+        wait: Duration,
+    ) -> Result<Option<Vec<u8>>, RemoteError> {
+        self.inner.await_message(name, wait)
+    }
+
+    fn put_offer(&self, account: &AccountId, offer: &[u8]) -> Result<(), RemoteError> {
+        self.inner.put_offer(account, offer)
+    }
+
+    fn open_link(&self, link: &LinkId) -> Result<OpenedLink, RemoteError> {
+        self.inner.open_link(link)
+    }
+
+    fn read_link(
+        &self,
+        ticket: &LinkTicket,
+        ranges: &[PackRange],
+        deliver: &mut dyn FnMut(Bytes) -> ControlFlow<()>,
+    ) -> Result<(), RemoteError> {
+        self.inner.read_link(ticket, ranges, deliver)
     }
 
     fn interrupt(&self) {

@@ -3,19 +3,20 @@
 use std::ops::ControlFlow;
 
 use tokio::time::timeout;
-use vault_proto::ids::{HeadHash, PackId, VaultId};
+use vault_proto::ids::{AccountId, HeadHash, LinkId, OfferHash, PackId, VaultId};
 use vault_proto::invitation::InvitationSecret;
 use vault_proto::wire::{SignedEntry, VaultKind};
 use vault_rpc::hoster::{
     AppendAccountEntryRequest, AppendVaultEntryRequest, CreateAccountRequest, CreateVaultRequest,
-    HavePacksRequest, ListVaultsRequest, UsageRequest, WatchHeadsRequest, WatchHeadsResponse,
+    DropOfferRequest, HavePacksRequest, ListLinksRequest, ListOffersRequest, ListVaultsRequest,
+    PutAccountLogRequest, RevokeLinkRequest, UsageRequest, WatchHeadsRequest, WatchHeadsResponse,
 };
 
 use super::session::Caller;
 use super::{GrpcRemote, convert};
 use crate::remote::{
-    CommitOutcome, CommitRequest, HeadNews, MAX_PACKS_PER_CALL, Misbehaviour, RemoteError,
-    SyncAnswer, SyncRequest, Usage,
+    CommitOutcome, CommitRequest, HeadNews, LinkStatus, MAX_PACKS_PER_CALL, Misbehaviour, NewLink,
+    RemoteError, SyncAnswer, SyncRequest, Usage,
 };
 
 impl GrpcRemote {
@@ -29,7 +30,8 @@ impl GrpcRemote {
             genesis: Some(genesis.clone()),
         };
         let answer = self
-            .unary(Caller::Newcomer, &request, async |mut client, request| {
+            .line
+            .unary(Caller::Anybody, &request, async |mut client, request| {
                 client.create_account(request).await
             })
             .await?;
@@ -43,7 +45,7 @@ impl GrpcRemote {
         let request = AppendAccountEntryRequest {
             entry: Some(entry.clone()),
         };
-        self.unary(Caller::Device, &request, async |mut client, request| {
+        self.unary(&request, async |mut client, request| {
             client.append_account_entry(request).await
         })
         .await?;
@@ -54,7 +56,7 @@ impl GrpcRemote {
         let request = CreateVaultRequest {
             genesis: Some(genesis.clone()),
         };
-        self.unary(Caller::Device, &request, async |mut client, request| {
+        self.unary(&request, async |mut client, request| {
             client.create_vault(request).await
         })
         .await?;
@@ -70,7 +72,7 @@ impl GrpcRemote {
             vault: vault.to_vec(),
             entry: Some(entry.clone()),
         };
-        self.unary(Caller::Device, &request, async |mut client, request| {
+        self.unary(&request, async |mut client, request| {
             client.append_vault_entry(request).await
         })
         .await?;
@@ -80,7 +82,7 @@ impl GrpcRemote {
     pub(super) async fn do_list_vaults(&self) -> Result<Vec<(VaultId, VaultKind)>, RemoteError> {
         let request = ListVaultsRequest {};
         let answer = self
-            .unary(Caller::Device, &request, async |mut client, request| {
+            .unary(&request, async |mut client, request| {
                 client.list_vaults(request).await
             })
             .await?;
@@ -93,7 +95,7 @@ impl GrpcRemote {
     ) -> Result<SyncAnswer, RemoteError> {
         let request = convert::sync_request(request);
         let answer = self
-            .unary(Caller::Device, &request, async |mut client, request| {
+            .unary(&request, async |mut client, request| {
                 client.sync_vault(request).await
             })
             .await?;
@@ -112,7 +114,7 @@ impl GrpcRemote {
                 packs: convert::concat(some),
             };
             let answer = self
-                .unary(Caller::Device, &request, async |mut client, request| {
+                .unary(&request, async |mut client, request| {
                     client.have_packs(request).await
                 })
                 .await?;
@@ -127,7 +129,7 @@ impl GrpcRemote {
     ) -> Result<CommitOutcome, RemoteError> {
         let message = convert::commit_request(request);
         let answer = self
-            .unary(Caller::Device, &message, async |mut client, request| {
+            .unary(&message, async |mut client, request| {
                 client.commit_head(request).await
             })
             .await?;
@@ -137,7 +139,7 @@ impl GrpcRemote {
     pub(super) async fn do_usage(&self) -> Result<Usage, RemoteError> {
         let request = UsageRequest {};
         let answer = self
-            .unary(Caller::Device, &request, async |mut client, request| {
+            .unary(&request, async |mut client, request| {
                 client.usage(request).await
             })
             .await?;
@@ -149,6 +151,84 @@ impl GrpcRemote {
         })
     }
 
+    pub(super) async fn do_put_account_log(
+        &self,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError> {
+        let request = PutAccountLogRequest {
+            account: account.to_vec(),
+            entries: entries.to_vec(),
+        };
+        let answer = self
+            .unary(&request, async |mut client, request| {
+                client.put_account_log(request).await
+            })
+            .await?;
+        Ok(answer.seq)
+    }
+
+    pub(super) async fn do_list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError> {
+        let request = ListOffersRequest {};
+        let answer = self
+            .unary(&request, async |mut client, request| {
+                client.list_offers(request).await
+            })
+            .await?;
+        convert::offers(answer)
+    }
+
+    pub(super) async fn do_drop_offer(&self, offer: &OfferHash) -> Result<(), RemoteError> {
+        let request = DropOfferRequest {
+            hash: offer.to_vec(),
+        };
+        self.unary(&request, async |mut client, request| {
+            client.drop_offer(request).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn do_create_link(&self, link: &NewLink) -> Result<(), RemoteError> {
+        let request = convert::new_link(link);
+        self.unary(&request, async |mut client, request| {
+            client.create_link(request).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn do_list_links(
+        &self,
+        vault: &VaultId,
+    ) -> Result<Vec<LinkStatus>, RemoteError> {
+        let request = ListLinksRequest {
+            vault: vault.to_vec(),
+        };
+        let answer = self
+            .unary(&request, async |mut client, request| {
+                client.list_links(request).await
+            })
+            .await?;
+        convert::links(&answer)
+    }
+
+    pub(super) async fn do_revoke_link(
+        &self,
+        vault: &VaultId,
+        link: &LinkId,
+    ) -> Result<(), RemoteError> {
+        let request = RevokeLinkRequest {
+            vault: vault.to_vec(),
+            link: link.to_vec(),
+        };
+        self.unary(&request, async |mut client, request| {
+            client.revoke_link(request).await
+        })
+        .await?;
+        Ok(())
+    }
+
     pub(super) async fn do_watch_heads(
         &self,
         vaults: &[VaultId],
@@ -158,12 +238,12 @@ impl GrpcRemote {
             vaults: vaults.iter().map(VaultId::to_vec).collect(),
         };
         let mut news = self
-            .unary(Caller::Device, &message, async |mut client, request| {
+            .unary(&message, async |mut client, request| {
                 client.watch_heads(request).await
             })
             .await?;
         loop {
-            let message = timeout(self.shared.pace.silence, news.message())
+            let message = timeout(self.line.shared.pace.silence, news.message())
                 .await
                 .map_err(|_| RemoteError::Stalled)?
                 .map_err(convert::status_error)?;

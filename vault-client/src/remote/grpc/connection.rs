@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 use vault_proto::invitation::TlsTrust;
 use vault_proto::login::{EXPORTER_BYTES, EXPORTER_LABEL};
+use vault_proto::origin::Origin;
 use vault_rpc::hoster::hoster_client::HosterClient;
 
 use super::meter::Metered;
@@ -29,9 +30,12 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// The longest answer without a stream.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
+/// The stub that calls are made on.
+pub(super) type Client = HosterClient<Channel>;
+
 /// A connection, and what a login on it binds to.
 pub(super) struct Connection {
-    pub(super) client: HosterClient<Channel>,
+    pub(super) client: Client,
     /// `None` where a reverse proxy ends TLS.
     pub(super) exporter: Option<[u8; EXPORTER_BYTES]>,
 }
@@ -52,7 +56,7 @@ async fn dial(shared: &Shared) -> Result<Connection, RemoteError> {
     stream.set_nodelay(true).map_err(unreachable)?;
     let stream = Metered::new(stream, shared.meter.clone());
     if is_in_the_clear(&shared.address) {
-        let client = speak_http2(&shared.address, "http", stream).await?;
+        let client = speak_http2(origin, "http", stream).await?;
         return Ok(Connection {
             client,
             exporter: None,
@@ -64,7 +68,7 @@ async fn dial(shared: &Shared) -> Result<Connection, RemoteError> {
     } else {
         None
     };
-    let client = speak_http2(&shared.address, "https", stream).await?;
+    let client = speak_http2(origin, "https", stream).await?;
     Ok(Connection { client, exporter })
 }
 
@@ -104,24 +108,24 @@ fn tls_error(trust: TlsTrust, error: &io::Error) -> RemoteError {
 
 /// `TLS-Exporter("EXPORTER-coffre-login-v1", no context, 32)` (RFC 8446, section
 /// 7.5).
-fn export<S>(stream: &TlsStream<S>) -> Result<[u8; EXPORTER_BYTES], RemoteError> {
+pub(super) fn export<S>(stream: &TlsStream<S>) -> Result<[u8; EXPORTER_BYTES], RemoteError> {
     let (_, session) = stream.get_ref();
     session
         .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
         .map_err(|_| RemoteError::Misbehaved(Misbehaviour::Malformed))
 }
 
-async fn speak_http2<S>(
-    address: &HosterAddress,
+pub(super) async fn speak_http2<S>(
+    origin: &Origin,
     scheme: &str,
     stream: S,
-) -> Result<HosterClient<Channel>, RemoteError>
+) -> Result<Client, RemoteError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     // `http` so that nobody below adds TLS a second time; what goes over the
     // wire as the scheme is the second.
-    let uri = |scheme: &str| format!("{scheme}://{}", address.origin).parse::<Uri>();
+    let uri = |scheme: &str| format!("{scheme}://{origin}").parse::<Uri>();
     let endpoint = Endpoint::from(uri("http").map_err(unreachable)?)
         .origin(uri(scheme).map_err(unreachable)?)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)

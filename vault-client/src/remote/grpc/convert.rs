@@ -1,9 +1,12 @@
 //! Between the library's types and the wire's. Nothing that comes in is taken
 //! on trust but for its shape.
 
+use std::num::NonZeroU32;
+
 use prost::Message;
 use tonic::{Code, Status};
-use vault_proto::ids::{AccountId, PackId, VaultId};
+use vault_core::pack::MAX_PACK_LEN;
+use vault_proto::ids::{AccountId, LinkId, PackId, VaultId};
 use vault_proto::pack_list::PackList;
 use vault_proto::wire::VaultKind;
 use vault_rpc::hoster::{
@@ -13,11 +16,13 @@ use vault_rpc::hoster::{
 
 use super::connection::unreachable;
 use crate::remote::{
-    CommitOutcome, CommitRequest, Misbehaviour, PackRange, Refusal, RefusalReason, RemoteError,
-    SyncAnswer, SyncRequest,
+    CommitOutcome, CommitRequest, LinkBlocks, LinkStatus, LinkTicket, LogAnswer, MAX_MESSAGE_BYTES,
+    MAX_OFFER_BYTES, MAX_OFFERS, Misbehaviour, NewLink, OpenedLink, PackRange, Refusal,
+    RefusalReason, RemoteError, SyncAnswer, SyncRequest,
 };
 
 const MALFORMED: RemoteError = RemoteError::Misbehaved(Misbehaviour::Malformed);
+const TOO_LARGE: RemoteError = RemoteError::Misbehaved(Misbehaviour::TooLarge);
 
 /// What a failed call means.
 pub(super) fn status_error(status: Status) -> RemoteError {
@@ -173,6 +178,73 @@ pub(super) fn commit_outcome(
     }
 }
 
+pub(super) fn log_answer(answer: wire::FetchAccountLogResponse) -> LogAnswer {
+    LogAnswer {
+        entries: answer.entries,
+        more: answer.more,
+    }
+}
+
+/// `None` for a message that did not come.
+pub(super) fn message(message: Vec<u8>) -> Result<Option<Vec<u8>>, RemoteError> {
+    match message.len() {
+        0 => Ok(None),
+        1..=MAX_MESSAGE_BYTES => Ok(Some(message)),
+        _ => Err(TOO_LARGE),
+    }
+}
+
+pub(super) fn offers(answer: wire::ListOffersResponse) -> Result<Vec<Vec<u8>>, RemoteError> {
+    let too_long = |offer: &Vec<u8>| offer.len() > MAX_OFFER_BYTES;
+    if answer.offers.len() > MAX_OFFERS || answer.offers.iter().any(too_long) {
+        return Err(TOO_LARGE);
+    }
+    Ok(answer.offers)
+}
+
+pub(super) fn new_link(link: &NewLink) -> wire::CreateLinkRequest {
+    let blocks = |blocks: &LinkBlocks| wire::LinkBlocks {
+        pack: blocks.pack.to_vec(),
+        blocks: blocks.blocks.clone(),
+    };
+    wire::CreateLinkRequest {
+        vault: link.vault.to_vec(),
+        link: link.link.to_vec(),
+        capsule: link.capsule.to_vec(),
+        packs: link.packs.iter().map(blocks).collect(),
+        // On the wire 0 is never; what expired in 1970 expired a second later too.
+        expires: link.expires.map_or(0, |seconds| seconds.max(1)),
+        max_downloads: link.max_downloads.map_or(0, NonZeroU32::get),
+    }
+}
+
+pub(super) fn links(answer: &wire::ListLinksResponse) -> Result<Vec<LinkStatus>, RemoteError> {
+    let link = |status: &wire::LinkStatus| {
+        Ok(LinkStatus {
+            link: LinkId::from_slice(&status.link).map_err(|_| MALFORMED)?,
+            created: status.created,
+            expires: (status.expires != 0).then_some(status.expires),
+            max_downloads: NonZeroU32::new(status.max_downloads),
+            downloads: status.downloads,
+            account: AccountId::from_slice(&status.account).map_err(|_| MALFORMED)?,
+        })
+    };
+    answer.links.iter().map(link).collect()
+}
+
+pub(super) fn opened_link(answer: &wire::OpenLinkResponse) -> Result<OpenedLink, RemoteError> {
+    if answer.capsule_size as usize > MAX_PACK_LEN {
+        return Err(TOO_LARGE);
+    }
+    let ticket = answer.ticket[..].try_into().map_err(|_| MALFORMED)?;
+    Ok(OpenedLink {
+        ticket: LinkTicket::from_array(ticket),
+        lifetime_seconds: answer.lifetime_seconds,
+        capsule: PackId::from_slice(&answer.capsule).map_err(|_| MALFORMED)?,
+        capsule_size: answer.capsule_size,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,5 +317,65 @@ mod tests {
         );
         let nothing = CommitHeadResponse { outcome: None };
         assert_eq!(commit_outcome(nothing, &request), Err(MALFORMED));
+    }
+
+    #[test]
+    fn what_others_left_is_bounded() {
+        assert_eq!(message(Vec::new()), Ok(None));
+        let longest = vec![7; MAX_MESSAGE_BYTES];
+        assert_eq!(message(longest.clone()), Ok(Some(longest)));
+        assert_eq!(message(vec![7; MAX_MESSAGE_BYTES + 1]), Err(TOO_LARGE));
+
+        let listed = |count, bytes| {
+            let offers = vec![vec![7; bytes]; count];
+            offers_of(offers).map(|offers| offers.len())
+        };
+        assert_eq!(listed(MAX_OFFERS, MAX_OFFER_BYTES), Ok(MAX_OFFERS));
+        assert_eq!(listed(1, MAX_OFFER_BYTES + 1), Err(TOO_LARGE));
+        assert_eq!(listed(MAX_OFFERS + 1, 1), Err(TOO_LARGE));
+    }
+
+    fn offers_of(offers: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, RemoteError> {
+        super::offers(wire::ListOffersResponse { offers })
+    }
+
+    #[test]
+    fn an_opened_link_has_a_ticket_and_a_capsule() {
+        let answer = wire::OpenLinkResponse {
+            ticket: vec![1; 32],
+            lifetime_seconds: 60,
+            capsule: vec![2; 32],
+            capsule_size: 16 << 20,
+        };
+        assert_eq!(opened_link(&answer).unwrap().ticket.as_bytes(), &[1; 32]);
+        type Change = fn(&mut wire::OpenLinkResponse);
+        let changes: [(Change, RemoteError); 3] = [
+            (|answer| answer.ticket.truncate(31), MALFORMED),
+            (|answer| answer.capsule.push(0), MALFORMED),
+            (|answer| answer.capsule_size += 1, TOO_LARGE),
+        ];
+        for (change, error) in changes {
+            let mut answer = answer.clone();
+            change(&mut answer);
+            assert_eq!(opened_link(&answer), Err(error));
+        }
+    }
+
+    #[test]
+    fn a_link_without_limits_is_zeros_on_the_wire() {
+        let mut link = NewLink {
+            vault: VaultId::from_array([1; 32]),
+            link: LinkId::from_array([2; 32]),
+            capsule: PackId::from_array([3; 32]),
+            packs: Vec::new(),
+            expires: None,
+            max_downloads: None,
+        };
+        let wire = new_link(&link);
+        assert_eq!((wire.expires, wire.max_downloads), (0, 0));
+        link.expires = Some(0);
+        link.max_downloads = NonZeroU32::new(7);
+        let wire = new_link(&link);
+        assert_eq!((wire.expires, wire.max_downloads), (1, 7));
     }
 }

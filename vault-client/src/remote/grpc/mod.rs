@@ -1,9 +1,9 @@
 //! A hoster at the other end of a line: gRPC over one HTTP/2 connection.
 //!
 //! ```text
-//! Remote ─▶ attempts ─▶ session (connect · Hello · Login, once) ─▶ one call, paced
-//!              ▲                                                     │
-//!              └── again: connection lost, token too old ◀───────────┘
+//! call ─▶ attempts ─▶ session (connect · Hello · Login, once) ─▶ one call, paced
+//!            ▲                                                     │
+//!            └── again: connection lost, token too old ◀───────────┘
 //! ```
 //!
 //! The connection is made when it is first needed and made again when it is
@@ -13,6 +13,7 @@
 mod calls;
 mod connection;
 mod convert;
+mod discover;
 mod login;
 mod meter;
 mod pace;
@@ -20,18 +21,20 @@ mod runtime;
 mod session;
 mod tls;
 mod transfer;
+mod visitor;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use vault_proto::ids::{PackId, VaultId};
+use vault_proto::ids::{AccountId, LinkId, OfferHash, PackId, VaultId};
 use vault_proto::invitation::InvitationSecret;
+use vault_proto::origin::Origin;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 use super::{
-    CommitOutcome, CommitRequest, Connect, Credentials, HeadNews, HosterAddress, PackRange,
-    PutOutcome, Remote, RemoteError, SyncAnswer, SyncRequest, Traffic, Usage,
+    CommitOutcome, CommitRequest, Connect, Credentials, HeadNews, HosterAddress, LinkStatus,
+    NewLink, PackRange, PutOutcome, Remote, RemoteError, SyncAnswer, SyncRequest, Usage, Visitor,
 };
 use crate::platform::{Clock, Randomness};
 use meter::Meter;
@@ -75,9 +78,28 @@ impl GrpcConnect {
 impl Connect for GrpcConnect {
     fn connect(&self, address: HosterAddress, credentials: Credentials) -> Arc<dyn Remote> {
         Arc::new(GrpcRemote {
+            line: self.line(address),
+            credentials,
+        })
+    }
+
+    fn visit(&self, address: HosterAddress) -> Arc<dyn Visitor> {
+        Arc::new(GrpcVisitor {
+            line: self.line(address),
+        })
+    }
+
+    fn discover(&self, origin: &Origin) -> Result<(HosterAddress, Arc<dyn Visitor>), RemoteError> {
+        let address = self.runtime.block_on(discover::discover(self, origin))?;
+        Ok((address.clone(), self.visit(address)))
+    }
+}
+
+impl GrpcConnect {
+    fn line(&self, address: HosterAddress) -> Line {
+        Line {
             shared: Shared {
                 address,
-                credentials,
                 clock: self.clock.clone(),
                 randomness: self.randomness.clone(),
                 pace: self.pace,
@@ -87,12 +109,23 @@ impl Connect for GrpcConnect {
             session: tokio::sync::Mutex::default(),
             interrupts: watch::Sender::new(0),
             runtime: self.runtime.clone(),
-        })
+        }
     }
 }
 
-/// A hoster that is reached over the network.
+/// A hoster that is reached over the network, for a device.
 struct GrpcRemote {
+    line: Line,
+    credentials: Credentials,
+}
+
+/// A hoster that is reached over the network, for anybody.
+struct GrpcVisitor {
+    line: Line,
+}
+
+/// The way to one hoster.
+struct Line {
     shared: Shared,
     session: tokio::sync::Mutex<Session>,
     interrupts: watch::Sender<u64>,
@@ -102,7 +135,6 @@ struct GrpcRemote {
 /// What every connection and call needs.
 struct Shared {
     address: HosterAddress,
-    credentials: Credentials,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     pace: Pace,
@@ -110,7 +142,7 @@ struct Shared {
     meter: Arc<Meter>,
 }
 
-impl GrpcRemote {
+impl Line {
     /// Runs a call on the calling thread until it ends or is interrupted.
     fn run<T>(&self, call: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
         let mut interrupts = self.interrupts.subscribe();
@@ -120,6 +152,16 @@ impl GrpcRemote {
                 _ = interrupts.changed() => Err(RemoteError::Cancelled),
             }
         })
+    }
+
+    fn interrupt(&self) {
+        self.interrupts.send_modify(|count| *count += 1);
+    }
+}
+
+impl GrpcRemote {
+    fn run<T>(&self, call: impl Future<Output = Result<T, RemoteError>>) -> Result<T, RemoteError> {
+        self.line.run(call)
     }
 }
 
@@ -190,11 +232,31 @@ impl Remote for GrpcRemote {
         self.run(self.do_watch_heads(vaults, deliver))
     }
 
-    fn interrupt(&self) {
-        self.interrupts.send_modify(|count| *count += 1);
+    fn put_account_log(
+        &self,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError> {
+        self.run(self.do_put_account_log(account, entries))
     }
 
-    fn traffic(&self) -> Traffic {
-        self.shared.meter.traffic()
+    fn list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError> {
+        self.run(self.do_list_offers())
+    }
+
+    fn drop_offer(&self, offer: &OfferHash) -> Result<(), RemoteError> {
+        self.run(self.do_drop_offer(offer))
+    }
+
+    fn create_link(&self, link: &NewLink) -> Result<(), RemoteError> {
+        self.run(self.do_create_link(link))
+    }
+
+    fn list_links(&self, vault: &VaultId) -> Result<Vec<LinkStatus>, RemoteError> {
+        self.run(self.do_list_links(vault))
+    }
+
+    fn revoke_link(&self, vault: &VaultId, link: &LinkId) -> Result<(), RemoteError> {
+        self.run(self.do_revoke_link(vault, link))
     }
 }

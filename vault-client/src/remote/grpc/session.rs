@@ -2,6 +2,7 @@
 //! is lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -10,8 +11,8 @@ use vault_rpc::hoster::hoster_client::HosterClient;
 use super::connection::{Connection, connect};
 use super::convert::status_error;
 use super::login::{Token, hello, login};
-use super::{GrpcRemote, Shared};
-use crate::remote::{RefusalReason, RemoteError};
+use super::{GrpcRemote, Line, Pace, Shared};
+use crate::remote::{Credentials, RefusalReason, RemoteError};
 
 /// What stands at the moment.
 #[derive(Default)]
@@ -24,12 +25,13 @@ pub(super) struct Session {
 }
 
 /// Whether a call says who calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
+#[derive(Clone, Copy)]
+pub(super) enum Caller<'a> {
     /// A device that logs in.
-    Device,
-    /// Whoever holds an invitation. The hoster has to prove itself first.
-    Newcomer,
+    Device(&'a Credentials),
+    /// Whoever: he holds an invitation, a link, or nothing. The hoster has to
+    /// prove itself first.
+    Anybody,
 }
 
 /// A connection that a call can be made on.
@@ -55,7 +57,7 @@ impl Ready {
 }
 
 impl Session {
-    async fn ready(&mut self, shared: &Shared, caller: Caller) -> Result<Ready, RemoteError> {
+    async fn ready(&mut self, shared: &Shared, caller: Caller<'_>) -> Result<Ready, RemoteError> {
         let connection = match &self.connection {
             Some(connection) => connection.clone(),
             None => {
@@ -65,17 +67,23 @@ impl Session {
                 connection
             }
         };
-        let wants_token = caller == Caller::Device && self.token.is_none();
-        let wants_greeting = caller == Caller::Newcomer && !self.greeted;
-        if wants_token || wants_greeting {
+        let login_as = match caller {
+            Caller::Device(credentials) if self.token.is_none() => Some(credentials),
+            Caller::Device(_) | Caller::Anybody => None,
+        };
+        let wants_greeting = matches!(caller, Caller::Anybody) && !self.greeted;
+        if login_as.is_some() || wants_greeting {
             // A nonce of the hoster's is good for one login: both halves anew.
             let nonces = hello(shared, &connection).await?;
             self.greeted = true;
-            if wants_token {
-                self.token = Some(login(shared, &connection, &nonces).await?);
+            if let Some(credentials) = login_as {
+                self.token = Some(login(shared, credentials, &connection, &nonces).await?);
             }
         }
-        let token = self.token.clone().filter(|_| caller == Caller::Device);
+        let token = match caller {
+            Caller::Device(_) => self.token.clone(),
+            Caller::Anybody => None,
+        };
         Ok(Ready { connection, token })
     }
 
@@ -99,21 +107,51 @@ impl Session {
 }
 
 impl GrpcRemote {
-    /// A call without streams.
+    /// A call of this device without streams.
     pub(super) async fn unary<Q: Clone, A>(
         &self,
-        caller: Caller,
         message: &Q,
         call: impl AsyncFn(HosterClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, RemoteError> {
+        self.line.unary(self.caller(), message, call).await
+    }
+
+    pub(super) fn caller(&self) -> Caller<'_> {
+        Caller::Device(&self.credentials)
+    }
+}
+
+impl Line {
+    /// A call without streams.
+    pub(super) async fn unary<Q: Clone, A>(
+        &self,
+        caller: Caller<'_>,
+        message: &Q,
+        call: impl AsyncFn(HosterClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, RemoteError> {
+        self.unary_that_waits(caller, Duration::ZERO, message, call)
+            .await
+    }
+
+    /// A call without streams whose answer the hoster may hold back for a while.
+    pub(super) async fn unary_that_waits<Q: Clone, A>(
+        &self,
+        caller: Caller<'_>,
+        wait: Duration,
+        message: &Q,
+        call: impl AsyncFn(HosterClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, RemoteError> {
+        let pace = Pace {
+            answer: self.shared.pace.answer.saturating_add(wait),
+            ..self.shared.pace
+        };
         self.attempts(caller, async |ready| {
             let answer = async {
                 call(ready.client(), ready.request(message.clone()))
                     .await
                     .map_err(status_error)
             };
-            let answer = self.shared.pace.answered(answer).await?;
-            Ok(answer.into_inner())
+            Ok(pace.answered(answer).await?.into_inner())
         })
         .await
     }
@@ -122,7 +160,7 @@ impl GrpcRemote {
     /// one, and again when the connection was lost or the login is too old.
     pub(super) async fn attempts<T>(
         &self,
-        caller: Caller,
+        caller: Caller<'_>,
         mut call: impl AsyncFnMut(&Ready) -> Result<T, RemoteError>,
     ) -> Result<T, RemoteError> {
         let mut attempt = 0;
@@ -153,7 +191,7 @@ impl GrpcRemote {
 
     async fn attempt<T>(
         &self,
-        caller: Caller,
+        caller: Caller<'_>,
         call: &mut impl AsyncFnMut(&Ready) -> Result<T, RemoteError>,
     ) -> Result<T, Attempted> {
         let mut session = self.session.lock().await;

@@ -6,13 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use tonic::{Response, Status, Streaming};
 use vault_proto::ids::{PackId, VaultId};
 use vault_rpc::hoster::put_pack_request::Part;
-use vault_rpc::hoster::{PutPackHeader, PutPackRequest, ReadPacksRequest};
+use vault_rpc::hoster::{
+    self as wire, PutPackHeader, PutPackRequest, ReadLinkResponse, ReadPacksRequest,
+    ReadPacksResponse,
+};
 
 use super::pace::{Pieces, Receiving};
 use super::session::{Caller, Ready};
-use super::{GrpcRemote, convert};
+use super::{GrpcRemote, Line, convert};
 use crate::remote::{
     MAX_RANGES_PER_CALL, Misbehaviour, PackRange, PutOutcome, RefusalReason, RemoteError,
 };
@@ -34,90 +38,117 @@ impl GrpcRemote {
             size: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
             for_prune: false,
         };
-        self.attempts(Caller::Device, async |ready| {
-            let pieces = Pieces::default();
-            let parts = parts(header.clone(), bytes.clone(), pieces.clone());
-            let request = ready.request(tokio_stream::iter(parts));
-            let mut client = ready.client();
-            let call = async {
-                client
-                    .put_pack(request)
-                    .await
-                    .map_err(convert::status_error)
-            };
-            let (pace, meter) = (&self.shared.pace, &self.shared.meter);
-            let answer = pace
-                .sending(call, &pieces, meter, pace.most(bytes.len()))
-                .await?;
-            Ok(if answer.into_inner().was_there {
-                PutOutcome::WasThere
-            } else {
-                PutOutcome::Stored
+        self.line
+            .attempts(self.caller(), async |ready| {
+                let pieces = Pieces::default();
+                let parts = parts(header.clone(), bytes.clone(), pieces.clone());
+                let request = ready.request(tokio_stream::iter(parts));
+                let mut client = ready.client();
+                let call = async {
+                    client
+                        .put_pack(request)
+                        .await
+                        .map_err(convert::status_error)
+                };
+                let (pace, meter) = (&self.line.shared.pace, &self.line.shared.meter);
+                let answer = pace
+                    .sending(call, &pieces, meter, pace.most(bytes.len()))
+                    .await?;
+                Ok(if answer.into_inner().was_there {
+                    PutOutcome::WasThere
+                } else {
+                    PutOutcome::Stored
+                })
             })
-        })
-        .await
+            .await
     }
 
-    /// Goes on where it was when the connection is lost: what was delivered is
-    /// not asked for again.
     pub(super) async fn do_read_packs(
         &self,
         vault: &VaultId,
         ranges: &[PackRange],
         deliver: &mut dyn FnMut(Bytes) -> ControlFlow<()>,
     ) -> Result<(), RemoteError> {
+        let begin = async |ready: &Ready, ranges| {
+            let message = ReadPacksRequest {
+                vault: vault.to_vec(),
+                ranges,
+            };
+            let request = ready.request(message);
+            ready.client().read_packs(request).await
+        };
+        self.line
+            .read(self.caller(), ranges, &begin, deliver)
+            .await
+            .map_err(|error| match error {
+                RemoteError::Refused(refusal) if refusal.reason == RefusalReason::NotFound => {
+                    RemoteError::Misbehaved(Misbehaviour::PackMissing)
+                }
+                error => error,
+            })
+    }
+}
+
+/// A message of a stream of bytes.
+pub(super) trait Piece {
+    fn into_bytes(self) -> Bytes;
+}
+
+impl Piece for ReadPacksResponse {
+    fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+}
+
+impl Piece for ReadLinkResponse {
+    fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+}
+
+impl Line {
+    /// Reads ranges of packs with the call that `begin` makes. Goes on where it
+    /// was when the connection is lost: what was delivered is not asked for
+    /// again.
+    pub(super) async fn read<P: Piece>(
+        &self,
+        caller: Caller<'_>,
+        ranges: &[PackRange],
+        begin: &impl AsyncFn(&Ready, Vec<wire::PackRange>) -> Result<Response<Streaming<P>>, Status>,
+        deliver: &mut dyn FnMut(Bytes) -> ControlFlow<()>,
+    ) -> Result<(), RemoteError> {
         for some in ranges.chunks(MAX_RANGES_PER_CALL) {
-            self.read_some(vault, some, deliver).await?;
+            let mut rest = Rest::new(some);
+            loop {
+                let before = rest.delivered;
+                let read = self
+                    .attempts(caller, async |ready| {
+                        self.read_rest(ready, begin, &mut rest, deliver).await
+                    })
+                    .await;
+                match read {
+                    Ok(()) => break,
+                    // Attempts count anew as long as they bring something.
+                    Err(RemoteError::Unreachable { .. }) if rest.delivered > before => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
         Ok(())
     }
 
-    async fn read_some(
-        &self,
-        vault: &VaultId,
-        ranges: &[PackRange],
-        deliver: &mut dyn FnMut(Bytes) -> ControlFlow<()>,
-    ) -> Result<(), RemoteError> {
-        let mut rest = Rest::new(ranges);
-        loop {
-            let before = rest.delivered;
-            let read = self
-                .attempts(Caller::Device, async |ready| {
-                    self.read_rest(ready, vault, &mut rest, deliver).await
-                })
-                .await;
-            match read {
-                // Attempts count anew as long as they bring something.
-                Err(RemoteError::Unreachable { .. }) if rest.delivered > before => {}
-                Err(RemoteError::Refused(refusal)) if refusal.reason == RefusalReason::NotFound => {
-                    return Err(RemoteError::Misbehaved(Misbehaviour::PackMissing));
-                }
-                done => return done,
-            }
-        }
-    }
-
-    async fn read_rest(
+    async fn read_rest<P: Piece>(
         &self,
         ready: &Ready,
-        vault: &VaultId,
+        begin: &impl AsyncFn(&Ready, Vec<wire::PackRange>) -> Result<Response<Streaming<P>>, Status>,
         rest: &mut Rest<'_>,
         deliver: &mut dyn FnMut(Bytes) -> ControlFlow<()>,
     ) -> Result<(), RemoteError> {
         if rest.bytes() == 0 {
             return Ok(());
         }
-        let request = ready.request(ReadPacksRequest {
-            vault: vault.to_vec(),
-            ranges: rest.ranges().iter().map(convert::range).collect(),
-        });
-        let mut client = ready.client();
-        let begun = async {
-            client
-                .read_packs(request)
-                .await
-                .map_err(convert::status_error)
-        };
+        let ranges = rest.ranges().iter().map(convert::range).collect();
+        let begun = async { begin(ready, ranges).await.map_err(convert::status_error) };
         let mut messages = self.shared.pace.answered(begun).await?.into_inner();
         let mut receiving = Receiving::new(self.shared.pace);
         while let Some(message) = receiving
@@ -125,7 +156,8 @@ impl GrpcRemote {
             .await?
             .map_err(convert::status_error)?
         {
-            let length = message.bytes.len();
+            let bytes = message.into_bytes();
+            let length = bytes.len();
             if length == 0 {
                 return Err(RemoteError::Misbehaved(Misbehaviour::Malformed));
             }
@@ -134,7 +166,7 @@ impl GrpcRemote {
             }
             rest.delivered += length as u64;
             let handed = Instant::now();
-            if deliver(message.bytes).is_break() {
+            if deliver(bytes).is_break() {
                 return Err(RemoteError::Cancelled);
             }
             receiving.received(length, handed.elapsed());

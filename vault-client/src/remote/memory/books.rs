@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use prost::Message;
 use vault_proto::account_log::{AccountLog, AccountLogError};
 use vault_proto::head::{
     HeadContext, HeadError, PreviousHeads, SeenHeads, UnverifiedHead, skip_path,
@@ -13,27 +14,37 @@ use vault_proto::pack_list::PackList;
 use vault_proto::vault_log::{Role, VaultLog, VaultLogError};
 use vault_proto::wire::{SignedEntry, VaultKind};
 
+use super::boxes::Boxes;
+use super::links::Links;
 use crate::remote::{
-    CommitOutcome, CommitRequest, HeadNews, Misbehaviour, PackRange, PutOutcome, Refusal,
-    RefusalReason, RemoteError, SyncAnswer, SyncRequest, Usage,
+    CommitOutcome, CommitRequest, HeadNews, LogAnswer, Misbehaviour, PackRange, PutOutcome,
+    Refusal, RefusalReason, RemoteError, SyncAnswer, SyncRequest, Usage,
 };
 
-/// The id of every hoster in memory.
-pub(super) const HOSTER: HosterId = HosterId::from_array(*b"the hoster that is only memory..");
+/// What a member may bring here, and a guest's log may grow to.
+const MAX_GUESTS: usize = 256;
+const MAX_GUEST_LOG_BYTES: usize = 4 << 20;
 
 #[derive(Clone)]
 pub(super) struct Books {
+    pub(super) hoster: HosterId,
     pub(super) quota_bytes: u64,
     /// By secret; with the account that was made of it.
     invitations: BTreeMap<[u8; 32], Option<AccountId>>,
-    accounts: BTreeMap<AccountId, AccountLog>,
+    pub(super) accounts: BTreeMap<AccountId, AccountLog>,
+    /// Those of them whose home is elsewhere, with who brought them.
+    guests: BTreeMap<AccountId, AccountId>,
+    /// Lies about whose a device is.
+    pub(super) misattributed: BTreeMap<DeviceId, AccountId>,
     vaults: BTreeMap<VaultId, Shelf>,
+    pub(super) boxes: Boxes,
+    pub(super) links: Links,
 }
 
 /// One vault.
 #[derive(Clone)]
 pub(super) struct Shelf {
-    log: VaultLog,
+    pub(super) log: VaultLog,
     /// By sequence number, from 1.
     heads: Vec<UnverifiedHead>,
     roots: Vec<Vec<u8>>,
@@ -56,10 +67,15 @@ enum Place {
 impl Default for Books {
     fn default() -> Self {
         Self {
+            hoster: HosterId::from_array([0; 32]),
             quota_bytes: u64::MAX,
             invitations: BTreeMap::new(),
             accounts: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            misattributed: BTreeMap::new(),
             vaults: BTreeMap::new(),
+            boxes: Boxes::default(),
+            links: Links::default(),
         }
     }
 }
@@ -92,6 +108,9 @@ impl Books {
     ) -> Result<u64, RemoteError> {
         let log = AccountLog::verify_genesis(genesis).map_err(invalid)?;
         let id = log.id();
+        if log.home() != self.hoster {
+            return Err(refused(RefusalReason::Forbidden, "at home elsewhere"));
+        }
         let Some(used_by) = self.invitations.get_mut(invitation.as_bytes()) else {
             return Err(refused(
                 RefusalReason::InvitationUnknown,
@@ -113,8 +132,11 @@ impl Books {
         account: &AccountId,
         entry: &SignedEntry,
     ) -> Result<(), RemoteError> {
-        let log = self.accounts.get_mut(account);
-        let log = log.ok_or_else(|| refused(RefusalReason::NotFound, "no such account"))?;
+        let log = self.accounts.get_mut(account).ok_or_else(no_such_account)?;
+        if log.home() != self.hoster && log.verify_next(entry).is_ok() {
+            // Where it is at home, its entries are put in order.
+            return Err(refused(RefusalReason::Moved, "at home elsewhere"));
+        }
         match log.append(entry) {
             Ok(()) | Err(AccountLogError::Repeated { .. }) => Ok(()),
             Err(AccountLogError::Fork { .. } | AccountLogError::Missing { .. }) => {
@@ -124,11 +146,99 @@ impl Books {
         }
     }
 
+    pub(super) fn find_account(&self, device: &DeviceId) -> Option<AccountId> {
+        if let Some(lie) = self.misattributed.get(device) {
+            return Some(*lie);
+        }
+        let mut accounts = self.accounts.values();
+        accounts
+            .find(|log| log.is_active_at(device, log.position().seq))
+            .map(AccountLog::id)
+    }
+
+    pub(super) fn fetch_account_log(
+        &self,
+        account: &AccountId,
+        known: u64,
+    ) -> Result<LogAnswer, RemoteError> {
+        let log = self.accounts.get(account).ok_or_else(no_such_account)?;
+        Ok(LogAnswer {
+            entries: newer(log.entries(), known),
+            more: false,
+        })
+    }
+
+    pub(super) fn put_account_log(
+        &mut self,
+        caller: &AccountId,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError> {
+        let known = self.accounts.get(account).cloned();
+        let is_new = known.is_none();
+        let mut log = known;
+        let mut entries = entries.iter();
+        let mut log = match log.take() {
+            Some(log) => log,
+            None => {
+                let genesis = entries.next().ok_or_else(no_such_account)?;
+                AccountLog::verify_genesis(genesis).map_err(invalid)?
+            }
+        };
+        if log.id() != *account {
+            return Err(refused(RefusalReason::Malformed, "another account's log"));
+        }
+        for entry in entries {
+            match log.append(entry) {
+                Ok(()) if log.home() == self.hoster => {
+                    return Err(refused(RefusalReason::Forbidden, "at home here"));
+                }
+                Ok(()) | Err(AccountLogError::Repeated { .. }) => {}
+                Err(AccountLogError::Fork { .. } | AccountLogError::Missing { .. }) => {
+                    return Err(refused(RefusalReason::LostRace, "not what is here"));
+                }
+                Err(error) => return Err(invalid(error)),
+            }
+        }
+        let seq = log.position().seq;
+        if log.home() == self.hoster {
+            return match is_new {
+                true => Err(refused(RefusalReason::Forbidden, "at home here")),
+                false => Ok(seq),
+            };
+        }
+        if is_new {
+            if self.guests.contains_key(caller) {
+                return Err(refused(
+                    RefusalReason::Forbidden,
+                    "a guest brings no guests",
+                ));
+            }
+            let brought = self.guests.values().filter(|by| *by == caller).count();
+            if brought >= MAX_GUESTS {
+                return Err(refused(RefusalReason::TooLarge, "too many guests"));
+            }
+            self.guests.insert(*account, *caller);
+        }
+        let bytes: usize = log.entries().iter().map(Message::encoded_len).sum();
+        if bytes > MAX_GUEST_LOG_BYTES {
+            return Err(refused(
+                RefusalReason::TooLarge,
+                "a guest's log is too long",
+            ));
+        }
+        self.accounts.insert(*account, log);
+        Ok(seq)
+    }
+
     pub(super) fn create_vault(
         &mut self,
         account: &AccountId,
         genesis: &SignedEntry,
     ) -> Result<(), RemoteError> {
+        if self.guests.contains_key(account) {
+            return Err(refused(RefusalReason::Forbidden, "a guest has no vaults"));
+        }
         let log = VaultLog::verify_genesis(genesis, &self.accounts).map_err(invalid)?;
         if log.creator() != *account {
             return Err(refused(RefusalReason::Forbidden, "another member's vault"));
@@ -213,7 +323,9 @@ impl Books {
         bytes: Bytes,
     ) -> Result<PutOutcome, RemoteError> {
         self.writable(account, vault)?;
-        let usage = self.usage(account);
+        // Whoever made the vault has the room.
+        let creator = self.shelf(account, vault)?.log.creator();
+        let usage = self.usage(&creator);
         let shelf = self.vaults.get_mut(vault).ok_or_else(no_such_vault)?;
         if shelf.has(pack) {
             return Ok(PutOutcome::WasThere);
@@ -244,17 +356,7 @@ impl Books {
         ranges: &[PackRange],
     ) -> Result<Vec<Bytes>, RemoteError> {
         let shelf = self.shelf(account, vault)?;
-        let part = |range: &PackRange| {
-            let pack = shelf.packs.get(&range.pack);
-            let pack = pack.ok_or(RemoteError::Misbehaved(Misbehaviour::PackMissing))?;
-            let start = range.offset as usize;
-            let end = start.saturating_add(range.length as usize);
-            if end > pack.bytes.len() {
-                return Err(refused(RefusalReason::Malformed, "beyond the pack's end"));
-            }
-            Ok(pack.bytes.slice(start..end))
-        };
-        ranges.iter().map(part).collect()
+        ranges.iter().map(|range| shelf.read(range)).collect()
     }
 
     pub(super) fn commit_head(
@@ -319,7 +421,11 @@ impl Books {
 
     pub(super) fn usage(&self, account: &AccountId) -> Usage {
         let mut usage = Usage {
-            quota_bytes: self.quota_bytes,
+            quota_bytes: if self.guests.contains_key(account) {
+                0
+            } else {
+                self.quota_bytes
+            },
             ..Usage::default()
         };
         let own = self.vaults.values();
@@ -366,13 +472,18 @@ impl Books {
             .ok_or_else(no_such_vault)
     }
 
-    fn writable(&self, account: &AccountId, vault: &VaultId) -> Result<(), RemoteError> {
+    pub(super) fn writable(&self, account: &AccountId, vault: &VaultId) -> Result<(), RemoteError> {
         let member = self.shelf(account, vault)?.log.member(account);
         if member.is_some_and(|member| member.accepted && member.role >= Role::Writer) {
             Ok(())
         } else {
             Err(refused(RefusalReason::Forbidden, "this vault may be read"))
         }
+    }
+
+    /// A vault, whoever asks.
+    pub(super) fn any_shelf(&self, vault: &VaultId) -> Option<&Shelf> {
+        self.vaults.get(vault)
     }
 
     pub(super) fn packs(&self, vault: &VaultId) -> Vec<PackId> {
@@ -412,6 +523,23 @@ impl Shelf {
         pack.is_some_and(|pack| pack.place != Place::Trash)
     }
 
+    /// The bytes of a pack that a head holds.
+    pub(super) fn committed(&self, pack: &PackId) -> Option<usize> {
+        let pack = self.packs.get(pack)?;
+        (pack.place == Place::Committed).then_some(pack.bytes.len())
+    }
+
+    pub(super) fn read(&self, range: &PackRange) -> Result<Bytes, RemoteError> {
+        let pack = self.packs.get(&range.pack);
+        let pack = pack.ok_or(RemoteError::Misbehaved(Misbehaviour::PackMissing))?;
+        let start = range.offset as usize;
+        let end = start.saturating_add(range.length as usize);
+        if end > pack.bytes.len() {
+            return Err(refused(RefusalReason::Malformed, "beyond the pack's end"));
+        }
+        Ok(pack.bytes.slice(start..end))
+    }
+
     fn head(&self, seq: u64) -> Option<&UnverifiedHead> {
         self.heads.get(usize::try_from(seq.checked_sub(1)?).ok()?)
     }
@@ -438,12 +566,16 @@ fn newer(entries: &[SignedEntry], known: u64) -> Vec<SignedEntry> {
     entries.get(known..).unwrap_or_default().to_vec()
 }
 
-fn refused(reason: RefusalReason, message: &str) -> RemoteError {
+pub(super) fn refused(reason: RefusalReason, message: &str) -> RemoteError {
     RemoteError::Refused(Refusal::new(reason, message))
 }
 
 fn invalid(error: impl std::fmt::Display) -> RemoteError {
     refused(RefusalReason::InvalidSigned, &error.to_string())
+}
+
+fn no_such_account() -> RemoteError {
+    refused(RefusalReason::NotFound, "no such account")
 }
 
 pub(super) fn no_such_vault() -> RemoteError {

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use vault_proto::ids::{PackId, VaultId};
+use vault_proto::ids::{AccountId, DeviceId, MessageName, PackId, VaultId};
 
-use super::{CommitOutcome, MemoryHoster, RemoteError, SyncAnswer};
+use super::{CommitOutcome, LogAnswer, MemoryHoster, RemoteError, SyncAnswer};
 
 type Tamper = Box<dyn FnMut(&mut SyncAnswer) + Send>;
+type TamperWithLog = Box<dyn FnMut(&AccountId, &mut LogAnswer) + Send>;
 
 /// The orders to fail and to lie that stand.
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub(super) struct Faults {
     losing_answer: Option<usize>,
     hidden: BTreeSet<VaultId>,
     tamper: Option<Tamper>,
+    tamper_with_log: Option<TamperWithLog>,
     commit_answer: Option<CommitOutcome>,
     read_shift: i64,
 }
@@ -36,6 +38,34 @@ impl MemoryHoster {
     /// from now on.
     pub fn tamper_with_syncs(&self, tamper: impl FnMut(&mut SyncAnswer) + Send + 'static) {
         self.lock().faults.tamper = Some(Box::new(tamper));
+    }
+
+    /// Changes every answer to
+    /// [`Visitor::fetch_account_log`](super::Visitor::fetch_account_log) from now
+    /// on.
+    pub fn tamper_with_logs(
+        &self,
+        tamper: impl FnMut(&AccountId, &mut LogAnswer) + Send + 'static,
+    ) {
+        self.lock().faults.tamper_with_log = Some(Box::new(tamper));
+    }
+
+    /// Puts another message under a name, whatever stands there.
+    pub fn replace_message(&self, name: &MessageName, message: Vec<u8>) {
+        let mut inner = self.lock();
+        let now = inner.clock.unix_seconds();
+        inner.books.lay_message(name, message, now);
+    }
+
+    /// The messages that were left, ordered by name.
+    #[must_use]
+    pub fn messages(&self) -> Vec<(MessageName, Vec<u8>)> {
+        self.lock().books.messages()
+    }
+
+    /// Says of a device that it belongs to this account.
+    pub fn misattribute(&self, device: &DeviceId, account: &AccountId) {
+        self.lock().books.misattributed.insert(*device, *account);
     }
 
     /// Answers every commit with this, and does nothing.
@@ -129,6 +159,12 @@ impl Faults {
     pub(super) fn tamper(&mut self, answer: &mut SyncAnswer) {
         if let Some(tamper) = &mut self.tamper {
             tamper(answer);
+        }
+    }
+
+    pub(super) fn tamper_with_log(&mut self, account: &AccountId, answer: &mut LogAnswer) {
+        if let Some(tamper) = &mut self.tamper_with_log {
+            tamper(account, answer);
         }
     }
 
