@@ -3,6 +3,7 @@
 
 mod account;
 mod commit;
+mod devices;
 mod engine;
 mod network;
 mod refresh;

@@ -57,6 +57,9 @@ pub const fn chunk_id_key(kind: ChunkKind) -> &'static str {
 
 // Beginnings of HPKE's `info` and of associated data.
 
+/// Checks what a member types of a printed head.
+pub const PRINTED_HEAD: &str = "coffre v1 printed head";
+
 /// Begins the `info` of every box.
 pub const BOX: &str = "coffre v1 box";
 /// Purpose of a box that holds the seed of an account key.
@@ -98,6 +101,7 @@ mod tests {
             FILE_DATA_CHUNKER_CIPHER_KEY,
             METADATA_CHUNKER_HASH_KEY,
             METADATA_CHUNKER_CIPHER_KEY,
+            PRINTED_HEAD,
         ];
         labels.extend(ChunkKind::ALL.map(chunk_id_key));
         assert!(labels.iter().all(|label| label.starts_with("coffre v1 ")));

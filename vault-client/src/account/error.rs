@@ -3,6 +3,7 @@
 use vault_core::author::AuthorError;
 use vault_core::keys::{AccountSecretsError, DeviceKeysError, PhraseError};
 use vault_core::settings::SettingsError;
+use vault_proto::account_log::AccountLogError;
 use vault_proto::ids::VaultId;
 
 use crate::error::ErrorCode;
@@ -50,7 +51,20 @@ pub enum AccountError {
     AccountSecrets(#[from] AccountSecretsError),
     /// An entry could not be made: a name is too long.
     #[error(transparent)]
-    Author(#[from] AuthorError),
+    Author(AuthorError),
+
+    /// No device of the account answers to that, or none any more.
+    #[error("there is no such device")]
+    NoSuchDevice,
+    /// A device does not remove itself: another one of the account does.
+    #[error("a device cannot remove itself: remove it on another one")]
+    ThisDevice,
+    /// Only paper removes paper.
+    #[error("only a recovery phrase removes a recovery phrase")]
+    PaperNeeded,
+    /// A name of a device that is empty or has control characters.
+    #[error("not the name of a device")]
+    DeviceName,
 
     /// No vault answers to that.
     #[error("there is no such vault")]
@@ -94,7 +108,12 @@ impl AccountError {
             | Self::Phrase(_) => ErrorCode::WrongKey,
             Self::AccountSecrets(AccountSecretsError::NotADevice) => ErrorCode::NotAllowed,
             Self::AccountSecrets(_) | Self::SettingsUnreadable => ErrorCode::Corrupt,
-            Self::Author(_) | Self::Settings(_) => ErrorCode::InvalidArgument,
+            Self::Author(_)
+            | Self::Settings(_)
+            | Self::NoSuchDevice
+            | Self::DeviceName
+            | Self::ThisDevice => ErrorCode::InvalidArgument,
+            Self::PaperNeeded => ErrorCode::NotAllowed,
             Self::NoSuchVault | Self::NoVault => ErrorCode::NoVault,
             Self::Ambiguous(_) => ErrorCode::AmbiguousVault,
             Self::NameTaken(_) => ErrorCode::VaultExists,
@@ -112,6 +131,17 @@ impl AccountError {
             Self::Vault(error) => error.is_transient(),
             Self::Overtaken => true,
             _ => false,
+        }
+    }
+}
+
+impl From<AuthorError> for AccountError {
+    fn from(error: AuthorError) -> Self {
+        match error {
+            AuthorError::AccountLog(AccountLogError::PaperNeeded) => Self::PaperNeeded,
+            AuthorError::AccountLog(AccountLogError::DeviceNotActive(_)) => Self::NoSuchDevice,
+            AuthorError::AccountLog(AccountLogError::RemovesItself) => Self::ThisDevice,
+            error => Self::Author(error),
         }
     }
 }

@@ -9,7 +9,9 @@
 //! What the devices of one account agree on (which vaults there are, and what
 //! they are called) is in its *account vault*, a small vault of its own.
 
+mod devices;
 mod error;
+mod log;
 mod settings;
 mod sign_up;
 mod vaults;
@@ -22,6 +24,7 @@ use vault_core::keys::DeviceKeys;
 use vault_proto::ids::{AccountId, DeviceId, HosterId};
 use vault_proto::origin::Origin;
 
+pub use devices::{Device, DeviceRemoval, VaultUpkeep};
 pub use error::AccountError;
 pub use vaults::{Standing, VaultSelector, VaultSummary};
 
@@ -29,7 +32,7 @@ use crate::platform::{Clock, Randomness, SystemClock, SystemRandomness};
 use crate::remote::grpc::{GrpcConnect, Runtime};
 use crate::remote::{Connect, Credentials, HosterAddress, Remote};
 use crate::state::{AccountRow, FileKeyStore, KeySlot, KeyStore, State};
-use crate::vault::{Member, Vault, VaultError};
+use crate::vault::{Freshness, Member, Vault, VaultError};
 
 /// What an account runs on.
 #[derive(Clone)]
@@ -164,6 +167,18 @@ impl Account {
     #[must_use]
     pub fn state(&self) -> Arc<State> {
         self.member.state.clone()
+    }
+
+    /// Whether what was seen of the account is known to be the newest: its
+    /// devices, and which vaults there are.
+    ///
+    /// # Errors
+    /// [`AccountError::State`].
+    pub fn freshness(&self) -> Result<Freshness, AccountError> {
+        let state = &self.member.state;
+        let log = state.is_doubted(self.row.account.as_bytes())?;
+        let vault = state.is_doubted(self.row.vault.as_bytes())?;
+        Ok(Freshness::of(log || vault))
     }
 
     /// The member has written the recovery phrase down: this device forgets it.

@@ -14,7 +14,7 @@ use vault_proto::wire::{Located, Root};
 use super::AccountError;
 use crate::platform::Rng;
 use crate::remote::PackRange;
-use crate::vault::{CommitPlan, CommitResult, Vault};
+use crate::vault::{CommitPlan, CommitResult, Vault, VaultError};
 
 /// How often a change is made anew after another device was first.
 const RACES: usize = 8;
@@ -56,7 +56,7 @@ pub(super) fn change(
     change: impl Fn(&mut AccountSettings) -> Result<(), SettingsError>,
 ) -> Result<AccountSettings, AccountError> {
     let _lock = vault.lock()?;
-    vault.refresh()?;
+    vault.prepare()?;
     for _ in 0..RACES {
         let before = read(vault)?;
         let mut after = before.clone();
@@ -73,9 +73,14 @@ pub(super) fn change(
         vault
             .remote()
             .put_pack(&vault.id(), &pack.id, Bytes::from(pack.bytes))?;
-        match vault.commit(plan)? {
-            CommitResult::Committed(_) => return Ok(after),
-            CommitResult::LostRace | CommitResult::Missing(_) => {}
+        match vault.commit(plan) {
+            Ok(CommitResult::Committed(_)) => return Ok(after),
+            // Another device was first, or one was removed.
+            Ok(CommitResult::LostRace | CommitResult::Missing(_))
+            | Err(VaultError::RotationDue) => {
+                vault.prepare()?;
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Err(AccountError::Overtaken)

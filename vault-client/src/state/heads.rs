@@ -7,6 +7,7 @@ use vault_proto::ids::{AccountId, HeadHash, PackId, VaultId};
 use vault_proto::position::HeadPosition;
 use vault_proto::wire::SignedEntry;
 
+use super::freshness::{self, Witness};
 use super::logs::{self, NewEntries};
 use super::{Durability, State, StateError, array, signed, unsigned};
 use crate::remote::CommitRequest;
@@ -34,6 +35,8 @@ pub(crate) struct Progress {
     pub(crate) accounts: Vec<AccountId>,
     /// The new head; `None` when only logs moved.
     pub(crate) head: Option<StoredHead>,
+    /// Who made the new head.
+    pub(crate) witness: Option<Witness>,
     /// When the new head is the commit that was signed here: the packs that it
     /// adds. The commit waits for nothing any more, and they are on their way
     /// no longer.
@@ -134,6 +137,7 @@ impl State {
             if let Some(adds) = &progress.accepted {
                 forget_signed_commit(database, &progress.vault, adds)?;
             }
+            freshness::follow(database, progress)?;
             if let Some(head) = &progress.head {
                 database.execute(
                     "INSERT OR REPLACE INTO head (vault, head, root, skips) VALUES (?1, ?2, ?3, ?4)",
@@ -286,7 +290,7 @@ fn decode_packs(bytes: &[u8]) -> Result<Vec<PackId>, StateError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use vault_proto::head::{Head, SignedHead};
@@ -295,10 +299,10 @@ mod tests {
 
     use super::*;
 
-    const VAULT: VaultId = VaultId::from_array([1; 32]);
+    pub(in super::super) const VAULT: VaultId = VaultId::from_array([1; 32]);
 
     /// Heads of a chain, as far as this table is concerned.
-    fn heads(count: u64) -> Vec<StoredHead> {
+    pub(in super::super) fn heads(count: u64) -> Vec<StoredHead> {
         let log = LogPosition {
             seq: 1,
             hash: EntryHash::from_array([3; 32]),
@@ -354,6 +358,7 @@ mod tests {
             entries: Vec::new(),
             accounts: Vec::new(),
             head: Some(to.clone()),
+            witness: None,
             accepted: None,
         }
     }

@@ -10,12 +10,14 @@
 
 mod account;
 mod error;
+mod freshness;
 mod heads;
 mod home;
 mod keys;
 mod logs;
 mod pending;
 mod schema;
+mod signed_entries;
 mod vaults;
 
 use std::path::Path;
@@ -26,6 +28,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub(crate) use account::AccountRow;
 pub use error::StateError;
+pub(crate) use freshness::Witness;
 pub(crate) use heads::{Advanced, Progress, StoredHead};
 pub use home::{AccountLock, Home, VaultLock};
 pub use keys::{FileKeyStore, KeySlot, KeyStore};

@@ -92,6 +92,29 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (vault, pack)
     ) WITHOUT ROWID;
 ",
+    "
+    -- An entry of a log that this device has signed and not yet seen accepted.
+    CREATE TABLE signed_entry (
+        log   BLOB PRIMARY KEY,
+        seq   INTEGER NOT NULL,
+        entry BLOB NOT NULL             -- coffre.v1.SignedEntry
+    ) WITHOUT ROWID;
+
+    -- Accounts and vaults of which it is not known whether what was seen is the
+    -- newest, because this device began without a memory.
+    CREATE TABLE doubted (
+        log      BLOB PRIMARY KEY,
+        own_head INTEGER                -- the first that this device made since
+    ) WITHOUT ROWID;
+
+    -- Heads that were seen on the way to the newest, by their place.
+    CREATE TABLE seen_head (
+        vault BLOB NOT NULL,
+        seq   INTEGER NOT NULL,
+        hash  BLOB NOT NULL,
+        PRIMARY KEY (vault, seq)
+    ) WITHOUT ROWID;
+",
 ];
 
 /// Brings a database up to the newest version.

@@ -17,7 +17,7 @@ use vault_proto::wire::Root;
 use super::view::View;
 use super::{Vault, VaultError};
 use crate::remote::{CommitOutcome, CommitRequest, RemoteError};
-use crate::state::{Advanced, Progress, StateError, StoredHead};
+use crate::state::{Advanced, Progress, StateError, StoredHead, Witness};
 
 /// What the next head is to say.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +84,13 @@ impl Vault {
             removes: PackList::from_unordered(plan.removes)?,
             root: plan.root,
         };
+        let before = self.view.place();
+        self.settle_entry()?;
+        if self.view.place() != before {
+            // An entry of this device stands by now: the plan may be of an
+            // epoch that is over.
+            return Ok(CommitResult::LostRace);
+        }
         self.settle_passed()?;
         let mut replaced = None;
         if let Some((head, stored)) = self.stored_commit()? {
@@ -108,8 +115,9 @@ impl Vault {
         }
     }
 
-    /// Sends again what was signed and not seen accepted, if it still can be.
-    pub(super) fn settle(&mut self) -> Result<(), VaultError> {
+    /// Sends again the commit that was signed and not seen accepted, if it still
+    /// can be.
+    pub(super) fn settle_commit(&mut self) -> Result<(), VaultError> {
         self.settle_passed()?;
         if let Some((head, stored)) = self.stored_commit()?
             && is_next(&self.view, &head)
@@ -244,6 +252,7 @@ impl Vault {
                 root: request.root.clone(),
                 seen: verified.seen().clone(),
             }),
+            witness: Some(Witness::Own),
             accepted: Some(request.adds.clone()),
         };
         match self.member.state.advance(&progress)? {

@@ -38,6 +38,18 @@ pub enum VaultError {
         /// What the hoster shows; 0 for none.
         got: u64,
     },
+    /// What was to be confirmed is no printed head of this vault: a letter is
+    /// wrong, or it is another vault's.
+    #[error("that is no printed head of this vault")]
+    PrintedHead,
+    /// The hoster shows an older head than one that was printed.
+    #[error("the hoster shows head {got}; head {printed} was printed")]
+    PrintedHeadMissing {
+        /// What was printed.
+        printed: u64,
+        /// What the hoster shows; 0 for none.
+        got: u64,
+    },
     /// The hoster does not show a vault that nobody else could have taken away.
     #[error("the hoster hides this vault")]
     Hidden,
@@ -78,8 +90,11 @@ pub enum VaultError {
     #[error(transparent)]
     VaultKeys(#[from] VaultKeysError),
     /// A member or device was removed: nothing is sealed before the keys are
-    /// changed.
-    #[error("the vault's keys have to be changed before anything is written")]
+    /// changed, which whoever may write does before he writes.
+    #[error(
+        "the vault's keys have to be changed before anything is written: \
+         a member who may write has to open it first"
+    )]
     RotationDue,
     /// The vault needs a newer program to write to it.
     #[error(transparent)]
@@ -103,6 +118,7 @@ impl VaultError {
             Self::Remote(error) => error.code(),
             Self::State(error) => error.code(),
             Self::HosterWentBack { .. }
+            | Self::PrintedHeadMissing { .. }
             | Self::Hidden
             | Self::AccountLog { .. }
             | Self::VaultLog(_)
@@ -121,7 +137,7 @@ impl VaultError {
                 HeadError::Stranger | HeadError::MayNotWrite | HeadError::DeviceNotActive(_),
             )) => ErrorCode::NotAllowed,
             Self::RotationDue => ErrorCode::RotationDue,
-            Self::Packs(_) | Self::Author(_) => ErrorCode::InvalidArgument,
+            Self::Packs(_) | Self::Author(_) | Self::PrintedHead => ErrorCode::InvalidArgument,
             Self::Overtaken => ErrorCode::VaultBusy,
             // Signed or sealed by a member, and yet not what it should be.
             Self::Root(_) | Self::AccountSecrets(_) | Self::VaultKeys(_) => ErrorCode::Corrupt,

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vault_core::timestamp::Timestamp;
 use vault_proto::account_log::AccountLog;
+use vault_proto::device::DeviceKind;
 use vault_proto::head::{HeadContext, HeadError, PreviousHeads, SeenHeads, UnverifiedHead};
 use vault_proto::ids::{AccountId, RootHash, VaultId};
+use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::{VaultLog, VaultLogError};
 use vault_proto::wire::SignedEntry;
 
 use super::view::{Place, View};
 use super::{Member, VaultError};
 use crate::remote::{SyncAnswer, SyncRequest};
-use crate::state::{Advanced, NewEntries, Progress, StoredHead};
+use crate::state::{Advanced, NewEntries, Progress, StoredHead, Witness};
 
 /// How often the work is begun anew because another process was faster.
 const MAX_OVERTAKEN: usize = 8;
@@ -55,6 +57,33 @@ pub(super) fn refreshed(
         }
     }
     Err(VaultError::Overtaken)
+}
+
+/// What a view becomes with an entry that the hoster has accepted; nothing is
+/// stored yet. `accounts` are the logs that it was made with.
+pub(super) fn with_entry(
+    member: &Member,
+    vault: &VaultId,
+    base: &View,
+    accounts: BTreeMap<AccountId, AccountLog>,
+    entry: &SignedEntry,
+) -> Result<(View, Progress), VaultError> {
+    let mut vault_log = base.vault_log.clone();
+    vault_log
+        .append(entry, &accounts)
+        .map_err(vault_log_error)?;
+    let fetch = Fetch {
+        member,
+        vault,
+        base: Some(base),
+        vault_log: Some(vault_log),
+        accounts,
+    };
+    let heads = Heads {
+        seen: base.seen.clone(),
+        new: None,
+    };
+    fetch.finish(heads, Vec::new())
 }
 
 /// Says more of an error where more is known.
@@ -165,10 +194,14 @@ impl<'a> Fetch<'a> {
         for (account, entries) in &answer.accounts {
             self.verify_account(*account, entries)?;
         }
+        let seen = self.base.and_then(|base| base.seen.position());
         for entry in &answer.vault_entries {
             let accounts = &self.accounts;
             match &mut self.vault_log {
-                Some(log) => log.append(entry, accounts).map_err(vault_log_error)?,
+                Some(log) => {
+                    log.append(entry, accounts).map_err(vault_log_error)?;
+                    check_follows(log, seen)?;
+                }
                 None => {
                     let log = VaultLog::verify_genesis(entry, accounts).map_err(vault_log_error)?;
                     if log.id() != *self.vault {
@@ -307,6 +340,7 @@ impl<'a> Fetch<'a> {
             &sealed_root,
             self.base,
         )?;
+        let witness = new.is_some().then(|| witness(self.member, &view)).flatten();
         let progress = Progress {
             vault: *self.vault,
             base,
@@ -317,10 +351,31 @@ impl<'a> Fetch<'a> {
                 root: sealed_root,
                 seen: view.seen.clone(),
             }),
+            witness,
             accepted: None,
         };
         Ok((view, progress))
     }
+}
+
+/// What the newest head says of whether it is the newest. A device of the same
+/// account that was added after this one may have begun from the same old state,
+/// and paper remembers nothing.
+fn witness(member: &Member, view: &View) -> Option<Witness> {
+    let head = view.seen.newest()?;
+    let own = member.device.id();
+    if head.device == own {
+        return Some(Witness::Own);
+    }
+    let device = |account, device| view.accounts.get(account)?.device(device);
+    let maker = device(&head.account, &head.device)?;
+    let own = device(&member.account, &own)?;
+    let is_younger = head.account == member.account && maker.added_seq >= own.added_seq;
+    Some(if is_younger || maker.public.kind() == DeviceKind::Paper {
+        Witness::Nobody
+    } else {
+        Witness::Another
+    })
 }
 
 /// An answer without heads fits only where there is nothing newer anywhere.
@@ -351,6 +406,16 @@ fn check_nothing_new(
             Err(VaultError::Head(HeadError::Fork { seq: held_seq }))
         }
         _ => Ok(()),
+    }
+}
+
+/// An entry that is new to a device follows the head that the device has seen:
+/// where it names an older one, that head would be stale, and yet it stands.
+fn check_follows(log: &VaultLog, seen: Option<HeadPosition>) -> Result<(), VaultError> {
+    match (log.pinned_head(), seen) {
+        (_, None) => Ok(()),
+        (Some(named), Some(seen)) if named.seq >= seen.seq => Ok(()),
+        (_, Some(known)) => Err(vault_log_error(VaultLogError::OlderHead { known })),
     }
 }
 

@@ -3,16 +3,20 @@
 //! ```text
 //! refresh: SyncVault ─▶ verify logs ─▶ verify heads ─▶ open root ─▶ persist
 //! commit:  seal root ─▶ sign head ─▶ persist ─▶ CommitHead ─▶ persist
+//! append:  sign entry ─▶ persist ─▶ AppendVaultEntry ─▶ persist
 //! ```
 //!
 //! Whatever the hoster sends is verified against what this device has seen
 //! before, and is stored only when all of it is: an error leaves vault and
 //! state as they were.
 
+mod append;
 mod commit;
 mod error;
 mod fetch;
+mod freshness;
 mod member;
+mod upkeep;
 mod view;
 
 use std::path::PathBuf;
@@ -28,7 +32,9 @@ use vault_proto::wire::Root;
 
 pub use commit::{CommitPlan, CommitResult};
 pub use error::VaultError;
+pub use freshness::Freshness;
 pub(crate) use member::Member;
+pub use upkeep::Upkeep;
 use view::View;
 
 use crate::platform::Randomness;
@@ -115,6 +121,10 @@ impl Vault {
         self.view.accounts.get(&self.member.account).expect(known)
     }
 
+    pub(crate) fn member(&self) -> &Arc<Member> {
+        &self.member
+    }
+
     /// The hoster.
     #[must_use]
     pub fn remote(&self) -> Arc<dyn Remote> {
@@ -194,6 +204,12 @@ impl Vault {
             self.settle()?;
         }
         Ok(())
+    }
+
+    /// Sends again what was signed and not seen accepted.
+    fn settle(&mut self) -> Result<(), VaultError> {
+        self.settle_commit()?;
+        self.settle_entry()
     }
 
     fn fetch(&mut self) -> Result<(), VaultError> {

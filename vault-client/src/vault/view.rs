@@ -65,7 +65,7 @@ impl View {
         sealed_root: &[u8],
         before: Option<&Self>,
     ) -> Result<Self, VaultError> {
-        let before = before.filter(|before| {
+        let same_keys = before.filter(|before| {
             let generation = |accounts: &BTreeMap<AccountId, AccountLog>| {
                 accounts
                     .get(&member.account)
@@ -74,7 +74,7 @@ impl View {
             before.vault_log.position() == vault_log.position()
                 && generation(&before.accounts) == generation(&accounts)
         });
-        let keys = match before {
+        let keys = match same_keys {
             Some(before) => before.keys.clone(),
             None => {
                 let own = accounts

@@ -1,6 +1,7 @@
 //! Devices, hosters, and a look at what a device has stored.
 
 pub(crate) mod hoster;
+mod machine;
 mod other;
 pub(crate) mod relay;
 
@@ -22,6 +23,7 @@ use vault_core::keys::RecoveryPhrase;
 use vault_proto::ids::PackId;
 use vault_proto::wire::Root;
 
+pub(crate) use machine::Machine;
 pub(crate) use other::{Other, forge, rng};
 
 /// A clock that goes one second each time somebody looks, and is far ahead:

@@ -1,0 +1,177 @@
+//! The devices of an account.
+//!
+//! Removing one is one entry of the account log, which brings a new account key
+//! with it. What the device could open until then it has opened; so in every
+//! vault an epoch begins before anything else is sealed there.
+
+use std::sync::Arc;
+
+use vault_core::keys::AccountSecrets;
+use vault_proto::device::DeviceKind;
+use vault_proto::ids::{DeviceId, VaultId};
+
+use super::log::OwnLog;
+use super::{Account, AccountError};
+use crate::state::AccountLock;
+use crate::vault::{Upkeep, Vault, VaultError};
+
+/// A device of the account, or one that was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// What its owner calls it; `None` where that does not open.
+    pub name: Option<String>,
+    /// Whether it is a computer or paper.
+    pub kind: DeviceKind,
+    /// The entry of the account log that added it.
+    pub added_seq: u64,
+    /// The entry that removed it; `None` while it speaks for the account.
+    pub removed_seq: Option<u64>,
+    /// Whether it is the one that this runs on.
+    pub is_this: bool,
+}
+
+/// What came of a removal, beyond the entry that makes it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeviceRemoval {
+    /// Every vault of the account, the account's own first.
+    pub vaults: Vec<VaultUpkeep>,
+}
+
+/// What was done in one vault.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VaultUpkeep {
+    /// The vault.
+    pub vault: VaultId,
+    /// What the account calls it; `None` for the account's own.
+    pub name: Option<String>,
+    /// What was done. Where it failed, whoever writes to the vault next does it
+    /// first.
+    pub upkeep: Result<Upkeep, Arc<VaultError>>,
+}
+
+impl Account {
+    /// The devices, removed ones too, in the order in which they came; those of
+    /// one entry by name. Asks the hoster.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn devices(&self) -> Result<Vec<Device>, AccountError> {
+        let mut vault = self.account_vault()?;
+        vault.refresh()?;
+        let log = vault.own_log();
+        let secrets = AccountSecrets::open(log, &self.member.device)?;
+        let mut devices: Vec<_> = log
+            .devices()
+            .map(|record| Device {
+                id: record.public.id(),
+                name: secrets.open_name(&record.sealed_name).ok(),
+                kind: record.public.kind(),
+                added_seq: record.added_seq,
+                removed_seq: record.removed_seq,
+                is_this: record.public.id() == self.row.device,
+            })
+            .collect();
+        devices.sort_by(|a, b| (a.added_seq, &a.name, a.id).cmp(&(b.added_seq, &b.name, b.id)));
+        Ok(devices)
+    }
+
+    /// Gives a device another name.
+    ///
+    /// # Errors
+    /// [`AccountError::NoSuchDevice`], and the others.
+    pub fn rename_device(&self, device: &DeviceId, name: &str) -> Result<(), AccountError> {
+        check_name(name)?;
+        let (_lock, mut own) = self.own_log()?;
+        self.check_active(&own, device)?;
+        own.append(|author, rng| {
+            let held = author.log.device(device);
+            let held = held.and_then(|held| author.secrets.open_name(&held.sealed_name).ok());
+            if held.as_deref() == Some(name) {
+                return Ok(None);
+            }
+            author.rename_device(device, name, rng).map(Some)
+        })?;
+        Ok(())
+    }
+
+    /// Removes a device, and changes the keys of every vault that it could open.
+    /// Repeating it goes on where it was interrupted.
+    ///
+    /// From the one entry on, the device can log in no more, and no member's
+    /// device believes what it signs. What it has read or stored before, it
+    /// keeps.
+    ///
+    /// # Errors
+    /// [`AccountError::NoSuchDevice`], [`AccountError::ThisDevice`],
+    /// [`AccountError::PaperNeeded`], and the others. What fails after the
+    /// removal is in the answer.
+    pub fn remove_device(&self, device: &DeviceId) -> Result<DeviceRemoval, AccountError> {
+        if *device == self.row.device {
+            return Err(AccountError::ThisDevice);
+        }
+        let (lock, mut own) = self.own_log()?;
+        own.append(|author, rng| match author.log.device(device) {
+            Some(record) if record.removed_seq.is_some() => Ok(None),
+            _ => author.remove_device(device, rng).map(Some),
+        })?;
+        drop((lock, own));
+        Ok(self.after_removal())
+    }
+
+    /// Brings all vaults to where the account log is.
+    fn after_removal(&self) -> DeviceRemoval {
+        let mut vaults = vec![(self.row.vault, None)];
+        // The hoster lists vaults that this device has not seen yet; without it,
+        // those that are known will do.
+        let listed = self.vaults().map(|listed| {
+            let names = listed.into_iter().map(|vault| (vault.id, vault.name));
+            names.collect::<Vec<_>>()
+        });
+        let known = listed.or_else(|_| self.known_vaults());
+        vaults.extend(known.unwrap_or_default());
+        let keep_up = |(id, name): (VaultId, Option<String>)| {
+            let kept = Vault::open(self.member.clone(), id, name.clone()).and_then(|mut vault| {
+                let _lock = vault.lock()?;
+                vault.refresh()?;
+                vault.keep_up()
+            });
+            VaultUpkeep {
+                vault: id,
+                name,
+                upkeep: kept.map_err(Arc::new),
+            }
+        };
+        DeviceRemoval {
+            vaults: vaults.into_iter().map(keep_up).collect(),
+        }
+    }
+
+    /// The newest log, under the account's lock.
+    pub(super) fn own_log(&self) -> Result<(AccountLock, OwnLog), AccountError> {
+        let lock = self.member.state.home().lock_account()?;
+        let own = OwnLog::open(&self.member, self.row.vault, &lock)?;
+        Ok((lock, own))
+    }
+
+    fn check_active(&self, own: &OwnLog, device: &DeviceId) -> Result<(), AccountError> {
+        let record = own.log().device(device);
+        if record.is_some_and(|record| record.removed_seq.is_none()) {
+            Ok(())
+        } else {
+            Err(AccountError::NoSuchDevice)
+        }
+    }
+}
+
+/// Names of devices are shown on terminals.
+pub(super) fn check_name(name: &str) -> Result<(), AccountError> {
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(AccountError::DeviceName);
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! Appending to the vault's log: one signature a place, as with heads.
+//!
+//! An entry is stored before it is sent, and sent byte for byte until it, or
+//! another verified one, stands at its place. Two things take its chance away
+//! although its place stays free: a head that came first, since an entry names
+//! the newest; and a hoster that refuses it for good. Then, and only then, is
+//! another one signed for that place, after the first was sent once more.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use vault_core::author::{AuthorError, VaultAuthor};
+use vault_core::keys::VaultKeys;
+use vault_proto::account_log::AccountLog;
+use vault_proto::ids::AccountId;
+use vault_proto::position::{HeadPosition, LogPosition};
+use vault_proto::wire::{SignedEntry, VaultEntry};
+
+use super::{Vault, VaultError, fetch};
+use crate::platform::Rng;
+use crate::remote::{RefusalReason, RemoteError};
+use crate::state::{Advanced, StateError};
+
+/// How often an entry is made anew after somebody else was first.
+const RACES: usize = 16;
+
+/// What came of sending a stored entry.
+enum Sent {
+    /// It stands, and the view with it.
+    Stands,
+    /// Something else came first; the view was refreshed.
+    Lost,
+    /// The hoster will not have it.
+    Refused(RemoteError),
+}
+
+impl Vault {
+    /// Appends the entry that `write` makes on the newest state, under the lock
+    /// that [`Vault::lock`] gave out or else one of its own; gives its place.
+    /// `write` is asked again whenever somebody else was first, and gives
+    /// nothing when there is nothing to do (any more): what an earlier call has
+    /// signed may have arrived meanwhile.
+    ///
+    /// `more` are logs of accounts as far as this device knows them from
+    /// elsewhere: those of accounts that the vault does not name yet, and newer
+    /// ones. The hoster must have them, too.
+    ///
+    /// # Errors
+    /// [`VaultError`]. After a failed connection it is not known whether the
+    /// hoster has accepted the entry: the next refresh or append under the lock
+    /// finds out, by sending it again.
+    pub(crate) fn append(
+        &mut self,
+        more: &[AccountLog],
+        mut write: impl FnMut(
+            &VaultAuthor<'_>,
+            &VaultKeys,
+            &mut Rng,
+        ) -> Result<Option<SignedEntry>, AuthorError>,
+    ) -> Result<Option<LogPosition>, VaultError> {
+        let _lock = self.held()?;
+        for _ in 0..RACES {
+            self.fetch()?;
+            self.settle()?;
+            let accounts = self.accounts_with(more)?;
+            let author = VaultAuthor {
+                log: &self.view.vault_log,
+                accounts: &accounts,
+                head: self.view.seen.position(),
+                account: self.member.account,
+                device: &self.member.device,
+            };
+            let Some(entry) = write(&author, &self.view.keys, &mut self.member.rng())? else {
+                return Ok(None);
+            };
+            let seq = self.view.vault_log.position().seq + 1;
+            let state = &self.member.state;
+            if state.set_signed_entry(self.id.as_bytes(), seq, &entry)? != Advanced::Done {
+                continue;
+            }
+            match self.send_entry(seq, &entry, accounts)? {
+                Sent::Stands => {
+                    let hash = self.view.vault_log.hash_at(seq);
+                    return Ok(hash.map(|hash| LogPosition { seq, hash }));
+                }
+                Sent::Lost => {}
+                Sent::Refused(error) => return Err(error.into()),
+            }
+        }
+        Err(VaultError::Overtaken)
+    }
+
+    /// Sends again the entry that was signed and not seen accepted, if it still
+    /// can be.
+    pub(super) fn settle_entry(&mut self) -> Result<(), VaultError> {
+        let Some((seq, entry)) = self.member.state.signed_entry(self.id.as_bytes())? else {
+            return Ok(());
+        };
+        if self.is_taken(seq)? || named_head(&entry)? != self.head() {
+            return Ok(());
+        }
+        // What cannot be accepted any more is replaced by the next one.
+        let accounts = self.view.accounts.clone();
+        self.send_entry(seq, &entry, accounts)?;
+        Ok(())
+    }
+
+    fn send_entry(
+        &mut self,
+        seq: u64,
+        entry: &SignedEntry,
+        accounts: BTreeMap<AccountId, AccountLog>,
+    ) -> Result<Sent, VaultError> {
+        match self.member.remote.append_vault_entry(&self.id, entry) {
+            Ok(()) => {
+                if !self.adopt_entry(entry, accounts)? {
+                    self.fetch()?;
+                }
+                let stands = self.stands(seq, entry);
+                if !self.is_taken(seq)? {
+                    return Err(VaultError::Answer("an entry was accepted and is not shown"));
+                }
+                Ok(if stands { Sent::Stands } else { Sent::Lost })
+            }
+            Err(RemoteError::Refused(refusal)) if refusal.reason == RefusalReason::LostRace => {
+                self.fetch()?;
+                let stands = self.stands(seq, entry);
+                if self.is_taken(seq)? {
+                    Ok(if stands { Sent::Stands } else { Sent::Lost })
+                } else if named_head(entry)? == self.head() {
+                    Err(VaultError::UnfoundedRace)
+                } else {
+                    Ok(Sent::Lost)
+                }
+            }
+            Err(error @ RemoteError::Refused(_)) if !error.is_transient() => {
+                Ok(Sent::Refused(error))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes over an entry that the hoster has accepted. False when more than
+    /// this entry has to be known first.
+    fn adopt_entry(
+        &mut self,
+        entry: &SignedEntry,
+        accounts: BTreeMap<AccountId, AccountLog>,
+    ) -> Result<bool, VaultError> {
+        let adopted = fetch::with_entry(&self.member, &self.id, &self.view, accounts, entry);
+        let Ok((view, progress)) = adopted else {
+            return Ok(false);
+        };
+        match self.member.state.advance(&progress)? {
+            Advanced::Done => {
+                self.view = view;
+                Ok(true)
+            }
+            Advanced::Stale => Ok(false),
+            Advanced::Contradiction => Err(VaultError::LogFork),
+        }
+    }
+
+    fn stands(&self, seq: u64, entry: &SignedEntry) -> bool {
+        let standing = seq
+            .checked_sub(1)
+            .and_then(|index| usize::try_from(index).ok())
+            .and_then(|index| self.view.vault_log.entries().get(index));
+        standing.is_some_and(|standing| standing.payload == entry.payload)
+    }
+
+    /// Whether an entry stands at that place: then what was signed for it is
+    /// forgotten.
+    fn is_taken(&self, seq: u64) -> Result<bool, VaultError> {
+        let taken = self.view.vault_log.position().seq >= seq;
+        if taken {
+            self.member.state.forget_signed_entry(self.id.as_bytes())?;
+        }
+        Ok(taken)
+    }
+
+    /// The logs at hand, the longest of each account.
+    pub(super) fn accounts_with(
+        &self,
+        more: &[AccountLog],
+    ) -> Result<BTreeMap<AccountId, AccountLog>, VaultError> {
+        let mut accounts = self.view.accounts.clone();
+        for log in more {
+            match accounts.get(&log.id()) {
+                Some(held) if !agree(held, log) => return Err(VaultError::LogFork),
+                Some(held) if held.position().seq >= log.position().seq => {}
+                _ => {
+                    accounts.insert(log.id(), log.clone());
+                }
+            }
+        }
+        Ok(accounts)
+    }
+}
+
+/// Whether one of two logs of an account begins with the other.
+fn agree(one: &AccountLog, other: &AccountLog) -> bool {
+    let common = one.position().seq.min(other.position().seq);
+    one.hash_at(common) == other.hash_at(common)
+}
+
+/// The head that an entry of this device's names.
+fn named_head(entry: &SignedEntry) -> Result<Option<HeadPosition>, StateError> {
+    let damaged = || StateError::Damaged("an entry that was signed");
+    let entry = VaultEntry::decode(&entry.payload[..]).map_err(|_| damaged())?;
+    let head = entry
+        .head
+        .map(|head| HeadPosition::from_wire(&head, "head"));
+    head.transpose().map_err(|_| damaged())
+}

@@ -1,0 +1,142 @@
+//! Keeping the vault's keys from those who were removed.
+//!
+//! A device that was removed from its account holds an account key that opens
+//! the current epoch, and so does a member who was removed. Nothing is sealed
+//! before that is over. Whoever may write begins an epoch, which records the
+//! newest place of every member's log in the same entry; a reader records what
+//! he sees, so that every writer learns of it.
+
+use vault_core::author::{AuthorError, VaultAuthor};
+use vault_core::keys::VaultKeys;
+use vault_proto::account_log::{AccountLog, AccountLogs};
+use vault_proto::ids::AccountId;
+use vault_proto::vault_log::{Role, VaultLog};
+use vault_proto::wire::SignedEntry;
+
+use super::{Vault, VaultError};
+use crate::platform::Rng;
+
+/// What was done so that what was removed stays out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Upkeep {
+    /// There was nothing to do.
+    Nothing,
+    /// A new epoch has begun: nothing that is written from now on can be read by
+    /// who was removed.
+    Rotated,
+    /// It is recorded that the keys have to be changed. This member may not do
+    /// it: nothing is written to the vault before one who may write has opened
+    /// it.
+    Due,
+}
+
+impl Vault {
+    /// Brings the vault to where it may be written to: refreshed, and with keys
+    /// that nobody holds who was removed. Every writer calls it first, under the
+    /// [lock](Self::lock).
+    ///
+    /// # Errors
+    /// [`VaultError::RotationDue`] where this member may not change the keys,
+    /// and the others.
+    pub fn prepare(&mut self) -> Result<(), VaultError> {
+        self.refresh()?;
+        match self.keep_up()? {
+            Upkeep::Due => Err(VaultError::RotationDue),
+            Upkeep::Nothing | Upkeep::Rotated => Ok(()),
+        }
+    }
+
+    /// Records what this device knows of members' logs, and begins an epoch if
+    /// one is due and this member may; under the lock that [`Vault::lock`] gave
+    /// out or else one of its own.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn keep_up(&mut self) -> Result<Upkeep, VaultError> {
+        let _lock = self.held()?;
+        let own = self.newest_own_log()?;
+        let more = std::slice::from_ref(&own);
+        let epoch = self.view.keys.current_epoch();
+        loop {
+            // Without a call where there is nothing to do, as almost always.
+            let accounts = self.accounts_with(more)?;
+            if !is_behind(&self.view.vault_log, &accounts, &self.member.account) {
+                break;
+            }
+            if self.append(more, write_upkeep)?.is_none() {
+                break;
+            }
+        }
+        Ok(if self.view.vault_log.rotation_due() {
+            Upkeep::Due
+        } else if self.view.keys.current_epoch() > epoch {
+            Upkeep::Rotated
+        } else {
+            Upkeep::Nothing
+        })
+    }
+
+    /// The own account's log as far as this device has seen it anywhere: another
+    /// hoster may not know the newest of it.
+    pub(crate) fn newest_own_log(&self) -> Result<AccountLog, VaultError> {
+        let mut log = self.own_log().clone();
+        let stored = self.member.state.log_entries(log.id().as_bytes())?;
+        let known = usize::try_from(log.position().seq).unwrap_or(usize::MAX);
+        for entry in stored.iter().skip(known) {
+            log.append(entry).map_err(|_| VaultError::LogFork)?;
+        }
+        Ok(log)
+    }
+}
+
+/// The next entry that upkeep asks for, if any.
+fn write_upkeep(
+    author: &VaultAuthor<'_>,
+    keys: &VaultKeys,
+    rng: &mut Rng,
+) -> Result<Option<SignedEntry>, AuthorError> {
+    let log = author.log;
+    if !is_behind(log, author.accounts, &author.account) {
+        return Ok(None);
+    }
+    if may_write(log, &author.account) {
+        return author.rotate(keys, rng).map(Some);
+    }
+    match unrecorded(log, author.accounts).next() {
+        Some(member) => author.refresh(&member).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Whether there is something for this member to write.
+fn is_behind(log: &VaultLog, accounts: &dyn AccountLogs, account: &AccountId) -> bool {
+    let accepted = log.member(account).is_some_and(|member| member.accepted);
+    let unrecorded = unrecorded(log, accounts).next().is_some();
+    accepted && (unrecorded || (log.rotation_due() && may_write(log, account)))
+}
+
+fn may_write(log: &VaultLog, account: &AccountId) -> bool {
+    let member = log.member(account);
+    member.is_some_and(|member| member.accepted && member.role >= Role::Writer)
+}
+
+/// The members of whom the vault's log does not record yet that a newer account
+/// key exists than the one that the epoch is sealed to.
+fn unrecorded<'a>(
+    log: &'a VaultLog,
+    accounts: &'a dyn AccountLogs,
+) -> impl Iterator<Item = AccountId> + 'a {
+    let members = log.members().map(|(member, _)| member);
+    members.filter(move |member| {
+        let Some(theirs) = accounts.account_log(member) else {
+            return false;
+        };
+        let recorded = log.known_position(member);
+        let recorded = recorded.and_then(|at| theirs.account_key_at(at.seq));
+        let sealed_to = log.epoch().boxes.get(member);
+        let newest = theirs.account_key().generation;
+        sealed_to.is_none_or(|sealed_to| sealed_to.generation < newest)
+            && recorded.is_none_or(|recorded| recorded.generation < newest)
+    })
+}

@@ -1,0 +1,4 @@
+//! Several devices of one member, and what becomes of vaults when one goes.
+
+mod log;
+mod removal;
