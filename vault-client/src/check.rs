@@ -314,9 +314,8 @@ impl Check<'_> {
             match chunks.next(&mut source) {
                 Ok(None) => return Ok(None),
                 Ok(Some(chunk)) => {
-                    let entry = opened.index.lookup(&chunk.id);
-                    let entry = entry.map_err(TransferError::from)?;
-                    if entry.is_none_or(|entry| entry.kind != ChunkKind::FileData) {
+                    let entry = opened.index.lookup(ChunkKind::FileData, &chunk.id);
+                    if entry.map_err(TransferError::from)?.is_none() {
                         return Ok(Some(Problem::ChunkUnknown {
                             snapshot: named.id.to_string(),
                             path: path_of(walk),
@@ -407,15 +406,21 @@ impl Check<'_> {
             Err(TransferError::Remote(RemoteError::Misbehaved(Misbehaviour::PackMissing))) => {
                 return Ok(Some(Problem::PackMissing(*id)));
             }
-            Err(TransferError::Altered | TransferError::Remote(RemoteError::Misbehaved(_))) => {
+            // Not that long.
+            Err(TransferError::Altered) => bytes.clear(),
+            Err(TransferError::Remote(RemoteError::Misbehaved(_))) => {
                 return Ok(Some(Problem::PackAltered(*id)));
             }
             Err(error) => return Err(error),
         }
-        if PackId::of(&bytes) != *id {
-            return Ok(Some(Problem::PackAltered(*id)));
-        }
         let malformed = Ok(Some(Problem::PackMalformed(*id)));
+        if PackId::of(&bytes) != *id {
+            return match opened.reader.has_another_size(id, pack.size) {
+                Ok(true) => malformed,
+                Err(error) if !error.is_lasting() => Err(error),
+                _ => Ok(Some(Problem::PackAltered(*id))),
+            };
+        }
         let Ok(entries) = read_pack_entries(&opened.keys, pack.epoch, id, &bytes) else {
             return malformed;
         };

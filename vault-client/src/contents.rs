@@ -1,6 +1,12 @@
 //! What is in a vault: its snapshots, their trees, and the bytes of a file.
 
-use std::{collections::HashMap, io::Write, iter::Peekable, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io::Write,
+    iter::Peekable,
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 use vault_core::{
     catalog::{Catalog, CatalogError, ReadSnapshotsError, Series},
@@ -138,11 +144,10 @@ impl Opened {
     pub(crate) fn open(vault: &Vault) -> Result<Self, TransferError> {
         let directory = vault.directory()?;
         let keys = vault.keys();
-        let others = vault.log().known_positions();
-        let mut others = others.filter(|(account, _)| *account != vault.account());
-        let own_packs = match others.next() {
-            Some(_) => Some(OwnPacks::open(vault.state(), vault.id())?),
-            None => None,
+        let own_packs = if others_write(vault) {
+            Some(OwnPacks::open(vault.state(), vault.id())?)
+        } else {
+            None
         };
         let index = Arc::new(VaultIndex::open(directory.join("index"), own_packs)?);
         let cache = PackCache::open(directory.join("packs")).map_err(TransferError::Cache)?;
@@ -164,6 +169,12 @@ impl Opened {
             remote,
         })
     }
+}
+
+/// Whether anybody else was ever able to write to the vault.
+pub(crate) fn others_write(vault: &Vault) -> bool {
+    let mut known = vault.log().known_positions();
+    known.any(|(account, _)| account != vault.account())
 }
 
 /// The catalog that a root names.
@@ -400,13 +411,22 @@ impl Contents {
             let mut opened: HashMap<ChunkId, Vec<u8>> = HashMap::new();
             let reader = &self.opened.reader;
             let mut decompressor = Decompressor::default();
-            reader.read_many(&wanted, &mut |entry, sealed| {
-                let plaintext = reader.open(&entry, &sealed, &mut decompressor)?;
-                opened.insert(entry.id, plaintext);
+            let read = reader.read_many(&wanted, &mut |entry, sealed| {
+                if let Ok(plaintext) = reader.open(&entry, &sealed, &mut decompressor) {
+                    opened.insert(entry.id, plaintext);
+                }
                 Ok(())
-            })?;
+            });
+            match read {
+                Err(error) if !error.is_lasting() => return Err(error.into()),
+                _ => {}
+            }
             for (entry, length) in &batch {
-                let data = opened.get(&entry.id).ok_or(TransferError::Altered)?;
+                let data = match opened.entry(entry.id) {
+                    Entry::Occupied(held) => held.into_mut(),
+                    // Not where the newest segment says.
+                    Entry::Vacant(free) => free.insert(reader.read(entry.kind, &entry.id)?),
+                };
                 if data.len() != *length as usize {
                     return Err(StreamError::WrongChunk.into());
                 }
@@ -431,9 +451,8 @@ impl Contents {
             let entry = self
                 .opened
                 .index
-                .lookup(&chunk.id)
+                .lookup(ChunkKind::FileData, &chunk.id)
                 .map_err(TransferError::from)?;
-            let entry = entry.filter(|entry| entry.kind == ChunkKind::FileData);
             batch.push((entry.ok_or(TransferError::Unknown)?, chunk.length));
             bytes += u64::from(chunk.length);
         }

@@ -14,10 +14,10 @@ use vault_proto::wire::Root;
 
 use super::BackupError;
 use crate::{
-    contents::{Opened, read_catalog},
+    contents::{Opened, others_write, read_catalog},
     index::{OwnSegment, Tail, entries_of, located, write_segments},
     transfer::{ChunkWorker, SentPack, TransferError},
-    vault::{CommitPlan, CommitResult, Vault},
+    vault::{CommitPlan, CommitResult, Vault, VaultError},
 };
 
 /// How often a commit is tried again after another device was first.
@@ -68,7 +68,12 @@ impl Committer<'_> {
                 removes: Vec::new(),
                 root,
             };
-            match self.vault.commit(plan)? {
+            let committed = match self.vault.commit(plan) {
+                // Somebody was removed while the backup ran.
+                Err(VaultError::RotationDue) => return Err(BackupError::Overtaken),
+                committed => committed?,
+            };
+            match committed {
                 CommitResult::Committed(head) => {
                     self.claimed(worker, segments)?;
                     return Ok(Committed {
@@ -192,6 +197,9 @@ impl Committer<'_> {
         let root = self.vault.root();
         if root.last_removal_seq != self.last_removal_seq
             || self.vault.keys().current_epoch() != self.opened.keys.current_epoch()
+            || self.vault.log().rotation_due()
+            // Until now this device has relied on all that the index says.
+            || (others_write(self.vault) && !self.opened.index.is_wary())
         {
             return Err(BackupError::Overtaken);
         }

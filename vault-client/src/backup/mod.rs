@@ -58,6 +58,9 @@ use crate::{
 const FILE_SAVERS: usize = 3;
 /// Files whose saving has been ordered and not begun.
 const ORDERED_FILES: usize = 256;
+/// How often a backup is begun anew after another device removed packs or began
+/// an epoch.
+const RESTARTS: usize = 4;
 /// Directories between the walk and the tree.
 const DIRECTORIES_AHEAD: usize = 64;
 
@@ -179,8 +182,9 @@ pub enum BackupError {
         /// How many.
         count: usize,
     },
-    /// While the backup ran, another device removed packs or began an epoch.
-    #[error("another device changed the vault too much meanwhile; back up again")]
+    /// Each time that the backup was about to commit, another device had removed
+    /// packs or begun an epoch.
+    #[error("other devices keep changing the vault too much; try again later")]
     Overtaken,
     /// Other devices committed again and again.
     #[error("other devices keep committing; try again later")]
@@ -240,11 +244,23 @@ pub fn back_up(
     let _lock = vault.lock()?;
     let traffic = vault.remote().traffic();
     let begun = Instant::now();
-    vault.refresh()?;
-    let meter = Arc::new(Meter::default());
-    let mut report = reporting(&meter, listener, || {
-        Run::new(vault, options, &roots, &meter, cancellation)?.run()
-    })?;
+    vault.prepare()?;
+    let mut restarts = 0;
+    let mut report = loop {
+        let meter = Arc::new(Meter::default());
+        let run = reporting(&meter, listener, || {
+            Run::new(vault, options, &roots, &meter, cancellation)?.run()
+        });
+        match run {
+            // What was sealed in an epoch that is over is never committed: it
+            // is sealed anew. What no other device has touched is not.
+            Err(BackupError::Overtaken) if restarts < RESTARTS => {
+                restarts += 1;
+                vault.prepare()?;
+            }
+            run => break run?,
+        }
+    };
     report.traffic = vault.remote().traffic().since(traffic);
     report.elapsed = begun.elapsed();
     Ok(report)

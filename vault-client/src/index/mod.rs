@@ -133,12 +133,22 @@ impl VaultIndex {
         self.keep(at, plaintext).map(drop)
     }
 
+    /// Whether it knows that other members write to the vault.
+    pub(crate) fn is_wary(&self) -> bool {
+        self.own_packs.is_some()
+    }
+
     /// Whether the vault holds the chunk, as far as this device can vouch for:
     /// where other members write, only what it has sealed itself. Whoever does
     /// not find a chunk here stores it (again).
     pub(crate) fn vouches_for(&self, id: &ChunkId) -> Result<bool, TransferError> {
         let Some(own_packs) = &self.own_packs else {
-            return Ok(self.lookup(id)?.is_some());
+            let mut held = false;
+            self.visit_places(id, |_| {
+                held = true;
+                held
+            })?;
+            return Ok(held);
         };
         let pending = self.pending.read().unwrap_or_else(PoisonError::into_inner);
         if pending.contains_key(id) {
@@ -156,22 +166,58 @@ impl VaultIndex {
         Ok(false)
     }
 
-    pub(crate) fn lookup(&self, id: &ChunkId) -> Result<Option<IndexEntry>, IndexError> {
-        if let Some(entry) = self
-            .pending
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-        {
-            return Ok(Some(*entry));
+    /// Where the newest segment says that a chunk of a kind is. Another member's
+    /// segment may be wrong: see [`Self::places`].
+    pub(crate) fn lookup(
+        &self,
+        kind: ChunkKind,
+        id: &ChunkId,
+    ) -> Result<Option<IndexEntry>, IndexError> {
+        let mut found = None;
+        self.visit_places(id, |entry| {
+            found = (entry.kind == kind).then_some(entry);
+            found.is_some()
+        })?;
+        Ok(found)
+    }
+
+    /// Every place where segments say that a chunk of a kind is, the newest
+    /// first, each once.
+    pub(crate) fn places(
+        &self,
+        kind: ChunkKind,
+        id: &ChunkId,
+    ) -> Result<Vec<IndexEntry>, IndexError> {
+        let mut places = Vec::new();
+        self.visit_places(id, |entry| {
+            if entry.kind == kind && !places.contains(&entry) {
+                places.push(entry);
+            }
+            false
+        })?;
+        Ok(places)
+    }
+
+    /// Hands over what is pending, then what segments say, the newest first,
+    /// until `visit` has enough.
+    fn visit_places(
+        &self,
+        id: &ChunkId,
+        mut visit: impl FnMut(IndexEntry) -> bool,
+    ) -> Result<(), IndexError> {
+        let pending = self.pending.read().unwrap_or_else(PoisonError::into_inner);
+        let held = pending.get(id).copied();
+        drop(pending);
+        if held.is_some_and(&mut visit) {
+            return Ok(());
         }
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         for segment in segments.iter().rev() {
-            if let Some(entry) = segment.find(id)? {
-                return Ok(Some(entry));
+            if segment.find(id)?.is_some_and(&mut visit) {
+                return Ok(());
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Adds what a pack holds that has arrived and that no head holds yet.

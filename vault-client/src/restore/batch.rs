@@ -69,8 +69,7 @@ impl Batch {
             let entry = self
                 .opened
                 .index
-                .lookup(&chunk.id)?
-                .filter(|entry| entry.kind == ChunkKind::FileData)
+                .lookup(ChunkKind::FileData, &chunk.id)?
                 .ok_or(TransferError::Unknown)?;
             let wanted = self.wanted.entry(chunk.id).or_insert_with(|| {
                 self.order.push(entry);

@@ -362,7 +362,7 @@ impl Run<'_> {
                 let work = Arc::new(FileWork::new(planned, metadata, holes.clone()));
                 match batch.add(&work, content) {
                     Ok(()) => {}
-                    Err(error) if is_lasting(&error) => {
+                    Err(error) if error.is_lasting() => {
                         let is_hosters = error.code() == ErrorCode::HosterMisbehaved;
                         if work.fail(Reason::Incomplete) && is_hosters {
                             self.note(|report| report.lost_by_hoster += 1);
@@ -401,7 +401,7 @@ impl Run<'_> {
             });
             match read {
                 Ok(()) => {}
-                Err(error) if is_lasting(&error) => self.fetch_each(batch, chunks)?,
+                Err(error) if error.is_lasting() => self.fetch_each(batch, chunks)?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -420,10 +420,12 @@ impl Run<'_> {
                 });
             match read {
                 Ok(()) => {}
-                Err(error) if is_lasting(&error) => {
+                Err(error) if error.is_lasting() => {
                     for entry in &entries {
                         if let Some(wanted) = batch.take(&entry.id) {
-                            self.lose(wanted)?;
+                            // Nothing that opens: it is looked for elsewhere.
+                            let sealed = Vec::new();
+                            send(chunks, Fetched { wanted, sealed })?;
                         }
                     }
                 }
@@ -440,11 +442,18 @@ impl Run<'_> {
                 return Err(TransferError::Cancelled.into());
             }
             let reader = &self.contents.opened().reader;
-            let Ok(plaintext) = reader.open(&wanted.entry, &sealed, &mut decompressor) else {
-                self.lose(wanted)?;
-                continue;
-            };
+            let opened = reader
+                .open(&wanted.entry, &sealed, &mut decompressor)
+                .or_else(|_| reader.read(wanted.entry.kind, &wanted.entry.id));
             drop(sealed);
+            let plaintext = match opened {
+                Ok(plaintext) => plaintext,
+                Err(error) if error.is_lasting() => {
+                    self.lose(wanted, error.code() == ErrorCode::HosterMisbehaved)?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             for place in wanted.places {
                 if plaintext.len() == place.length as usize {
                     place.work.write(place.position, &plaintext);
@@ -460,9 +469,9 @@ impl Run<'_> {
     }
 
     /// A chunk that is not to be had takes its files with it.
-    fn lose(&self, wanted: WantedChunk) -> Result<(), RestoreError> {
+    fn lose(&self, wanted: WantedChunk, is_hosters: bool) -> Result<(), RestoreError> {
         for place in wanted.places {
-            if place.work.fail(Reason::Incomplete) {
+            if place.work.fail(Reason::Incomplete) && is_hosters {
                 self.note(|report| report.lost_by_hoster += 1);
             }
             self.settle(place.work)?;
@@ -509,15 +518,6 @@ struct Fetched {
 
 fn send(chunks: &Sender<Fetched>, fetched: Fetched) -> Result<(), TransferError> {
     chunks.send(fetched).map_err(|_| TransferError::Stopped)
-}
-
-/// Whether a failure is of what was asked for, and not of the line or of this
-/// device.
-fn is_lasting(error: &TransferError) -> bool {
-    matches!(
-        error.code(),
-        ErrorCode::HosterMisbehaved | ErrorCode::Corrupt
-    )
 }
 
 fn keep_first(failure: &Mutex<Option<RestoreError>>, error: RestoreError) {

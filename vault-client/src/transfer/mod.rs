@@ -32,6 +32,12 @@ pub enum TransferError {
     /// What the hoster sent does not open, or is not what was asked for.
     #[error("the hoster sent something else than what was stored")]
     Altered,
+    /// The hoster has kept a pack as it was given it, and the chunk is not where
+    /// the index says: a member's device has written one of them wrong.
+    #[error(
+        "the vault's index says that a chunk is where it is not: a member's device wrote it so"
+    )]
+    Misplaced,
     /// A tree or the root names a chunk that no index segment knows.
     #[error("the vault refers to a chunk that its index does not know")]
     Unknown,
@@ -62,7 +68,7 @@ impl TransferError {
         match self {
             Self::Remote(error) => error.code(),
             Self::Altered => ErrorCode::HosterMisbehaved,
-            Self::Unknown => ErrorCode::Corrupt,
+            Self::Unknown | Self::Misplaced => ErrorCode::Corrupt,
             Self::Index(error) => error.code(),
             Self::State(error) => error.code(),
             Self::Cache(error) if error.kind() == std::io::ErrorKind::StorageFull => {
@@ -78,5 +84,14 @@ impl TransferError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Remote(error) if error.is_transient())
+    }
+
+    /// Whether it is of what was asked for, and not of the line or of this
+    /// device: what is elsewhere may still be had.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(
+            self.code(),
+            ErrorCode::HosterMisbehaved | ErrorCode::Corrupt
+        )
     }
 }

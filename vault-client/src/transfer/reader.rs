@@ -1,7 +1,11 @@
 //! Where chunks of metadata come from: the index says where, the cache or the
 //! hoster gives the bytes, the keys open and check them.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{
+    collections::HashSet,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use vault_core::{
     chunk::{ChunkId, ChunkKind, ChunkSource},
@@ -17,8 +21,20 @@ use vault_proto::{
 
 use super::{Fetch, PackCache, Splitter, TransferError, plan};
 use crate::{
+    error::ErrorCode,
     index::VaultIndex,
     remote::{MAX_RANGES_PER_CALL, PackRange, RefusalReason, Remote, RemoteError},
+};
+
+/// Every size that a pack can have, in bytes: powers of two from 16 KiB to 16 MiB.
+const PACK_SIZES: [u32; 11] = {
+    let mut sizes = [16 << 10; 11];
+    let mut class = 1;
+    while class < sizes.len() {
+        sizes[class] = sizes[class - 1] * 2;
+        class += 1;
+    }
+    sizes
 };
 
 /// Reads single chunks of one vault. Made for metadata: a pack that holds
@@ -30,6 +46,8 @@ pub(crate) struct Reader {
     index: Arc<VaultIndex>,
     remote: Arc<dyn Remote>,
     cache: Arc<PackCache>,
+    /// Packs that the hoster has sent other bytes for: asked for once.
+    altered: Arc<Mutex<HashSet<PackId>>>,
 }
 
 impl Reader {
@@ -46,7 +64,32 @@ impl Reader {
             index,
             remote,
             cache,
+            altered: Arc::default(),
         }
+    }
+
+    /// Opens a chunk at the first of its places where it is. Another member can
+    /// put a wrong place before the right one; and what one pack has lost may
+    /// lie in another.
+    ///
+    /// # Errors
+    /// When it is at none: what is worst of all that was found, which is a hoster
+    /// that did not keep a pack.
+    pub(crate) fn read(&self, kind: ChunkKind, id: &ChunkId) -> Result<Vec<u8>, TransferError> {
+        let mut worst = TransferError::Unknown;
+        for place in self.index.places(kind, id)? {
+            match self.read_entry(&place) {
+                Ok(plaintext) => return Ok(plaintext),
+                Err(error) if error.code() == ErrorCode::HosterMisbehaved => worst = error,
+                Err(error) if error.is_lasting() => {
+                    if worst.code() != ErrorCode::HosterMisbehaved {
+                        worst = error;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(worst)
     }
 
     /// Opens the chunk that an index entry locates.
@@ -66,7 +109,7 @@ impl Reader {
         }
         let bytes = self.fetch(&entry.pack, entry.pack_size)?;
         let sealed = slice(&bytes, entry.offset, entry.sealed_length)?;
-        open(sealed).map_err(|_| TransferError::Altered)
+        open(sealed).map_err(|_| TransferError::Misplaced)
     }
 
     /// Opens a chunk that the root names directly.
@@ -92,7 +135,7 @@ impl Reader {
             return Err(TransferError::Unknown);
         }
         let bytes = self.fetch(&pack, at.pack_size)?;
-        checked(slice(&bytes, at.offset, at.sealed_length)?).ok_or(TransferError::Altered)
+        checked(slice(&bytes, at.offset, at.sealed_length)?).ok_or(TransferError::Misplaced)
     }
 
     /// Opens a sealed chunk and checks that it is the one that the entry names.
@@ -160,18 +203,48 @@ impl Reader {
 
     /// Fetches a whole pack, checks it against its id, and keeps it.
     pub(crate) fn fetch(&self, pack: &PackId, size: u32) -> Result<Vec<u8>, TransferError> {
-        let bytes = self.read_range(PackRange {
-            pack: *pack,
-            offset: 0,
-            length: size,
-        })?;
-        if PackId::of(&bytes) != *pack {
+        let mut altered = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
+        if altered.contains(pack) {
             return Err(TransferError::Altered);
         }
+        drop(altered);
+        let Some(bytes) = self.read_whole(pack, size)? else {
+            if self.has_another_size(pack, size)? {
+                return Err(TransferError::Misplaced);
+            }
+            altered = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
+            altered.insert(*pack);
+            return Err(TransferError::Altered);
+        };
         if let Err(error) = self.cache.keep(pack, &bytes) {
             return Err(TransferError::Cache(error));
         }
         Ok(bytes)
+    }
+
+    /// Whether the hoster has kept the pack as it was given it, and only the size
+    /// is wrong that a member says it has.
+    pub(crate) fn has_another_size(&self, pack: &PackId, size: u32) -> Result<bool, TransferError> {
+        for length in PACK_SIZES {
+            if length != size && self.read_whole(pack, length)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The bytes of a pack, if it has that size and they are those of its id.
+    fn read_whole(&self, pack: &PackId, size: u32) -> Result<Option<Vec<u8>>, TransferError> {
+        let range = PackRange {
+            pack: *pack,
+            offset: 0,
+            length: size,
+        };
+        match self.read_range(range) {
+            Ok(bytes) => Ok((PackId::of(&bytes) == *pack).then_some(bytes)),
+            Err(TransferError::Altered) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn read_range(&self, range: PackRange) -> Result<Vec<u8>, TransferError> {
@@ -207,10 +280,6 @@ impl ChunkSource for Reader {
     type Error = TransferError;
 
     fn read_chunk(&mut self, kind: ChunkKind, id: &ChunkId) -> Result<Vec<u8>, TransferError> {
-        let entry = self.index.lookup(id)?.ok_or(TransferError::Unknown)?;
-        if entry.kind != kind {
-            return Err(TransferError::Unknown);
-        }
-        self.read_entry(&entry)
+        self.read(kind, id)
     }
 }

@@ -153,13 +153,7 @@ fn what_a_winner_has_removed_is_uploaded_again() {
         };
         paper.commit_change(id, &root, &[], &removed);
     });
-    let error = backed_up(&mut vault, &files).unwrap_err();
-    assert!(matches!(error, BackupError::Overtaken), "{error}");
-    assert_eq!(error.code(), ErrorCode::VaultBusy);
-    assert!(error.is_transient());
-
     // Nothing that the caches of the device remember of the old packs is used.
-    pair.events.quiet();
     backed_up(&mut vault, &files).unwrap();
     let found = snapshots(&vault);
     assert_eq!(found.len(), 1);
@@ -185,30 +179,115 @@ fn what_was_sealed_in_an_epoch_that_is_over_is_sealed_again() {
             author.rotate(keys, &mut crate::support::rng()).unwrap()
         });
     });
-    let error = backed_up(&mut vault, &files).unwrap_err();
-    assert!(matches!(error, BackupError::Overtaken), "{error}");
-
-    pair.events.quiet();
-    let before = pair.member.hoster.packs(&id);
     pair.member.hoster.forget_calls();
     backed_up(&mut vault, &files).unwrap();
     assert_eq!(vault.keys().current_epoch(), 2);
-    // A head adds only packs of its own epoch.
-    let mut added = pair
-        .member
-        .hoster
-        .calls()
-        .into_iter()
-        .filter_map(|call| match call {
-            Call::CommitHead(request) => Some(request.adds),
-            _ => None,
-        });
+    // A head adds only packs of its own epoch: what was uploaded before and not
+    // committed never is.
+    let calls = pair.member.hoster.calls();
+    let rotated = |call: &Call| *call == Call::AppendVaultEntry(id);
+    let rotated = calls.iter().position(rotated).unwrap();
+    let mut added = calls.iter().filter_map(|call| match call {
+        Call::CommitHead(request) => Some(&request.adds),
+        _ => None,
+    });
     let added = added.next_back().unwrap();
-    assert!(added.iter().all(|pack| !before.contains(pack)));
+    let early = calls[..rotated].iter().filter_map(|call| match call {
+        Call::PutPack(pack) => Some(pack),
+        _ => None,
+    });
+    let early: Vec<_> = early.collect();
+    assert!(!early.is_empty());
+    assert!(early.iter().all(|pack| !added.contains(pack)));
+    assert_eq!(vault.state().pending_packs(&id).unwrap(), []);
     assert_whole(&mut vault);
     // Chunks of the epoch before stay where they are.
     let newest = snapshots(&vault).pop().unwrap();
     assert_restores(&vault, &newest, &files);
+}
+
+/// Somebody begins an epoch each time that the loser is about to commit.
+#[test]
+fn a_device_whose_epochs_are_always_over_gives_up_and_may_try_again() {
+    let pair = Pair::new();
+    let files = Files::many(1, 2, 30_000);
+    let (paper, id) = (pair.member.paper(), pair.second.vault().id());
+    pair.before_commits(usize::MAX, move |_| {
+        paper.append(id, |author, keys| {
+            author.rotate(keys, &mut crate::support::rng()).unwrap()
+        });
+    });
+    let mut vault = pair.second.vault();
+    let error = backed_up(&mut vault, &files).unwrap_err();
+    assert!(matches!(error, BackupError::Overtaken), "{error}");
+    assert_eq!(error.code(), ErrorCode::VaultBusy);
+    assert!(error.is_transient());
+    pair.events.quiet();
+    backed_up(&mut vault, &files).unwrap();
+    assert_whole(&mut vault);
+}
+
+/// A device of the member is removed while another one backs up.
+#[test]
+fn a_removal_meanwhile_makes_the_backup_change_the_keys() {
+    let pair = Pair::new();
+    let lost = crate::support::Machine::of(&pair.member, "a phone")
+        .account
+        .device();
+    let account = pair.member.reopened();
+    let id = pair.second.vault().id();
+    let files = Files::many(1, 6, 60_000);
+    let mut vault = pair.second.vault();
+    pair.before_commits(1, move |_| {
+        // The device that removes it has no time for the vault.
+        let busy = account.state().home().lock_vault(&id).unwrap();
+        account.remove_device(&lost).unwrap();
+        drop(busy);
+    });
+    backed_up(&mut vault, &files).unwrap();
+    // The head that was sent before anybody knew may stand; the next is of the
+    // new epoch.
+    pair.events.quiet();
+    files.write("more", b"so that there is something to commit");
+    backed_up(&mut vault, &files).unwrap();
+    assert_eq!(vault.keys().current_epoch(), 2);
+    let newest = snapshots(&vault).pop().unwrap();
+    assert_restores(&vault, &newest, &files);
+    assert_whole(&mut vault);
+}
+
+/// Two devices and threads, as often as they like: every snapshot is there.
+#[test]
+fn nobody_loses_work_when_everybody_writes() {
+    const BACKUPS: u64 = 6;
+    let member = Member::new();
+    member.account.create_vault("documents").unwrap();
+    let second = SecondDevice::of(&member);
+    let accounts = [member.reopened(), second.account.clone()];
+    let seeds: Vec<u64> = (0..2).collect();
+    std::thread::scope(|scope| {
+        for (account, seed) in accounts.iter().zip(seeds) {
+            scope.spawn(move || {
+                let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
+                let files = Files::many(10 + seed, 3, 20_000);
+                for number in 0..BACKUPS {
+                    let content = super::noise(seed * 1_000 + number, 8_000);
+                    files.write(&format!("new-{number}"), &content);
+                    loop {
+                        match backed_up(&mut vault, &files) {
+                            Ok(_) => break,
+                            Err(error) if error.is_transient() => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let mut vault = member.reopened().open_vault(&VaultSelector::Only).unwrap();
+    vault.refresh().unwrap();
+    assert_eq!(snapshots(&vault).len() as u64, 2 * BACKUPS);
+    assert_whole(&mut vault);
 }
 
 /// Processes that read follow older and newer roots, and tidy the same caches.
