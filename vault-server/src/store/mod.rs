@@ -22,8 +22,9 @@ mod contract;
 
 pub use blobs::{BlobError, BlobStore, Incoming, Room, Which};
 pub use ledger::{
-    AccountCreation, Appended, Commit, HeadCommit, Ledger, LedgerError, NewAccount, NewVault,
-    NewVaultEntry, QuotaRoom, Reservation, Reserve, Terms, Urgency, VaultCreation,
+    AccountCreation, AccountLedger, Appended, Commit, HeadCommit, HeadLedger, Ledger, LedgerError,
+    NewAccount, NewVault, NewVaultEntry, PackLedger, QuotaRoom, Reservation, Reserve, Terms,
+    Urgency, VaultCreation, VaultLedger,
 };
 pub use packs::{Begun, DiskReserve, Packs, PutError, Reconciled, StoreError, Swept, Upload};
 pub use records::{

@@ -1,0 +1,170 @@
+//! Invitations, accounts and tokens.
+
+use vault_proto::ids::AccountId;
+
+use super::EmbeddedLedger;
+use crate::{
+    clock::UnixTime,
+    store::{
+        decide,
+        embedded::{disk::Sync, keys, rocks::Table, rows::Record},
+        ledger::{AccountCreation, AccountLedger, Appended, LedgerError, NewAccount, Urgency},
+        records::{Account, Invitation, InvitationHash, Token, TokenHash, Usage},
+    },
+};
+
+impl AccountLedger for EmbeddedLedger {
+    fn add_invitation(
+        &self,
+        hash: &InvitationHash,
+        invitation: &Invitation,
+    ) -> Result<(), LedgerError> {
+        let mut batch = self.rocks.batch();
+        batch.put_record(Table::Invitations, &hash.0, invitation);
+        Ok(batch.write(Sync::Now)?)
+    }
+
+    fn create_account(&self, new: &NewAccount<'_>) -> Result<AccountCreation, LedgerError> {
+        let NewAccount {
+            invitation: InvitationHash(hash),
+            id,
+            now,
+            ..
+        } = new;
+        let _invitation = self.invitations.lock(hash);
+        let _account = self.payers.lock(id.as_bytes());
+        let Some(mut invitation) = self.record::<Invitation>(Table::Invitations, hash, ())? else {
+            return Ok(AccountCreation::Unknown);
+        };
+        match (invitation.used_by, self.account(id)?) {
+            (Some(account), Some(there)) if account == *id => {
+                return Ok(AccountCreation::Created {
+                    quota_bytes: there.quota_bytes,
+                });
+            }
+            (Some(_), _) => return Ok(AccountCreation::Used),
+            (None, _) if invitation.expires <= *now => return Ok(AccountCreation::Expired),
+            (None, Some(_)) => return Ok(AccountCreation::Exists),
+            (None, None) => {}
+        }
+        invitation.used_by = Some(*id);
+        let mut batch = self.rocks.batch();
+        batch.put_record(Table::Invitations, hash, &invitation);
+        batch.put_account(&Account {
+            id: *id,
+            label: invitation.label,
+            joined: *now,
+            quota_bytes: invitation.quota_bytes,
+            usage: Usage::default(),
+            record_bytes: decide::entry_bytes(new.genesis),
+            log_seq: 1,
+        });
+        batch.put(
+            Table::AccountLog,
+            &keys::of_log(id.as_bytes(), 1),
+            new.genesis,
+        );
+        batch.write(Sync::Now)?;
+        Ok(AccountCreation::Created {
+            quota_bytes: invitation.quota_bytes,
+        })
+    }
+
+    fn account(&self, id: &AccountId) -> Result<Option<Account>, LedgerError> {
+        self.record(Table::Accounts, id.as_bytes(), *id)
+    }
+
+    fn accounts(
+        &self,
+        after: Option<&AccountId>,
+        limit: usize,
+    ) -> Result<Vec<Account>, LedgerError> {
+        let mut accounts = Vec::new();
+        let from = after.map_or(&[][..], |after| after.as_bytes());
+        self.rocks.visit(Table::Accounts, from, |key, row| {
+            let id = AccountId::from_slice(key)
+                .map_err(|_| LedgerError::Damaged("a key is no account id"))?;
+            if Some(&id) != after && accounts.len() < limit {
+                accounts.push(Account::from_row(id, row)?);
+            }
+            Ok::<_, LedgerError>(accounts.len() < limit)
+        })?;
+        Ok(accounts)
+    }
+
+    fn set_quota(&self, id: &AccountId, quota_bytes: u64) -> Result<bool, LedgerError> {
+        let _account = self.payers.lock(id.as_bytes());
+        let Some(mut account) = self.account(id)? else {
+            return Ok(false);
+        };
+        account.quota_bytes = quota_bytes;
+        let mut batch = self.rocks.batch();
+        batch.put_account(&account);
+        batch.write(Sync::Now)?;
+        Ok(true)
+    }
+
+    fn account_entries(
+        &self,
+        id: &AccountId,
+        after: u64,
+        limit_bytes: usize,
+    ) -> Result<Vec<Vec<u8>>, LedgerError> {
+        self.entries(Table::AccountLog, id.as_bytes(), after, limit_bytes)
+    }
+
+    fn append_account_entry(
+        &self,
+        id: &AccountId,
+        seq: u64,
+        entry: &[u8],
+        urgency: Urgency,
+    ) -> Result<Appended, LedgerError> {
+        let _account = self.payers.lock(id.as_bytes());
+        let account = self.account(id)?;
+        let mut account = account.ok_or(LedgerError::Damaged("no account"))?;
+        if seq != account.log_seq + 1 {
+            return Ok(Appended::LostRace {
+                head_seq: 0,
+                log_seq: account.log_seq,
+            });
+        }
+        if let Some(full) = self.add_records(&mut account, entry, urgency) {
+            return Ok(Appended::RecordsFull(full));
+        }
+        account.log_seq = seq;
+        let mut batch = self.rocks.batch();
+        batch.put_account(&account);
+        batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), seq), entry);
+        batch.write(Sync::Now)?;
+        Ok(Appended::Appended)
+    }
+
+    fn record_limit(&self, account: &Account) -> u64 {
+        decide::record_limit(account, &self.terms)
+    }
+
+    fn add_token(&self, hash: &TokenHash, token: &Token) -> Result<(), LedgerError> {
+        let mut batch = self.rocks.batch();
+        batch.put_record(Table::Tokens, &hash.0, token);
+        Ok(batch.write(Sync::Later)?)
+    }
+
+    fn token(&self, hash: &TokenHash) -> Result<Option<Token>, LedgerError> {
+        self.record(Table::Tokens, &hash.0, ())
+    }
+
+    fn drop_expired_tokens(&self, now: UnixTime) -> Result<u64, LedgerError> {
+        let mut batch = self.rocks.batch();
+        let mut dropped = 0;
+        self.rocks.visit(Table::Tokens, &[], |key, row| {
+            if Token::from_row((), row)?.expires <= now {
+                batch.delete(Table::Tokens, key);
+                dropped += 1;
+            }
+            Ok::<_, LedgerError>(true)
+        })?;
+        batch.write(Sync::Later)?;
+        Ok(dropped)
+    }
+}

@@ -1,0 +1,107 @@
+//! Vaults and their logs.
+
+use vault_proto::ids::{AccountId, VaultId};
+
+use super::{EmbeddedLedger, Locked};
+use crate::store::{
+    embedded::{disk::Sync, keys, rocks::Table},
+    ledger::{
+        AccountLedger, Appended, LedgerError, NewVault, NewVaultEntry, Urgency, VaultCreation,
+        VaultLedger,
+    },
+    records::Vault,
+};
+
+impl VaultLedger for EmbeddedLedger {
+    fn create_vault(&self, new: &NewVault<'_>) -> Result<VaultCreation, LedgerError> {
+        let _creator = self.payers.lock(new.creator.as_bytes());
+        let Some(mut creator) = self.account(&new.creator)? else {
+            return Ok(VaultCreation::NoSuchAccount);
+        };
+        if self.vault(&new.id)?.is_some() {
+            return Ok(VaultCreation::Exists);
+        }
+        if let Some(full) = self.add_records(&mut creator, new.genesis, Urgency::Ordinary) {
+            return Ok(VaultCreation::RecordsFull(full));
+        }
+        let mut batch = self.rocks.batch();
+        batch.put_account(&creator);
+        batch.put_vault(&Vault {
+            id: new.id,
+            kind: new.kind,
+            creator: new.creator,
+            log_seq: 1,
+            head: None,
+        });
+        batch.put(
+            Table::VaultLog,
+            &keys::of_log(new.id.as_bytes(), 1),
+            new.genesis,
+        );
+        batch.put(Table::Members, &keys::of_member(&new.creator, &new.id), &[]);
+        batch.write(Sync::Now)?;
+        Ok(VaultCreation::Created)
+    }
+
+    fn vault(&self, id: &VaultId) -> Result<Option<Vault>, LedgerError> {
+        self.record(Table::Vaults, id.as_bytes(), *id)
+    }
+
+    fn vaults_of(&self, member: &AccountId) -> Result<Vec<VaultId>, LedgerError> {
+        let mut vaults = Vec::new();
+        self.rocks
+            .visit(Table::Members, member.as_bytes(), |key, _| {
+                let Some(vault) = key.strip_prefix(member.as_bytes()) else {
+                    return Ok(false);
+                };
+                let vault = VaultId::from_slice(vault);
+                vaults.push(vault.map_err(|_| LedgerError::Damaged("a key is no vault id"))?);
+                Ok::<_, LedgerError>(true)
+            })?;
+        Ok(vaults)
+    }
+
+    fn vault_entries(
+        &self,
+        id: &VaultId,
+        after: u64,
+        limit_bytes: usize,
+    ) -> Result<Vec<Vec<u8>>, LedgerError> {
+        self.entries(Table::VaultLog, id.as_bytes(), after, limit_bytes)
+    }
+
+    fn append_vault_entry(&self, new: &NewVaultEntry<'_>) -> Result<Appended, LedgerError> {
+        let locked = self.lock(&new.vault)?;
+        let Locked {
+            mut vault,
+            mut payer,
+            _guard,
+        } = locked.ok_or(LedgerError::Damaged("no vault"))?;
+        if new.seq != vault.log_seq + 1 || new.head != vault.head {
+            return Ok(Appended::LostRace {
+                head_seq: vault.head_seq(),
+                log_seq: vault.log_seq,
+            });
+        }
+        if let Some(full) = self.add_records(&mut payer, new.entry, new.urgency) {
+            return Ok(Appended::RecordsFull(full));
+        }
+        vault.log_seq = new.seq;
+        let mut batch = self.rocks.batch();
+        batch.put_account(&payer);
+        batch.put_vault(&vault);
+        batch.put(
+            Table::VaultLog,
+            &keys::of_log(vault.id.as_bytes(), new.seq),
+            new.entry,
+        );
+        if let Some(joined) = &new.joined {
+            batch.put(Table::Members, &keys::of_member(joined, &vault.id), &[]);
+        }
+        if let Some(left) = &new.left {
+            batch.delete(Table::Members, &keys::of_member(left, &vault.id));
+        }
+        batch.write(Sync::Now)?;
+        Ok(Appended::Appended)
+    }
+}

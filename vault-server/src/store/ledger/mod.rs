@@ -1,0 +1,105 @@
+//! The port for everything small that must agree with itself.
+
+mod accounts;
+mod heads;
+mod packs;
+mod vaults;
+
+use std::io;
+
+pub use accounts::{AccountCreation, AccountLedger, NewAccount};
+pub use heads::{Commit, HeadCommit, HeadLedger};
+pub use packs::{PackLedger, QuotaRoom, Reservation, Reserve};
+pub use vaults::{NewVault, NewVaultEntry, VaultCreation, VaultLedger};
+
+use super::records::{Fullness, LedgerStats};
+use crate::clock::UnixTime;
+
+/// Accounts, logs, heads, the life of every pack, quotas and tokens.
+///
+/// Each call is one atomic step, and calls that touch the same account, or
+/// vaults of the same creator, happen one after the other. What is signed has
+/// been verified by the caller; the ledger compares positions, counts bytes and
+/// stores. Calls block, as those of [`BlobStore`](super::BlobStore) do.
+///
+/// # Durability
+/// [`commit_head`](HeadLedger::commit_head), [`doom`](PackLedger::doom) and whatever adds
+/// an invitation, an account, a vault or an entry of a log are durable when
+/// they return, and with them all that any call wrote before. The rest
+/// (uploads, leases, tokens) survives the process being killed, and a power cut
+/// from the next durable call on.
+pub trait Ledger:
+    AccountLedger + VaultLedger + PackLedger + HeadLedger + Send + Sync + 'static
+{
+    /// Counts everything; reads every account.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn stats(&self, now: UnixTime) -> Result<LedgerStats, LedgerError>;
+}
+
+/// How long a ledger keeps what nobody needs, and how much of its own it keeps
+/// for an account.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Uploads that no head has claimed.
+    pub lease: std::time::Duration,
+    /// Packs that a head removed, and roots that are not the newest.
+    pub grace: std::time::Duration,
+    /// Bytes of log entries, heads, lists of packs and roots that an account may
+    /// have beside a sixteenth of its quota. The quota itself is for packs.
+    pub record_bytes: u64,
+}
+
+impl Default for Terms {
+    /// 7 and 30 days, and 64 MiB: years of hourly heads of four devices.
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            lease: std::time::Duration::from_secs(7 * DAY),
+            grace: std::time::Duration::from_secs(30 * DAY),
+            record_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Whether an entry has to wait for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// It has.
+    Ordinary,
+    /// It takes access away, and is taken however full the account is.
+    CannotWait,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Appended {
+    /// It is the newest entry now.
+    Appended,
+    /// Another entry or head came first.
+    LostRace {
+        /// The newest head's sequence number; 0 for none, or for an account.
+        head_seq: u64,
+        /// The newest entry's sequence number.
+        log_seq: u64,
+    },
+    /// The account that pays has as many record bytes as it may.
+    RecordsFull(Fullness),
+}
+
+/// Why the ledger could not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full,
+    /// The disk or the database failed.
+    #[error("the ledger failed: {0}")]
+    Io(#[source] io::Error),
+    /// A record that cannot be.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(&'static str),
+}

@@ -1,0 +1,145 @@
+//! Invitations, accounts and tokens.
+
+use vault_proto::ids::AccountId;
+
+use super::{MemoryLedger, entries_after};
+use crate::{
+    clock::UnixTime,
+    store::{
+        decide,
+        ledger::{AccountCreation, AccountLedger, Appended, LedgerError, NewAccount, Urgency},
+        records::{Account, Invitation, InvitationHash, Token, TokenHash, Usage},
+    },
+};
+
+impl AccountLedger for MemoryLedger {
+    fn add_invitation(
+        &self,
+        hash: &InvitationHash,
+        invitation: &Invitation,
+    ) -> Result<(), LedgerError> {
+        self.tables().invitations.insert(*hash, invitation.clone());
+        Ok(())
+    }
+
+    fn create_account(&self, new: &NewAccount<'_>) -> Result<AccountCreation, LedgerError> {
+        let tables = &mut *self.tables();
+        let there = tables.accounts.get(&new.id).map(|(account, _)| account);
+        let Some(invitation) = tables.invitations.get_mut(&new.invitation) else {
+            return Ok(AccountCreation::Unknown);
+        };
+        let creation = match (invitation.used_by, there) {
+            (Some(account), Some(there)) if account == new.id => AccountCreation::Created {
+                quota_bytes: there.quota_bytes,
+            },
+            (Some(_), _) => AccountCreation::Used,
+            (None, _) if invitation.expires <= new.now => AccountCreation::Expired,
+            (None, Some(_)) => AccountCreation::Exists,
+            (None, None) => {
+                invitation.used_by = Some(new.id);
+                let account = Account {
+                    id: new.id,
+                    label: invitation.label.clone(),
+                    joined: new.now,
+                    quota_bytes: invitation.quota_bytes,
+                    usage: Usage::default(),
+                    record_bytes: decide::entry_bytes(new.genesis),
+                    log_seq: 1,
+                };
+                let log = vec![new.genesis.to_vec()];
+                tables.accounts.insert(new.id, (account, log));
+                AccountCreation::Created {
+                    quota_bytes: invitation.quota_bytes,
+                }
+            }
+        };
+        Ok(creation)
+    }
+
+    fn account(&self, id: &AccountId) -> Result<Option<Account>, LedgerError> {
+        let tables = self.tables();
+        Ok(tables.accounts.get(id).map(|(account, _)| account.clone()))
+    }
+
+    fn accounts(
+        &self,
+        after: Option<&AccountId>,
+        limit: usize,
+    ) -> Result<Vec<Account>, LedgerError> {
+        let tables = self.tables();
+        let later = tables
+            .accounts
+            .iter()
+            .filter(|(id, _)| after.is_none_or(|after| *id > after));
+        let accounts = later.take(limit).map(|(_, (account, _))| account.clone());
+        Ok(accounts.collect())
+    }
+
+    fn set_quota(&self, id: &AccountId, quota_bytes: u64) -> Result<bool, LedgerError> {
+        let mut tables = self.tables();
+        let Some((account, _)) = tables.accounts.get_mut(id) else {
+            return Ok(false);
+        };
+        account.quota_bytes = quota_bytes;
+        Ok(true)
+    }
+
+    fn account_entries(
+        &self,
+        id: &AccountId,
+        after: u64,
+        limit_bytes: usize,
+    ) -> Result<Vec<Vec<u8>>, LedgerError> {
+        let tables = self.tables();
+        let log = tables.accounts.get(id).map_or(&[][..], |(_, log)| log);
+        Ok(entries_after(log, after, limit_bytes))
+    }
+
+    fn append_account_entry(
+        &self,
+        id: &AccountId,
+        seq: u64,
+        entry: &[u8],
+        urgency: Urgency,
+    ) -> Result<Appended, LedgerError> {
+        let mut tables = self.tables();
+        let account = tables.accounts.get_mut(id);
+        let (account, log) = account.ok_or(LedgerError::Damaged("no account"))?;
+        if seq != account.log_seq + 1 {
+            return Ok(Appended::LostRace {
+                head_seq: 0,
+                log_seq: account.log_seq,
+            });
+        }
+        let more_bytes = decide::entry_bytes(entry);
+        if let Some(full) = decide::records_full(account, more_bytes, &self.terms)
+            && urgency == Urgency::Ordinary
+        {
+            return Ok(Appended::RecordsFull(full));
+        }
+        account.record_bytes = account.record_bytes.saturating_add(more_bytes);
+        account.log_seq = seq;
+        log.push(entry.to_vec());
+        Ok(Appended::Appended)
+    }
+
+    fn record_limit(&self, account: &Account) -> u64 {
+        decide::record_limit(account, &self.terms)
+    }
+
+    fn add_token(&self, hash: &TokenHash, token: &Token) -> Result<(), LedgerError> {
+        self.tables().tokens.insert(*hash, *token);
+        Ok(())
+    }
+
+    fn token(&self, hash: &TokenHash) -> Result<Option<Token>, LedgerError> {
+        Ok(self.tables().tokens.get(hash).copied())
+    }
+
+    fn drop_expired_tokens(&self, now: UnixTime) -> Result<u64, LedgerError> {
+        let tokens = &mut self.tables().tokens;
+        let before = tokens.len();
+        tokens.retain(|_, token| token.expires > now);
+        Ok((before - tokens.len()) as u64)
+    }
+}
