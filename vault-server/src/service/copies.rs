@@ -1,0 +1,189 @@
+//! Logs of accounts for whoever knows their id, and copies of logs whose home is
+//! another hoster.
+
+use prost::Message;
+use vault_proto::{
+    account_log::{AccountLog, AccountLogError},
+    ids::DeviceId,
+    wire::SignedEntry,
+};
+use vault_rpc::hoster::{
+    FetchAccountLogRequest, FetchAccountLogResponse, FindAccountRequest, FindAccountResponse,
+    PutAccountLogRequest, PutAccountLogResponse, Reason,
+};
+
+use super::{
+    Caller, Hoster,
+    accounts::{check_length, urgency},
+    heads::News,
+    refusal::Refusal,
+    request,
+    vaults::{ANSWER_BYTES, Room},
+};
+use crate::{
+    net::Channel,
+    store::{Copied, LogCopy, Standing, Urgency},
+};
+
+/// How often a copy is tried again that another caller came before.
+const TRIES: usize = 8;
+
+/// A log with entries that are not here yet.
+struct Longer {
+    log: AccountLog,
+    after: u64,
+    entries: Vec<Vec<u8>>,
+    urgency: Urgency,
+}
+
+impl Hoster {
+    pub(crate) fn fetch_account_log(
+        &self,
+        channel: &Channel,
+        request: &FetchAccountLogRequest,
+    ) -> Result<FetchAccountLogResponse, Refusal> {
+        self.counters.stranger(channel.network)?;
+        let account = request::account(&request.account)?;
+        let log = self.logs.account(&account)?;
+        let log = log.ok_or_else(Refusal::no_such_account)?;
+        let mut more = false;
+        let entries = Room(ANSWER_BYTES).take(log.entries(), request.seq, &mut more);
+        Ok(FetchAccountLogResponse { entries, more })
+    }
+
+    /// The same words for a device that never was here and for one that was
+    /// removed.
+    pub(crate) fn find_account(
+        &self,
+        channel: &Channel,
+        request: &FindAccountRequest,
+    ) -> Result<FindAccountResponse, Refusal> {
+        self.counters.stranger(channel.network)?;
+        let device = DeviceId::from_array(request::array(&request.device, "device")?);
+        let refused = || Refusal::new(Reason::NotFound, "There is no account of this device here.");
+        let account = self.ledger.account_of(&device)?.ok_or_else(refused)?;
+        let log = self.logs.account(&account)?.ok_or_else(refused)?;
+        if !log.is_active_at(&device, log.position().seq) {
+            return Err(refused());
+        }
+        Ok(FindAccountResponse {
+            account: account.to_vec(),
+        })
+    }
+
+    pub(crate) fn put_account_log(
+        &self,
+        caller: Caller,
+        request: PutAccountLogRequest,
+    ) -> Result<PutAccountLogResponse, Refusal> {
+        let account = request::account(&request.account)?;
+        let entries = request.entries.into_iter();
+        let entries = entries.map(|entry| request::entry(Some(entry)));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        for _ in 0..TRIES {
+            let here = self.logs.account(&account)?;
+            let longer = longer(here.as_deref(), &entries)?;
+            if longer.log.id() != account {
+                return Err(Refusal::malformed("The entries are another account's."));
+            }
+            if longer.entries.is_empty() {
+                return Ok(PutAccountLogResponse { seq: longer.after });
+            }
+            let home = here.as_ref().map_or(longer.log.home(), |log| log.home());
+            self.check_copied(caller, &longer, home == self.key.id())?;
+            let copied = self.ledger.put_account_log(&LogCopy {
+                account,
+                after: longer.after,
+                entries: &longer.entries,
+                brought_by: caller.account,
+                urgency: longer.urgency,
+                now: self.clock.now(),
+            })?;
+            return match copied {
+                Copied::Copied { log_seq } => {
+                    // A device may be out.
+                    self.feed.announce(News::Account(account));
+                    Ok(PutAccountLogResponse { seq: log_seq })
+                }
+                Copied::LostRace => continue,
+                Copied::NotAMember => Err(Refusal::forbidden(
+                    "Only members of this hoster bring accounts that are new here.",
+                )),
+                Copied::TooManyGuests => Err(Refusal::too_large(
+                    "This account has brought as many guests as a member may.",
+                )),
+                Copied::RecordsFull(fullness) => Err(Refusal::records(fullness)),
+            };
+        }
+        Err(Refusal::lost_race())
+    }
+
+    /// Whether the log is one that grows elsewhere, and not too long.
+    fn check_copied(
+        &self,
+        caller: Caller,
+        longer: &Longer,
+        home_is_here: bool,
+    ) -> Result<(), Refusal> {
+        let account = self.ledger.account(&longer.log.id())?;
+        let standing = account.map(|account| account.standing);
+        if home_is_here && !standing.is_some_and(Standing::is_guest) {
+            return Err(Refusal::forbidden(
+                "The account's home is here: its own devices append to its log.",
+            ));
+        }
+        if standing.is_none() {
+            self.check_member(
+                caller,
+                "Only members of this hoster bring accounts that are new here.",
+            )?;
+        }
+        // Unlike an entry that is appended here, a removal comes with all that
+        // went before it at its home; so there is an end to that too.
+        let most = self.limits.account_log_bytes;
+        check_length(longer.log.entries(), most, longer.urgency)?;
+        check_length(longer.log.entries(), 2 * most, Urgency::Ordinary)
+    }
+}
+
+/// What is here, continued by those entries that are new.
+fn longer(
+    here: Option<&AccountLog>,
+    entries: &[(SignedEntry, Vec<u8>)],
+) -> Result<Longer, Refusal> {
+    let mut entries = entries.iter();
+    let mut new = Vec::new();
+    let mut log = match here {
+        Some(log) => log.clone(),
+        None => {
+            let first = entries.next();
+            let (genesis, encoded) = first.ok_or_else(Refusal::no_such_account)?;
+            new.push((genesis, encoded));
+            AccountLog::verify_genesis(genesis).map_err(|error| match error {
+                // It begins in the middle.
+                AccountLogError::NotGenesis => Refusal::no_such_account(),
+                error => Refusal::invalid(&error),
+            })?
+        }
+    };
+    for (entry, encoded) in entries {
+        match log.append(entry) {
+            Ok(()) => new.push((entry, encoded)),
+            Err(AccountLogError::Repeated { .. }) => {}
+            Err(AccountLogError::Missing { .. }) => return Err(Refusal::lost_race()),
+            Err(error) => return Err(Refusal::invalid(&error)),
+        }
+    }
+    let cannot_wait = new
+        .iter()
+        .any(|(entry, _)| urgency(entry) == Urgency::CannotWait);
+    Ok(Longer {
+        log,
+        after: here.map_or(0, |log| log.position().seq),
+        entries: new.iter().map(|(_, encoded)| encoded.to_vec()).collect(),
+        urgency: match cannot_wait {
+            true => Urgency::CannotWait,
+            false => Urgency::Ordinary,
+        },
+    })
+}
