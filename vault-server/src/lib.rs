@@ -31,4 +31,4 @@ mod server;
 pub use hoster_key::HosterKey;
 pub use net::{Accepting, Renewal, Tls, TlsError};
 pub use server::{Config, Server, StartError};
-pub use service::{Limits, Pace, Rate, Rates, Refusal};
+pub use service::{Limits, Pace, Rate, Rates, Refusal, Relay};

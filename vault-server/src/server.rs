@@ -409,6 +409,7 @@ impl Hoster {
         let now = self.clock.now();
         self.nonces.sweep(now);
         self.counters.sweep();
+        self.messages.sweep(now);
         self.ledger.drop_expired_tokens(now)?;
         let swept = self.packs.sweep(now)?;
         if swept.packs > 0 {

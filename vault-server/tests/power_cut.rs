@@ -176,6 +176,7 @@ fn work(ledger: &dyn Ledger, packs: &Arc<Packs>, seed: u64, acknowledge: impl Fn
         invitation: hash,
         id: ACCOUNT,
         genesis: &[],
+        devices: &[],
         now,
     };
     let _ = ledger.create_account(&account).unwrap();

@@ -3,6 +3,7 @@
 use prost::Message;
 use vault_proto::{
     account_log::{AccountLog, AccountLogError},
+    ids::DeviceId,
     wire::{AccountEntry, SignedEntry},
 };
 use vault_rpc::hoster::{
@@ -13,7 +14,9 @@ use vault_rpc::hoster::{
 use super::{Caller, Hoster, heads::News, refusal::Refusal, request};
 use crate::{
     net::Channel,
-    store::{AccountCreation, Appended, InvitationHash, NewAccount, Urgency},
+    store::{
+        AccountCreation, Appended, InvitationHash, NewAccount, NewAccountEntry, Standing, Urgency,
+    },
 };
 
 /// `BLAKE3-derive_key("coffre-server v1 invitation hash", secret)`
@@ -43,6 +46,7 @@ impl Hoster {
             invitation: hash_invitation(&secret),
             id: log.id(),
             genesis: &genesis,
+            devices: &added(&log).collect::<Vec<_>>(),
             now: self.clock.now(),
         })?;
         let (reason, message) = match created {
@@ -75,6 +79,10 @@ impl Hoster {
         request: AppendAccountEntryRequest,
     ) -> Result<AppendAccountEntryResponse, Refusal> {
         let (entry, encoded) = request::entry(request.entry)?;
+        self.check_member(
+            caller,
+            "A guest's log grows at its home, and is brought here from there.",
+        )?;
         let log = self.logs.account(&caller.account)?;
         let mut log = log.map_or_else(
             || Err(Refusal::unauthenticated("Log in again.")),
@@ -95,12 +103,13 @@ impl Hoster {
         }
         let urgency = urgency(&entry);
         check_length(log.entries(), self.limits.account_log_bytes, urgency)?;
-        let appended = self.ledger.append_account_entry(
-            &caller.account,
-            log.position().seq,
-            &encoded,
+        let appended = self.ledger.append_account_entry(&NewAccountEntry {
+            account: caller.account,
+            seq: log.position().seq,
+            entry: &encoded,
+            added: added(&log).next(),
             urgency,
-        )?;
+        })?;
         match appended {
             Appended::Appended => {
                 // A device may be out.
@@ -109,6 +118,17 @@ impl Hoster {
             }
             Appended::LostRace { .. } => Err(Refusal::lost_race()),
             Appended::RecordsFull(fullness) => Err(Refusal::records(fullness)),
+        }
+    }
+
+    /// # Errors
+    /// Says `otherwise` to a guest.
+    pub(super) fn check_member(&self, caller: Caller, otherwise: &str) -> Result<(), Refusal> {
+        let account = self.ledger.account(&caller.account)?;
+        let account = account.ok_or_else(|| Refusal::unauthenticated("Log in again."))?;
+        match account.standing {
+            Standing::Member => Ok(()),
+            Standing::Guest { .. } => Err(Refusal::forbidden(otherwise)),
         }
     }
 
@@ -126,9 +146,16 @@ impl Hoster {
     }
 }
 
+/// The devices that the newest entry brought.
+pub(super) fn added(log: &AccountLog) -> impl Iterator<Item = DeviceId> {
+    let seq = log.position().seq;
+    let new = log.devices().filter(move |device| device.added_seq == seq);
+    new.map(|device| device.public.id())
+}
+
 /// What takes somebody's access away, or the log elsewhere, cannot wait. There
 /// are no more of these than ordinary entries that came before them.
-fn urgency(entry: &SignedEntry) -> Urgency {
+pub(super) fn urgency(entry: &SignedEntry) -> Urgency {
     use vault_proto::wire::account_entry::Body;
     // It was verified a moment ago, so it decodes.
     let body = AccountEntry::decode(&entry.payload[..]).map(|entry| entry.body);

@@ -1,7 +1,6 @@
 //! Logs of accounts for whoever knows their id, and copies of logs whose home is
 //! another hoster.
 
-use prost::Message;
 use vault_proto::{
     account_log::{AccountLog, AccountLogError},
     ids::DeviceId,

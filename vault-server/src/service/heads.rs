@@ -230,7 +230,7 @@ pub(crate) fn watch(
     let (sender, receiver) = mpsc::channel(16);
     // Before the first look, so that no head falls in between.
     let mut feed = hoster.feed.announced.subscribe();
-    let mut stopping = hoster.feed.stopping.subscribe();
+    let mut stopping = hoster.feed.stopping();
     let keepalive = hoster.limits.watch_keepalive;
     tokio::spawn(async move {
         let _seat = seat;
@@ -318,6 +318,11 @@ impl Feed {
     pub(super) fn announce(&self, news: News) {
         // That nobody watches is no error.
         let _ = self.announced.send(news);
+    }
+
+    /// Changes when the server stops.
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
     }
 
     /// Ends every watch: the server stops.

@@ -82,6 +82,20 @@ impl Hoster {
         Ok(caller)
     }
 
+    /// Who calls, where a token is welcome and not needed. A token that is there
+    /// must be good.
+    pub(crate) fn caller_or_stranger(
+        &self,
+        envelope: &Envelope,
+        channel: &Channel,
+    ) -> Result<Option<Caller>, Refusal> {
+        if envelope.token.is_some() {
+            return self.caller(envelope).map(Some);
+        }
+        self.counters.stranger(channel.network)?;
+        Ok(None)
+    }
+
     /// A place for one more watch or read, until it is dropped.
     pub(crate) fn stream_of(&self, caller: Caller) -> Result<Seat<AccountId>, Refusal> {
         let seat = self.streams.take(caller.account);

@@ -9,9 +9,12 @@
 //! only uploads, reads and watches, which last, come back to tokio in between.
 
 mod accounts;
+mod copies;
 mod heads;
 mod login;
 mod logs;
+mod messages;
+mod offers;
 mod packs;
 mod rates;
 mod refusal;
@@ -33,6 +36,7 @@ use vault_rpc::hoster::{
     WatchHeadsRequest, WatchHeadsResponse,
 };
 
+pub use messages::Relay;
 pub use packs::Pace;
 pub use rates::{Rate, Rates};
 pub use refusal::Refusal;
@@ -43,6 +47,7 @@ pub(crate) use logs::Logs;
 use self::{
     heads::Feed,
     login::{Caller, Envelope, Nonces},
+    messages::Messages,
     rates::Counters,
 };
 use crate::{
@@ -65,6 +70,7 @@ pub(crate) struct Hoster {
     pub(crate) logs: Logs,
     pub(crate) nonces: Nonces,
     pub(crate) counters: Counters,
+    pub(crate) messages: Messages,
     /// Watches and reads under way.
     streams: Arc<Seats<AccountId>>,
     pub(crate) feed: Feed,
@@ -88,6 +94,8 @@ pub struct Limits {
     pub calls_of_one_network: usize,
     /// The most watches and reads of one account at a time.
     pub streams_of_one: usize,
+    /// What waits in memory between two devices.
+    pub relay: Relay,
     /// The most bytes of an account's log, and
     pub account_log_bytes: usize,
     /// of a vault's. Logs that are used are in memory as a whole. A removal, and
@@ -104,6 +112,7 @@ impl Default for Limits {
             rates: Rates::default(),
             calls_of_one_network: 256,
             streams_of_one: 64,
+            relay: Relay::default(),
             account_log_bytes: 4 << 20,
             vault_log_bytes: 32 << 20,
         }
@@ -128,6 +137,7 @@ impl Hoster {
             packs,
             nonces: Nonces::default(),
             counters: Counters::new(&limits.rates),
+            messages: Messages::new(limits.relay),
             streams: Seats::new(limits.streams_of_one),
             feed: Feed::default(),
             limits,
@@ -148,6 +158,11 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
+/// The connection that a request came by.
+fn channel<T>(request: &Request<T>) -> Channel {
+    request.extensions().get().copied().unwrap_or_default()
+}
+
 /// The service over a shared [`Hoster`].
 pub(crate) struct Service(pub(crate) Arc<Hoster>);
 
@@ -158,7 +173,7 @@ impl Service {
         request: Request<Q>,
         work: impl FnOnce(&Hoster, &Channel, Q) -> Result<A, Refusal> + Send + 'static,
     ) -> Result<Response<A>, Status> {
-        let channel = request.extensions().get().copied().unwrap_or_default();
+        let channel = channel(&request);
         let request = request.into_inner();
         let answer = blocking(&self.0, move |hoster| work(hoster, &channel, request));
         answer.await.map(Response::new)
@@ -284,60 +299,79 @@ impl rpc::hoster_server::Hoster for Service {
         self.known(request, usage).await
     }
 
-    // Announced in the schema; see the commits that follow.
-
     async fn fetch_account_log(
         &self,
-        _: Request<rpc::FetchAccountLogRequest>,
+        request: Request<rpc::FetchAccountLogRequest>,
     ) -> Answer<rpc::FetchAccountLogResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let fetch = |hoster: &Hoster, channel: &Channel, request| {
+            hoster.fetch_account_log(channel, &request)
+        };
+        self.open(request, fetch).await
     }
 
     async fn find_account(
         &self,
-        _: Request<rpc::FindAccountRequest>,
+        request: Request<rpc::FindAccountRequest>,
     ) -> Answer<rpc::FindAccountResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let find =
+            |hoster: &Hoster, channel: &Channel, request| hoster.find_account(channel, &request);
+        self.open(request, find).await
     }
 
     async fn put_account_log(
         &self,
-        _: Request<rpc::PutAccountLogRequest>,
+        request: Request<rpc::PutAccountLogRequest>,
     ) -> Answer<rpc::PutAccountLogResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        self.known(request, Hoster::put_account_log).await
     }
 
     async fn put_message(
         &self,
-        _: Request<rpc::PutMessageRequest>,
+        request: Request<rpc::PutMessageRequest>,
     ) -> Answer<rpc::PutMessageResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let channel = channel(&request);
+        let answer = messages::put(&self.0, &channel, request.into_inner())?;
+        Ok(Response::new(answer))
     }
 
     async fn await_message(
         &self,
-        _: Request<rpc::AwaitMessageRequest>,
+        request: Request<rpc::AwaitMessageRequest>,
     ) -> Answer<rpc::AwaitMessageResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let channel = channel(&request);
+        let answer = messages::wait(&self.0, &channel, request.into_inner()).await;
+        answer.map(Response::new)
     }
 
-    async fn put_offer(&self, _: Request<rpc::PutOfferRequest>) -> Answer<rpc::PutOfferResponse> {
-        Err(Status::unimplemented("not offered yet"))
+    async fn put_offer(
+        &self,
+        request: Request<rpc::PutOfferRequest>,
+    ) -> Answer<rpc::PutOfferResponse> {
+        let envelope = Envelope::of(&request);
+        let put = move |hoster: &Hoster, channel: &Channel, request| {
+            let caller = hoster.caller_or_stranger(&envelope, channel)?;
+            hoster.put_offer(caller, &request)
+        };
+        self.open(request, put).await
     }
 
     async fn list_offers(
         &self,
-        _: Request<rpc::ListOffersRequest>,
+        request: Request<rpc::ListOffersRequest>,
     ) -> Answer<rpc::ListOffersResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let list = |hoster: &Hoster, caller, _| hoster.list_offers(caller);
+        self.known(request, list).await
     }
 
     async fn drop_offer(
         &self,
-        _: Request<rpc::DropOfferRequest>,
+        request: Request<rpc::DropOfferRequest>,
     ) -> Answer<rpc::DropOfferResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let drop = |hoster: &Hoster, caller, request| hoster.drop_offer(caller, &request);
+        self.known(request, drop).await
     }
+
+    // Announced in the schema; see the commits that follow.
 
     async fn create_link(
         &self,

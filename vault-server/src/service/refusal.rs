@@ -53,6 +53,10 @@ impl Refusal {
         Self::new(Reason::NotFound, "There is no such vault here.")
     }
 
+    pub(crate) fn no_such_account() -> Self {
+        Self::new(Reason::NotFound, "There is no such account here.")
+    }
+
     pub(crate) fn lost_race() -> Self {
         Self::new(
             Reason::LostRace,

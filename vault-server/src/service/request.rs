@@ -3,7 +3,7 @@
 use prost::Message;
 use vault_proto::{
     entry::MAX_ENTRY_BYTES,
-    ids::{PackId, VaultId},
+    ids::{AccountId, PackId, VaultId},
     pack_list::{MAX_LISTED_PACKS, PackList, PackListError},
     wire::SignedEntry,
 };
@@ -26,6 +26,10 @@ pub(crate) fn array<const N: usize>(bytes: &[u8], field: &str) -> Result<[u8; N]
 
 pub(crate) fn vault(bytes: &[u8]) -> Result<VaultId, Refusal> {
     Ok(VaultId::from_array(array(bytes, "vault")?))
+}
+
+pub(crate) fn account(bytes: &[u8]) -> Result<AccountId, Refusal> {
+    Ok(AccountId::from_array(array(bytes, "account")?))
 }
 
 pub(crate) fn pack(bytes: &[u8]) -> Result<PackId, Refusal> {

@@ -18,7 +18,7 @@ use super::{Caller, Hoster, accounts::check_length, heads::News, refusal::Refusa
 use crate::store::{Appended, NewVault, NewVaultEntry, Urgency, VaultCreation};
 
 /// How many bytes of entries one answer carries, when that is not one entry.
-const ANSWER_BYTES: usize = 768 << 10;
+pub(super) const ANSWER_BYTES: usize = 768 << 10;
 
 /// A vault that the caller is a member of.
 pub(crate) struct Membership {
@@ -73,6 +73,7 @@ impl Hoster {
         caller: Caller,
         request: CreateVaultRequest,
     ) -> Result<CreateVaultResponse, Refusal> {
+        self.check_member(caller, "A guest makes vaults at its home.")?;
         let (entry, genesis) = request::entry(request.genesis)?;
         let log = self.logs.vault_genesis(&entry)?;
         let log = log.map_err(|error| Refusal::invalid(&error))?;
@@ -233,11 +234,16 @@ fn urgency(entry: &SignedEntry, before: &VaultLog) -> Urgency {
 }
 
 /// Bytes that still fit into an answer.
-struct Room(usize);
+pub(super) struct Room(pub(super) usize);
 
 impl Room {
     /// Entries after `known`, as many as fit; sets `more` if not all did.
-    fn take(&mut self, entries: &[SignedEntry], known: u64, more: &mut bool) -> Vec<SignedEntry> {
+    pub(super) fn take(
+        &mut self,
+        entries: &[SignedEntry],
+        known: u64,
+        more: &mut bool,
+    ) -> Vec<SignedEntry> {
         let known = usize::try_from(known).unwrap_or(usize::MAX);
         let mut taken = Vec::new();
         for entry in entries.get(known..).unwrap_or_default() {

@@ -4,8 +4,13 @@
 use vault_proto::ids::PackId;
 
 use super::{
-    ledger::{Commit, HeadCommit, QuotaRoom, Terms},
-    records::{Account, Fullness, HeadRecord, Pack, PackState, Usage, Vault},
+    ledger::{
+        Commit, Copied, HeadCommit, LogCopy, NewAccount, NewOffer, QuotaRoom, Terms, Urgency,
+    },
+    records::{
+        Account, Fullness, HeadRecord, Invitation, OfferFrom, Pack, PackState, Standing, Usage,
+        Vault,
+    },
 };
 use crate::clock::UnixTime;
 
@@ -48,6 +53,75 @@ pub(super) fn records_full(payer: &Account, more_bytes: u64, terms: &Terms) -> O
         quota_bytes,
         used_bytes,
     })
+}
+
+/// The account that an invitation becomes.
+pub(super) fn member(new: &NewAccount<'_>, invitation: &Invitation) -> Account {
+    Account {
+        id: new.id,
+        standing: Standing::Member,
+        label: invitation.label.clone(),
+        joined: new.now,
+        quota_bytes: invitation.quota_bytes,
+        usage: Usage::default(),
+        record_bytes: entry_bytes(new.genesis),
+        log_seq: 1,
+        guests: 0,
+    }
+}
+
+/// The guest that a log makes which `sponsor` brings, who has one more then.
+pub(super) fn guest(
+    copy: &LogCopy<'_>,
+    sponsor: Option<&mut Account>,
+    terms: &Terms,
+) -> Result<Account, Copied> {
+    let sponsor = sponsor.filter(|sponsor| !sponsor.standing.is_guest());
+    let sponsor = sponsor.ok_or(Copied::NotAMember)?;
+    if sponsor.guests >= terms.guests {
+        return Err(Copied::TooManyGuests);
+    }
+    sponsor.guests += 1;
+    Ok(Account {
+        id: copy.account,
+        standing: Standing::Guest {
+            brought_by: sponsor.id,
+        },
+        label: String::new(),
+        joined: copy.now,
+        quota_bytes: 0,
+        usage: Usage::default(),
+        record_bytes: 0,
+        log_seq: 0,
+        guests: 0,
+    })
+}
+
+/// The account with a longer log, or why there is none.
+pub(super) fn copied(
+    copy: &LogCopy<'_>,
+    mut account: Account,
+    terms: &Terms,
+) -> Result<Account, Copied> {
+    if copy.after != account.log_seq {
+        return Err(Copied::LostRace);
+    }
+    let more_bytes = copy.entries.iter().map(|entry| entry_bytes(entry)).sum();
+    if let Some(full) = records_full(&account, more_bytes, terms)
+        && copy.urgency == Urgency::Ordinary
+    {
+        return Err(Copied::RecordsFull(full));
+    }
+    account.record_bytes = account.record_bytes.saturating_add(more_bytes);
+    account.log_seq += copy.entries.len() as u64;
+    Ok(account)
+}
+
+/// Whether one more offer fits to those that are `there`.
+pub(super) fn offer_fits(new: &NewOffer<'_>, there: &[OfferFrom], terms: &Terms) -> bool {
+    let strangers = there.iter().filter(|from| **from == OfferFrom::Stranger);
+    let room_for_strangers = strangers.count() < terms.offers_of_strangers;
+    there.len() < terms.offers && (new.from == OfferFrom::Known || room_for_strangers)
 }
 
 impl QuotaRoom {

@@ -22,12 +22,13 @@ mod contract;
 
 pub use blobs::{BlobError, BlobStore, Incoming, Room, Which};
 pub use ledger::{
-    AccountCreation, AccountLedger, Appended, Commit, HeadCommit, HeadLedger, Ledger, LedgerError,
-    NewAccount, NewVault, NewVaultEntry, PackLedger, QuotaRoom, Reservation, Reserve, Terms,
-    Urgency, VaultCreation, VaultLedger,
+    AccountCreation, AccountLedger, Appended, Commit, Copied, HeadCommit, HeadLedger, Ledger,
+    LedgerError, LogCopy, NewAccount, NewAccountEntry, NewOffer, NewVault, NewVaultEntry,
+    OfferLedger, OfferOutcome, PackLedger, QuotaRoom, Reservation, Reserve, Terms, Urgency,
+    VaultCreation, VaultLedger,
 };
 pub use packs::{Begun, DiskReserve, Packs, PutError, Reconciled, StoreError, Swept, Upload};
 pub use records::{
-    Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack, PackState,
-    Token, TokenHash, Usage, Vault,
+    Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Offer, OfferFrom,
+    OfferHash, Pack, PackState, Standing, Token, TokenHash, Usage, Vault,
 };

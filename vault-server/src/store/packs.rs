@@ -126,7 +126,8 @@ impl Packs {
     }
 
     /// Takes away what nobody needs any more: packs whose lease or grace period
-    /// is over, and old roots. Marked in the ledger first, unlinked after.
+    /// is over, old roots, and offers that waited too long. Packs are marked in
+    /// the ledger first, unlinked after.
     ///
     /// # Errors
     /// [`StoreError`]. What was done by then stays done.
@@ -154,6 +155,13 @@ impl Packs {
             let roots = self.ledger.drop_due_roots(now, AT_ONCE)?;
             swept.roots += roots;
             if roots < AT_ONCE as u64 {
+                break;
+            }
+        }
+        loop {
+            let offers = self.ledger.drop_due_offers(now, AT_ONCE)?;
+            swept.offers += offers;
+            if offers < AT_ONCE as u64 {
                 break;
             }
         }
@@ -331,8 +339,10 @@ pub struct Swept {
     pub packs: u64,
     /// their bytes,
     pub bytes: u64,
-    /// and old roots.
+    /// old roots,
     pub roots: u64,
+    /// and offers that waited too long.
+    pub offers: u64,
 }
 
 /// What did not agree.

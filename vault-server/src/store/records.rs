@@ -31,6 +31,36 @@ pub struct InvitationHash(pub [u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
+/// BLAKE3 of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfferHash(pub [u8; 32]);
+
+impl OfferHash {
+    /// `BLAKE3(offer)`.
+    #[must_use]
+    pub fn of(offer: &[u8]) -> Self {
+        Self(*blake3::hash(offer).as_bytes())
+    }
+}
+
+/// Who left an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferFrom {
+    /// A device that had logged in.
+    Known,
+    /// Somebody without a token.
+    Stranger,
+}
+
+/// An offer that waits for its recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Sealed.
+    pub offer: Vec<u8>,
+    /// Who left it.
+    pub from: OfferFrom,
+}
+
 /// An invitation that the hoster made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
@@ -52,14 +82,37 @@ impl Invitation {
     }
 }
 
-/// A member's account.
+/// Why an account is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was made from an invitation.
+    Member,
+    /// Its home is another hoster; a member brought its log, so that it can be
+    /// a member of vaults here. It has no room of its own.
+    Guest {
+        /// Who brought it.
+        brought_by: AccountId,
+    },
+}
+
+impl Standing {
+    /// Whether the account's home is another hoster.
+    #[must_use]
+    pub const fn is_guest(self) -> bool {
+        matches!(self, Self::Guest { .. })
+    }
+}
+
+/// A member's or a guest's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The hash of its log's genesis.
     pub id: AccountId,
-    /// From the invitation.
+    /// Member or guest.
+    pub standing: Standing,
+    /// From the invitation; a guest has none.
     pub label: String,
-    /// When the invitation was used.
+    /// When the invitation was used, or the log brought.
     pub joined: UnixTime,
     /// Bytes that the vaults it created may hold.
     pub quota_bytes: u64,
@@ -70,6 +123,8 @@ pub struct Account {
     pub record_bytes: u64,
     /// Entries in its log.
     pub log_seq: u64,
+    /// How many guests it brought.
+    pub guests: u32,
 }
 
 /// Bytes of the packs in the vaults that an account created.
@@ -205,8 +260,10 @@ pub enum PackState {
 /// What [`stats`](super::Ledger::stats) counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LedgerStats {
-    /// Accounts.
+    /// Accounts of members.
     pub accounts: u64,
+    /// Accounts of guests.
+    pub guests: u64,
     /// Vaults.
     pub vaults: u64,
     /// Packs in any state.

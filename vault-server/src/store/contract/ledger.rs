@@ -2,7 +2,9 @@
 
 mod accounts;
 mod fixture;
+mod guests;
 mod heads;
+mod offers;
 mod packs;
 
 use super::{blobs::OnDisk, contract};
@@ -32,6 +34,28 @@ macro_rules! suite {
                     everything_is_counted,
                     what_is_kept_of_an_account_is_counted_until_it_is_dropped,
                     a_member_cannot_fill_the_ledger,
+                }
+            );
+            contract!(
+                of_guests,
+                $make,
+                crate::store::contract::ledger::guests {
+                    a_log_from_elsewhere_makes_a_guest,
+                    a_copy_continues_what_is_here,
+                    members_alone_bring_guests,
+                    there_are_so_many_guests_of_one_member,
+                    a_guest_cannot_fill_the_ledger,
+                    a_device_is_found_where_it_was_named_last,
+                }
+            );
+            contract!(
+                of_offers,
+                $make,
+                crate::store::contract::ledger::offers {
+                    offers_wait_for_one_account_in_their_order,
+                    a_box_has_so_much_room_and_less_for_strangers,
+                    an_offer_waits_sixty_days,
+                    offers_at_once_never_exceed_the_box,
                 }
             );
             contract!(

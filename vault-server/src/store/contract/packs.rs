@@ -95,6 +95,7 @@ impl Stores {
             invitation: hash,
             id: ACCOUNT,
             genesis: &[],
+            devices: &[],
             now: NOW,
         };
         let _ = self.ledger.create_account(&account).unwrap();
@@ -247,13 +248,12 @@ pub(super) fn the_sweep_takes_what_is_over(stores: &Stores) {
     assert_eq!(early.unwrap(), Swept::default());
     let swept = packs.sweep(NOW.plus(lease)).unwrap();
     let bytes = SIZES.iter().sum::<usize>() as u64;
-    let (packs_swept, roots) = (2, 0);
     assert_eq!(
         swept,
         Swept {
-            packs: packs_swept,
+            packs: 2,
             bytes,
-            roots
+            ..Swept::default()
         }
     );
     for size in SIZES {

@@ -2,7 +2,7 @@
 
 use vault_proto::ids::{AccountId, PackId, VaultId};
 
-use crate::clock::UnixTime;
+use crate::{clock::UnixTime, store::records::OfferHash};
 
 pub(super) fn of_log(log: &[u8; 32], seq: u64) -> Vec<u8> {
     [&log[..], &seq.to_be_bytes()].concat()
@@ -25,6 +25,26 @@ pub(super) fn pack_of(key: &[u8]) -> Option<(VaultId, PackId)> {
     ))
 }
 
+/// Offers of an account sort by the time at which they are dropped: each waits
+/// as long as any other, so that is the order in which they came.
+pub(super) fn of_offer(account: &AccountId, until: UnixTime, hash: &OfferHash) -> Vec<u8> {
+    [
+        &account.as_bytes()[..],
+        &until.seconds().to_be_bytes(),
+        &hash.0,
+    ]
+    .concat()
+}
+
+/// The time and the hash of a key of that table, of this account; `None` if it
+/// is none.
+pub(super) fn offer_of(account: &AccountId, key: &[u8]) -> Option<(UnixTime, OfferHash)> {
+    let rest = key.strip_prefix(account.as_bytes())?;
+    let (until, hash) = rest.split_first_chunk::<8>()?;
+    let until = UnixTime::from_seconds(u64::from_be_bytes(*until));
+    Some((until, OfferHash(hash.try_into().ok()?)))
+}
+
 /// What the sweep has to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
@@ -32,11 +52,14 @@ pub(super) enum Due {
     Pack(VaultId, PackId),
     /// A root that is not the newest, and may be dropped.
     Root(VaultId, u64),
+    /// An offer that waited too long.
+    Offer(AccountId, OfferHash),
 }
 
-/// The tables of two kinds of due things in one: they sort by kind, then time.
+/// The tables of all kinds of due things in one: they sort by kind, then time.
 const PACK: u8 = 0;
 const ROOT: u8 = 1;
+const OFFER: u8 = 2;
 
 impl Due {
     pub(super) fn key(&self, due: UnixTime) -> Vec<u8> {
@@ -48,6 +71,9 @@ impl Due {
             Self::Root(vault, seq) => {
                 [&[ROOT], &time[..], vault.as_bytes(), &seq.to_be_bytes()].concat()
             }
+            Self::Offer(account, hash) => {
+                [&[OFFER], &time[..], account.as_bytes(), &hash.0].concat()
+            }
         }
     }
 
@@ -55,16 +81,19 @@ impl Due {
     pub(super) const PACKS: [u8; 1] = [PACK];
     /// Where the roots begin.
     pub(super) const ROOTS: [u8; 1] = [ROOT];
+    /// Where the offers begin.
+    pub(super) const OFFERS: [u8; 1] = [OFFER];
 
     /// The time and the thing of a key; `None` if it is none.
     pub(super) fn from_key(key: &[u8]) -> Option<(UnixTime, Self)> {
         let (kind, rest) = key.split_first()?;
         let (time, rest) = rest.split_first_chunk::<8>()?;
-        let (vault, rest) = rest.split_first_chunk::<32>()?;
-        let vault = VaultId::from_array(*vault);
+        let (of, rest) = rest.split_first_chunk::<32>()?;
+        let vault = VaultId::from_array(*of);
         let due = match *kind {
             PACK => Self::Pack(vault, PackId::from_slice(rest).ok()?),
             ROOT => Self::Root(vault, u64::from_be_bytes(rest.try_into().ok()?)),
+            OFFER => Self::Offer(AccountId::from_array(*of), OfferHash(rest.try_into().ok()?)),
             _ => return None,
         };
         Some((UnixTime::from_seconds(u64::from_be_bytes(*time)), due))
@@ -92,13 +121,25 @@ mod tests {
         assert_eq!(due, format!("00000000006b49d200{nines}{sevens}"));
         let due = hex(&Due::Root(vault, 3).key(time));
         assert_eq!(due, format!("01000000006b49d200{nines}0000000000000003"));
+        let hash = OfferHash([7; 32]);
+        let due = hex(&Due::Offer(account, hash).key(time));
+        let eights = "08".repeat(32);
+        assert_eq!(due, format!("02000000006b49d200{eights}{sevens}"));
+        let key = of_offer(&account, time, &hash);
+        assert_eq!(hex(&key), format!("{eights}000000006b49d200{sevens}"));
+        assert_eq!(offer_of(&account, &key), Some((time, hash)));
+        assert_eq!(offer_of(&AccountId::from_array([9; 32]), &key), None);
     }
 
     #[test]
     fn what_is_due_sorts_by_kind_and_time_and_reads_back() {
         let (vault, pack) = (VaultId::from_array([9; 32]), PackId::from_array([7; 32]));
         let times = [0, 1, 255, 256, u64::MAX].map(UnixTime::from_seconds);
-        let things = [Due::Pack(vault, pack), Due::Root(vault, 300)];
+        let things = [
+            Due::Pack(vault, pack),
+            Due::Root(vault, 300),
+            Due::Offer(AccountId::from_array([1; 32]), OfferHash([2; 32])),
+        ];
         let keys: Vec<_> = things
             .iter()
             .flat_map(|thing| times.map(|time| (thing.key(time), (time, *thing))))

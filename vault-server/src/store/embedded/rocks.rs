@@ -33,6 +33,8 @@ pub(super) enum Table {
     Accounts,
     /// account, seq
     AccountLog,
+    /// device: the account that named it last
+    Devices,
     /// token hash
     Tokens,
     /// vault
@@ -43,7 +45,7 @@ pub(super) enum Table {
     Members,
     /// vault, pack
     Packs,
-    /// time, [`Due`](super::keys::Due), vault, pack or seq: what the sweep looks at, and when
+    /// time, [`Due`](super::keys::Due), what it is: what the sweep looks at, and when
     Due,
     /// vault, seq
     Heads,
@@ -51,16 +53,19 @@ pub(super) enum Table {
     Roots,
     /// vault, seq: the packs that a head added and removed
     Changes,
+    /// account, time, offer hash; the time at which it is dropped
+    Offers,
     /// vault, pack: packs too small for a file, whole
     SmallPacks,
 }
 
 impl Table {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Format,
         Self::Invitations,
         Self::Accounts,
         Self::AccountLog,
+        Self::Devices,
         Self::Tokens,
         Self::Vaults,
         Self::VaultLog,
@@ -70,6 +75,7 @@ impl Table {
         Self::Heads,
         Self::Roots,
         Self::Changes,
+        Self::Offers,
         Self::SmallPacks,
     ];
 
@@ -79,6 +85,7 @@ impl Table {
             Self::Invitations => "invitations",
             Self::Accounts => "accounts",
             Self::AccountLog => "account-log",
+            Self::Devices => "devices",
             Self::Tokens => "tokens",
             Self::Vaults => "vaults",
             Self::VaultLog => "vault-log",
@@ -88,6 +95,7 @@ impl Table {
             Self::Heads => "heads",
             Self::Roots => "roots",
             Self::Changes => "changes",
+            Self::Offers => "offers",
             Self::SmallPacks => "small-packs",
         }
     }
@@ -229,8 +237,24 @@ impl Default for Stripes {
 impl Stripes {
     /// `key` begins with bytes that are as good as random: a hash.
     pub(super) fn lock(&self, key: &[u8; 32]) -> MutexGuard<'_, ()> {
-        let stripe = &self.0[usize::from(key[0]) % self.0.len()];
-        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock_stripe(self.stripe(key))
+    }
+
+    /// Locks two keys, in an order that all keep to.
+    pub(super) fn lock_both(&self, a: &[u8; 32], b: &[u8; 32]) -> [Option<MutexGuard<'_, ()>>; 2] {
+        let (a, b) = (self.stripe(a), self.stripe(b));
+        let first = self.lock_stripe(a.min(b));
+        let second = (a != b).then(|| self.lock_stripe(a.max(b)));
+        [Some(first), second]
+    }
+
+    fn stripe(&self, key: &[u8; 32]) -> usize {
+        usize::from(key[0]) % self.0.len()
+    }
+
+    fn lock_stripe(&self, stripe: usize) -> MutexGuard<'_, ()> {
+        let stripe = self.0[stripe].lock();
+        stripe.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

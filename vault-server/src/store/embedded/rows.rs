@@ -11,7 +11,10 @@ use crate::{
     clock::UnixTime,
     store::{
         ledger::LedgerError,
-        records::{Account, HeadRecord, Invitation, Pack, PackState, Token, Usage, Vault},
+        records::{
+            Account, HeadRecord, Invitation, Offer, OfferFrom, Pack, PackState, Standing, Token,
+            Usage, Vault,
+        },
     },
 };
 
@@ -87,6 +90,11 @@ struct AccountRow {
     log_seq: u64,
     #[prost(uint64, tag = "8")]
     record_bytes: u64,
+    /// Of a guest alone.
+    #[prost(bytes = "vec", optional, tag = "9")]
+    brought_by: Option<Vec<u8>>,
+    #[prost(uint32, tag = "10")]
+    guests: u32,
 }
 
 impl Record for Account {
@@ -102,14 +110,24 @@ impl Record for Account {
             trash_bytes: self.usage.trash_bytes,
             log_seq: self.log_seq,
             record_bytes: self.record_bytes,
+            brought_by: match self.standing {
+                Standing::Member => None,
+                Standing::Guest { brought_by } => Some(brought_by.to_vec()),
+            },
+            guests: self.guests,
         }
         .encode_to_vec()
     }
 
     fn from_row(id: AccountId, row: &[u8]) -> Result<Self, LedgerError> {
         let row: AccountRow = decode(row)?;
+        let brought_by = row.brought_by.map(|id| AccountId::from_slice(&id));
         Ok(Self {
             id,
+            standing: match brought_by.transpose().map_err(damaged)? {
+                None => Standing::Member,
+                Some(brought_by) => Standing::Guest { brought_by },
+            },
             label: row.label,
             joined: UnixTime::from_seconds(row.joined),
             quota_bytes: row.quota_bytes,
@@ -120,6 +138,7 @@ impl Record for Account {
             },
             record_bytes: row.record_bytes,
             log_seq: row.log_seq,
+            guests: row.guests,
         })
     }
 }
@@ -308,6 +327,37 @@ impl Record for HeadRecord {
             added_packs: row.added_packs,
             added_bytes: row.added_bytes,
             removed_packs: row.removed_packs,
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OfferRow {
+    #[prost(bytes = "vec", tag = "1")]
+    offer: Vec<u8>,
+    #[prost(bool, tag = "2")]
+    of_a_stranger: bool,
+}
+
+impl Record for Offer {
+    type Key = ();
+
+    fn to_row(&self) -> Vec<u8> {
+        OfferRow {
+            offer: self.offer.clone(),
+            of_a_stranger: self.from == OfferFrom::Stranger,
+        }
+        .encode_to_vec()
+    }
+
+    fn from_row((): (), row: &[u8]) -> Result<Self, LedgerError> {
+        let row: OfferRow = decode(row)?;
+        Ok(Self {
+            offer: row.offer,
+            from: match row.of_a_stranger {
+                true => OfferFrom::Stranger,
+                false => OfferFrom::Known,
+            },
         })
     }
 }

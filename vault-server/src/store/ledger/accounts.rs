@@ -1,11 +1,11 @@
 //! Invitations, accounts with their logs, and tokens.
 
-use vault_proto::ids::AccountId;
+use vault_proto::ids::{AccountId, DeviceId};
 
 use super::{Appended, LedgerError, Urgency};
 use crate::{
     clock::UnixTime,
-    store::records::{Account, Invitation, InvitationHash, Token, TokenHash},
+    store::records::{Account, Fullness, Invitation, InvitationHash, Token, TokenHash},
 };
 
 /// The part of a [`Ledger`](super::Ledger) about invitations, accounts and tokens.
@@ -25,6 +25,23 @@ pub trait AccountLedger {
     /// # Errors
     /// [`LedgerError`].
     fn create_account(&self, new: &NewAccount<'_>) -> Result<AccountCreation, LedgerError>;
+
+    /// Extends a copy of the log of an account whose home is another hoster, all
+    /// entries or none. A log that is not here yet makes a guest, if whoever
+    /// brings it is a member and has not brought too many.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn put_account_log(&self, copy: &LogCopy<'_>) -> Result<Copied, LedgerError>;
+
+    /// The account whose log here was the last to name this device: from an
+    /// invitation's genesis, or from an entry that was
+    /// [appended](Self::append_account_entry). Whether it is active there, the
+    /// log says. Guests are found where their home is.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn account_of(&self, device: &DeviceId) -> Result<Option<AccountId>, LedgerError>;
 
     /// Reads an account.
     ///
@@ -64,13 +81,7 @@ pub trait AccountLedger {
     ///
     /// # Errors
     /// [`LedgerError`].
-    fn append_account_entry(
-        &self,
-        id: &AccountId,
-        seq: u64,
-        entry: &[u8],
-        urgency: Urgency,
-    ) -> Result<Appended, LedgerError>;
+    fn append_account_entry(&self, new: &NewAccountEntry<'_>) -> Result<Appended, LedgerError>;
 
     /// How many [record bytes](Account::record_bytes) an account may have.
     fn record_limit(&self, account: &Account) -> u64;
@@ -103,8 +114,61 @@ pub struct NewAccount<'a> {
     pub id: AccountId,
     /// The encoded genesis, verified.
     pub genesis: &'a [u8],
+    /// The devices it lists.
+    pub devices: &'a [DeviceId],
     /// The hour.
     pub now: UnixTime,
+}
+
+/// An entry to be appended to an account log.
+#[derive(Debug)]
+pub struct NewAccountEntry<'a> {
+    /// The account.
+    pub account: AccountId,
+    /// The entry's number.
+    pub seq: u64,
+    /// The encoded entry, verified.
+    pub entry: &'a [u8],
+    /// The device that it adds.
+    pub added: Option<DeviceId>,
+    /// Whether it has to wait for room.
+    pub urgency: Urgency,
+}
+
+/// Entries that another hoster put in order.
+#[derive(Debug)]
+pub struct LogCopy<'a> {
+    /// The account.
+    pub account: AccountId,
+    /// How many entries are here already; 0 for an account that is new here.
+    pub after: u64,
+    /// The encoded entries that follow, verified.
+    pub entries: &'a [Vec<u8>],
+    /// Who brings them.
+    pub brought_by: AccountId,
+    /// Whether they have to wait for room.
+    pub urgency: Urgency,
+    /// The hour.
+    pub now: UnixTime,
+}
+
+/// What became of a [`LogCopy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Copied {
+    /// The log is that long now.
+    Copied {
+        /// The newest entry's sequence number.
+        log_seq: u64,
+    },
+    /// The log has another length than was said.
+    LostRace,
+    /// Who brings a guest is none of the members.
+    NotAMember,
+    /// He has brought as many guests as a member may.
+    TooManyGuests,
+    /// The account has as many record bytes as it may.
+    RecordsFull(Fullness),
 }
 
 /// What became of a [`NewAccount`].

@@ -2,13 +2,15 @@
 
 mod accounts;
 mod heads;
+mod offers;
 mod packs;
 mod vaults;
 
 use std::io;
 
-pub use accounts::{AccountCreation, AccountLedger, NewAccount};
+pub use accounts::{AccountCreation, AccountLedger, Copied, LogCopy, NewAccount, NewAccountEntry};
 pub use heads::{Commit, HeadCommit, HeadLedger};
+pub use offers::{NewOffer, OfferLedger, OfferOutcome};
 pub use packs::{PackLedger, QuotaRoom, Reservation, Reserve};
 pub use vaults::{NewVault, NewVaultEntry, VaultCreation, VaultLedger};
 
@@ -24,12 +26,12 @@ use crate::clock::UnixTime;
 ///
 /// # Durability
 /// [`commit_head`](HeadLedger::commit_head), [`doom`](PackLedger::doom) and whatever adds
-/// an invitation, an account, a vault or an entry of a log are durable when
+/// an invitation, an account, a vault, an entry of a log or an offer are durable when
 /// they return, and with them all that any call wrote before. The rest
 /// (uploads, leases, tokens) survives the process being killed, and a power cut
 /// from the next durable call on.
 pub trait Ledger:
-    AccountLedger + VaultLedger + PackLedger + HeadLedger + Send + Sync + 'static
+    AccountLedger + VaultLedger + PackLedger + HeadLedger + OfferLedger + Send + Sync + 'static
 {
     /// Counts everything; reads every account.
     ///
@@ -49,16 +51,30 @@ pub struct Terms {
     /// Bytes of log entries, heads, lists of packs and roots that an account may
     /// have beside a sixteenth of its quota. The quota itself is for packs.
     pub record_bytes: u64,
+    /// How many guests a member may bring.
+    pub guests: u32,
+    /// How many offers wait for one account,
+    pub offers: usize,
+    /// how many of them from callers without a token,
+    pub offers_of_strangers: usize,
+    /// and how long.
+    pub offer: std::time::Duration,
 }
 
 impl Default for Terms {
-    /// 7 and 30 days, and 64 MiB: years of hourly heads of four devices.
+    /// 7 and 30 days, and 64 MiB: years of hourly heads of four devices; 256
+    /// guests, as many as a vault has members; 64 offers, 16 of them of strangers,
+    /// for 60 days.
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
         Self {
             lease: std::time::Duration::from_secs(7 * DAY),
             grace: std::time::Duration::from_secs(30 * DAY),
             record_bytes: 64 << 20,
+            guests: 256,
+            offers: 64,
+            offers_of_strangers: 16,
+            offer: std::time::Duration::from_secs(60 * DAY),
         }
     }
 }

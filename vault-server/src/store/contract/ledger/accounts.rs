@@ -17,6 +17,7 @@ fn create(ledger: &dyn Ledger, invitation: u8, number: u8, after_days: u32) -> A
             invitation: InvitationHash([invitation; 32]),
             id: account(number),
             genesis: &[number; 100],
+            devices: &[device(number)],
             now: NOW.plus(DAY * after_days),
         })
         .unwrap()
@@ -77,17 +78,16 @@ pub(crate) fn accounts_are_listed_in_pages(ledger: &dyn Ledger) {
 
 pub(crate) fn a_log_grows_by_its_next_entry_only(ledger: &dyn Ledger) {
     open_account(ledger, 1);
-    let append =
-        |seq| ledger.append_account_entry(&account(1), seq, &[seq as u8; 10], Urgency::Ordinary);
+    let append = |seq| append_own(ledger, seq, &[seq as u8; 10], Urgency::Ordinary);
     let lost = |log_seq| Appended::LostRace {
         head_seq: 0,
         log_seq,
     };
-    assert_eq!(append(3).unwrap(), lost(1));
-    assert_eq!(append(1).unwrap(), lost(1));
-    assert_eq!(append(2).unwrap(), Appended::Appended);
-    assert_eq!(append(2).unwrap(), lost(2));
-    assert_eq!(append(3).unwrap(), Appended::Appended);
+    assert_eq!(append(3), lost(1));
+    assert_eq!(append(1), lost(1));
+    assert_eq!(append(2), Appended::Appended);
+    assert_eq!(append(2), lost(2));
+    assert_eq!(append(3), Appended::Appended);
     assert_eq!(ledger.account(&account(1)).unwrap().unwrap().log_seq, 3);
     let entries = ledger.account_entries(&account(1), 1, 1000).unwrap();
     assert_eq!(entries, [vec![2; 10], vec![3; 10]]);
@@ -98,8 +98,8 @@ pub(crate) fn entries_come_in_bounded_answers(ledger: &dyn Ledger) {
     // Its neighbour's log is not its own.
     open_account(ledger, 2);
     for seq in 2..300 {
-        let appended = ledger.append_account_entry(&account(1), seq, &[0; 100], Urgency::Ordinary);
-        assert_eq!(appended.unwrap(), Appended::Appended);
+        let appended = append_own(ledger, seq, &[0; 100], Urgency::Ordinary);
+        assert_eq!(appended, Appended::Appended);
     }
     let read = |after, limit| {
         let entries = ledger.account_entries(&account(1), after, limit);
@@ -207,6 +207,7 @@ pub(crate) fn everything_is_counted(ledger: &dyn Ledger) {
     ledger.add_invitation(&hash, &invitation(QUOTA)).unwrap();
     let expected = LedgerStats {
         accounts: 2,
+        guests: 0,
         vaults: 3,
         packs: 2,
         usage: usage_of(64 * KIB, 16 * KIB, 0),
@@ -228,14 +229,14 @@ pub(crate) fn what_is_kept_of_an_account_is_counted_until_it_is_dropped(ledger: 
     assert_eq!(record_bytes(ledger), 100 + ROW);
     make_vault(ledger, 11);
     assert_eq!(record_bytes(ledger), 2 * (100 + ROW));
-    let entry = ledger.append_account_entry(&account(1), 2, &[2; 10], Urgency::Ordinary);
-    assert_eq!(entry.unwrap(), Appended::Appended);
+    let entry = append_own(ledger, 2, &[2; 10], Urgency::Ordinary);
+    assert_eq!(entry, Appended::Appended);
     assert_eq!(append(ledger, 2, None, None, None), Appended::Appended);
     let logs = 3 * 100 + 10 + 4 * ROW;
     assert_eq!(record_bytes(ledger), logs);
     // What was refused or repeated counts nothing.
-    let late = ledger.append_account_entry(&account(1), 2, &[3; 10], Urgency::Ordinary);
-    assert!(matches!(late.unwrap(), Appended::LostRace { .. }));
+    let late = append_own(ledger, 2, &[3; 10], Urgency::Ordinary);
+    assert!(matches!(late, Appended::LostRace { .. }));
     upload(ledger, &blob(11, 1, 16 * KIB));
     let adds = packs([1]);
     let one = HeadCommit {
@@ -268,11 +269,7 @@ pub(crate) fn a_member_cannot_fill_the_ledger(ledger: &dyn Ledger) {
     // Nearly full, at one stroke; nothing checks here how long an entry may be.
     let room = limit - record_bytes(ledger) - 2 * 128 - 4000;
     let long = vec![1; room as usize];
-    let append_own = |seq, entry: &[u8], urgency| {
-        ledger
-            .append_account_entry(&account(1), seq, entry, urgency)
-            .unwrap()
-    };
+    let append_own = |seq, entry: &[u8], urgency| append_own(ledger, seq, entry, urgency);
     assert_eq!(append_own(2, &long, Urgency::Ordinary), Appended::Appended);
     let used = record_bytes(ledger);
     assert_eq!(used, limit - 128 - 4000);

@@ -12,8 +12,8 @@ use crate::{
     clock::UnixTime,
     store::{
         ledger::{
-            AccountCreation, Appended, Commit, HeadCommit, Ledger, NewAccount, NewVault,
-            NewVaultEntry, QuotaRoom, Reservation, Reserve, Urgency, VaultCreation,
+            AccountCreation, Appended, Commit, HeadCommit, Ledger, NewAccount, NewAccountEntry,
+            NewVault, NewVaultEntry, QuotaRoom, Reservation, Reserve, Urgency, VaultCreation,
         },
         records::{Blob, Fullness, Invitation, InvitationHash, Pack, PackState, Usage},
     },
@@ -26,6 +26,11 @@ pub(super) const KIB: u32 = 1024;
 
 pub(super) fn account(number: u8) -> AccountId {
     AccountId::from_array([number; 32])
+}
+
+/// The one in the genesis of the account of this number.
+pub(super) fn device(number: u8) -> DeviceId {
+    DeviceId::from_array([number; 32])
 }
 
 /// The numbers of vaults say who made them: 11 and 12 are account 1's.
@@ -69,6 +74,7 @@ pub(super) fn open_account(ledger: &dyn Ledger, number: u8) {
             invitation: hash,
             id: account(number),
             genesis: &[number; 100],
+            devices: &[device(number)],
             now: NOW,
         })
         .unwrap();
@@ -183,6 +189,24 @@ pub(super) fn head(vault_number: u8, seq: u64, salt: u8) -> HeadCommit<'static> 
         removes: &[],
         now: NOW,
     }
+}
+
+/// An entry of account 1's log.
+pub(super) fn append_own(
+    ledger: &dyn Ledger,
+    seq: u64,
+    entry: &[u8],
+    urgency: Urgency,
+) -> Appended {
+    ledger
+        .append_account_entry(&NewAccountEntry {
+            account: account(1),
+            seq,
+            entry,
+            added: None,
+            urgency,
+        })
+        .unwrap()
 }
 
 pub(super) fn append(

@@ -1,6 +1,6 @@
 //! Invitations, accounts and tokens.
 
-use vault_proto::ids::AccountId;
+use vault_proto::ids::{AccountId, DeviceId};
 
 use super::EmbeddedLedger;
 use crate::{
@@ -8,8 +8,11 @@ use crate::{
     store::{
         decide,
         embedded::{disk::Sync, keys, rocks::Table, rows::Record},
-        ledger::{AccountCreation, AccountLedger, Appended, LedgerError, NewAccount, Urgency},
-        records::{Account, Invitation, InvitationHash, Token, TokenHash, Usage},
+        ledger::{
+            AccountCreation, AccountLedger, Appended, Copied, LedgerError, LogCopy, NewAccount,
+            NewAccountEntry,
+        },
+        records::{Account, Invitation, InvitationHash, Token, TokenHash},
     },
 };
 
@@ -50,15 +53,10 @@ impl AccountLedger for EmbeddedLedger {
         invitation.used_by = Some(*id);
         let mut batch = self.rocks.batch();
         batch.put_record(Table::Invitations, hash, &invitation);
-        batch.put_account(&Account {
-            id: *id,
-            label: invitation.label,
-            joined: *now,
-            quota_bytes: invitation.quota_bytes,
-            usage: Usage::default(),
-            record_bytes: decide::entry_bytes(new.genesis),
-            log_seq: 1,
-        });
+        batch.put_account(&decide::member(new, &invitation));
+        for device in new.devices {
+            batch.put(Table::Devices, device.as_bytes(), id.as_bytes());
+        }
         batch.put(
             Table::AccountLog,
             &keys::of_log(id.as_bytes(), 1),
@@ -68,6 +66,42 @@ impl AccountLedger for EmbeddedLedger {
         Ok(AccountCreation::Created {
             quota_bytes: invitation.quota_bytes,
         })
+    }
+
+    fn put_account_log(&self, copy: &LogCopy<'_>) -> Result<Copied, LedgerError> {
+        let (id, sponsor) = (&copy.account, &copy.brought_by);
+        let _both = self.payers.lock_both(id.as_bytes(), sponsor.as_bytes());
+        let mut batch = self.rocks.batch();
+        let account = match self.account(id)? {
+            Some(account) => Ok(account),
+            None => {
+                let mut sponsor = self.account(sponsor)?;
+                let guest = decide::guest(copy, sponsor.as_mut(), &self.terms);
+                if let Some(sponsor) = &sponsor {
+                    batch.put_account(sponsor);
+                }
+                guest
+            }
+        };
+        let copied = account.and_then(|account| decide::copied(copy, account, &self.terms));
+        let account = match copied {
+            Ok(account) => account,
+            Err(refused) => return Ok(refused),
+        };
+        batch.put_account(&account);
+        for (seq, entry) in (copy.after + 1..).zip(copy.entries) {
+            batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), seq), entry);
+        }
+        batch.write(Sync::Now)?;
+        Ok(Copied::Copied {
+            log_seq: account.log_seq,
+        })
+    }
+
+    fn account_of(&self, device: &DeviceId) -> Result<Option<AccountId>, LedgerError> {
+        let row = self.rocks.get(Table::Devices, device.as_bytes())?;
+        let account = row.map(|row| AccountId::from_slice(&row)).transpose();
+        account.map_err(|_| LedgerError::Damaged("a device of no account"))
     }
 
     fn account(&self, id: &AccountId) -> Result<Option<Account>, LedgerError> {
@@ -113,29 +147,33 @@ impl AccountLedger for EmbeddedLedger {
         self.entries(Table::AccountLog, id.as_bytes(), after, limit_bytes)
     }
 
-    fn append_account_entry(
-        &self,
-        id: &AccountId,
-        seq: u64,
-        entry: &[u8],
-        urgency: Urgency,
-    ) -> Result<Appended, LedgerError> {
+    fn append_account_entry(&self, new: &NewAccountEntry<'_>) -> Result<Appended, LedgerError> {
+        let NewAccountEntry {
+            account: id,
+            seq,
+            entry,
+            added,
+            urgency,
+        } = new;
         let _account = self.payers.lock(id.as_bytes());
         let account = self.account(id)?;
         let mut account = account.ok_or(LedgerError::Damaged("no account"))?;
-        if seq != account.log_seq + 1 {
+        if *seq != account.log_seq + 1 {
             return Ok(Appended::LostRace {
                 head_seq: 0,
                 log_seq: account.log_seq,
             });
         }
-        if let Some(full) = self.add_records(&mut account, entry, urgency) {
+        if let Some(full) = self.add_records(&mut account, entry, *urgency) {
             return Ok(Appended::RecordsFull(full));
         }
-        account.log_seq = seq;
+        account.log_seq = *seq;
         let mut batch = self.rocks.batch();
         batch.put_account(&account);
-        batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), seq), entry);
+        batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), *seq), entry);
+        if let Some(device) = added {
+            batch.put(Table::Devices, device.as_bytes(), id.as_bytes());
+        }
         batch.write(Sync::Now)?;
         Ok(Appended::Appended)
     }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod offers;
 mod packs;
 mod vaults;
 
@@ -23,7 +24,7 @@ use crate::{
     store::{
         decide,
         ledger::{AccountLedger, Ledger, LedgerError, Reservation, Terms, Urgency, VaultLedger},
-        records::{Account, Fullness, Invitation, LedgerStats, Pack, PackState, Vault},
+        records::{Account, Fullness, Invitation, LedgerStats, Pack, PackState, Standing, Vault},
     },
 };
 
@@ -193,7 +194,10 @@ impl Ledger for EmbeddedLedger {
         self.rocks.visit(Table::Accounts, &[], |_, row| {
             // The key is not needed for a sum.
             let account = Account::from_row(AccountId::from_array([0; 32]), row)?;
-            stats.accounts += 1;
+            match account.standing {
+                Standing::Member => stats.accounts += 1,
+                Standing::Guest { .. } => stats.guests += 1,
+            }
             stats.usage.add(&account.usage);
             Ok::<_, LedgerError>(true)
         })?;

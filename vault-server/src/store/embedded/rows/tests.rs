@@ -37,8 +37,9 @@ fn an_invitation() {
 
 #[test]
 fn an_account() {
-    let account = Account {
+    let mut account = Account {
         id: AccountId::from_array(A),
+        standing: Standing::Member,
         label: "alice".into(),
         joined: NOW,
         quota_bytes: 5_000_000_000,
@@ -49,9 +50,17 @@ fn an_account() {
         },
         log_seq: 4,
         record_bytes: 5000,
+        guests: 0,
     };
     let row = format!("0a05616c69636510{NOW_HEX}1880e497d0122001280230ac023804408827");
     check(&account, account.id, &row);
+    account.standing = Standing::Guest {
+        brought_by: AccountId::from_array(H),
+    };
+    check(&account, account.id, &format!("{row}4a20{}", hex(&H)));
+    account.standing = Standing::Member;
+    account.guests = 6;
+    check(&account, account.id, &format!("{row}5006"));
 }
 
 #[test]
@@ -120,6 +129,17 @@ fn a_head() {
         hex(&D)
     );
     check(&head, (), &row);
+}
+
+#[test]
+fn an_offer() {
+    let mut offer = Offer {
+        offer: vec![4, 5],
+        from: OfferFrom::Known,
+    };
+    check(&offer, (), "0a020405");
+    offer.from = OfferFrom::Stranger;
+    check(&offer, (), "0a0204051001");
 }
 
 #[test]

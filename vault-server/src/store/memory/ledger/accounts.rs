@@ -1,14 +1,17 @@
 //! Invitations, accounts and tokens.
 
-use vault_proto::ids::AccountId;
+use vault_proto::ids::{AccountId, DeviceId};
 
 use super::{MemoryLedger, entries_after};
 use crate::{
     clock::UnixTime,
     store::{
         decide,
-        ledger::{AccountCreation, AccountLedger, Appended, LedgerError, NewAccount, Urgency},
-        records::{Account, Invitation, InvitationHash, Token, TokenHash, Usage},
+        ledger::{
+            AccountCreation, AccountLedger, Appended, Copied, LedgerError, LogCopy, NewAccount,
+            NewAccountEntry, Urgency,
+        },
+        records::{Account, Invitation, InvitationHash, Token, TokenHash},
     },
 };
 
@@ -37,15 +40,10 @@ impl AccountLedger for MemoryLedger {
             (None, Some(_)) => AccountCreation::Exists,
             (None, None) => {
                 invitation.used_by = Some(new.id);
-                let account = Account {
-                    id: new.id,
-                    label: invitation.label.clone(),
-                    joined: new.now,
-                    quota_bytes: invitation.quota_bytes,
-                    usage: Usage::default(),
-                    record_bytes: decide::entry_bytes(new.genesis),
-                    log_seq: 1,
-                };
+                let account = decide::member(new, invitation);
+                for device in new.devices {
+                    tables.devices.insert(*device, new.id);
+                }
                 let log = vec![new.genesis.to_vec()];
                 tables.accounts.insert(new.id, (account, log));
                 AccountCreation::Created {
@@ -54,6 +52,37 @@ impl AccountLedger for MemoryLedger {
             }
         };
         Ok(creation)
+    }
+
+    fn put_account_log(&self, copy: &LogCopy<'_>) -> Result<Copied, LedgerError> {
+        let mut tables = self.tables();
+        let (account, mut log, sponsor) = match tables.accounts.get(&copy.account) {
+            Some((account, log)) => (Ok(account.clone()), log.clone(), None),
+            None => {
+                let sponsor = tables.accounts.get(&copy.brought_by);
+                let mut sponsor = sponsor.map(|(account, _)| account.clone());
+                let guest = decide::guest(copy, sponsor.as_mut(), &self.terms);
+                (guest, Vec::new(), sponsor)
+            }
+        };
+        let copied = account.and_then(|account| decide::copied(copy, account, &self.terms));
+        let account = match copied {
+            Ok(account) => account,
+            Err(refused) => return Ok(refused),
+        };
+        if let Some(changed) = sponsor
+            && let Some((sponsor, _)) = tables.accounts.get_mut(&changed.id)
+        {
+            *sponsor = changed;
+        }
+        let log_seq = account.log_seq;
+        log.extend_from_slice(copy.entries);
+        tables.accounts.insert(copy.account, (account, log));
+        Ok(Copied::Copied { log_seq })
+    }
+
+    fn account_of(&self, device: &DeviceId) -> Result<Option<AccountId>, LedgerError> {
+        Ok(self.tables().devices.get(device).copied())
     }
 
     fn account(&self, id: &AccountId) -> Result<Option<Account>, LedgerError> {
@@ -95,31 +124,28 @@ impl AccountLedger for MemoryLedger {
         Ok(entries_after(log, after, limit_bytes))
     }
 
-    fn append_account_entry(
-        &self,
-        id: &AccountId,
-        seq: u64,
-        entry: &[u8],
-        urgency: Urgency,
-    ) -> Result<Appended, LedgerError> {
+    fn append_account_entry(&self, new: &NewAccountEntry<'_>) -> Result<Appended, LedgerError> {
         let mut tables = self.tables();
-        let account = tables.accounts.get_mut(id);
+        let account = tables.accounts.get_mut(&new.account);
         let (account, log) = account.ok_or(LedgerError::Damaged("no account"))?;
-        if seq != account.log_seq + 1 {
+        if new.seq != account.log_seq + 1 {
             return Ok(Appended::LostRace {
                 head_seq: 0,
                 log_seq: account.log_seq,
             });
         }
-        let more_bytes = decide::entry_bytes(entry);
+        let more_bytes = decide::entry_bytes(new.entry);
         if let Some(full) = decide::records_full(account, more_bytes, &self.terms)
-            && urgency == Urgency::Ordinary
+            && new.urgency == Urgency::Ordinary
         {
             return Ok(Appended::RecordsFull(full));
         }
         account.record_bytes = account.record_bytes.saturating_add(more_bytes);
-        account.log_seq = seq;
-        log.push(entry.to_vec());
+        account.log_seq = new.seq;
+        log.push(new.entry.to_vec());
+        if let Some(device) = new.added {
+            tables.devices.insert(device, new.account);
+        }
         Ok(Appended::Appended)
     }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod offers;
 mod packs;
 mod vaults;
 
@@ -10,15 +11,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use vault_proto::ids::{AccountId, PackId, VaultId};
+use vault_proto::ids::{AccountId, DeviceId, PackId, VaultId};
 
 use crate::{
     clock::UnixTime,
     store::{
         ledger::{Ledger, LedgerError, Reservation, Terms},
         records::{
-            Account, HeadRecord, Invitation, InvitationHash, LedgerStats, Pack, PackState, Token,
-            TokenHash, Usage, Vault,
+            Account, HeadRecord, Invitation, InvitationHash, LedgerStats, Offer, OfferHash, Pack,
+            PackState, Token, TokenHash, Usage, Vault,
         },
     },
 };
@@ -34,6 +35,7 @@ pub struct MemoryLedger {
 struct Tables {
     invitations: BTreeMap<InvitationHash, Invitation>,
     accounts: BTreeMap<AccountId, (Account, Vec<Vec<u8>>)>,
+    devices: BTreeMap<DeviceId, AccountId>,
     tokens: BTreeMap<TokenHash, Token>,
     vaults: BTreeMap<VaultId, (Vault, Vec<Vec<u8>>)>,
     members: BTreeSet<(AccountId, VaultId)>,
@@ -41,6 +43,8 @@ struct Tables {
     heads: BTreeMap<(VaultId, u64), HeadRecord>,
     /// Each with the time it may be dropped at.
     roots: BTreeMap<(VaultId, u64), (Vec<u8>, Option<UnixTime>)>,
+    /// By account, the time at which each is dropped, and hash.
+    offers: BTreeMap<(AccountId, UnixTime, OfferHash), Offer>,
     reserved: BTreeMap<AccountId, u64>,
 }
 
@@ -120,8 +124,12 @@ fn entries_after(entries: &[Vec<u8>], after: u64, limit_bytes: usize) -> Vec<Vec
 impl Ledger for MemoryLedger {
     fn stats(&self, now: UnixTime) -> Result<LedgerStats, LedgerError> {
         let tables = self.tables();
+        let guests = tables.accounts.values();
+        let guests = guests.filter(|(account, _)| account.standing.is_guest());
+        let guests = guests.count() as u64;
         let mut stats = LedgerStats {
-            accounts: tables.accounts.len() as u64,
+            accounts: tables.accounts.len() as u64 - guests,
+            guests,
             vaults: tables.vaults.len() as u64,
             packs: tables.packs.len() as u64,
             usage: Usage::default(),
