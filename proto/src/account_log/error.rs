@@ -96,6 +96,9 @@ pub enum AccountLogError {
     /// Only a paper device removes a paper device.
     #[error("only a paper device removes a paper device")]
     PaperNeeded,
+    /// A paper that a machine added, or that such a paper added, removes no paper.
+    #[error("a paper device that a machine added removes no paper device")]
+    PaperNotRooted,
     /// The account key's generation is not the next one.
     #[error("the account key has generation {got} where {expected} was due")]
     Generation {

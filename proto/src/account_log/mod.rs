@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 pub use error::AccountLogError;
 
-use crate::device::{DeviceKind, DevicePublic, KemKey};
+use crate::device::{DevicePublic, KemKey};
 use crate::entry::{ENTRY_VERSION, SealedBox};
 use crate::ids::{AccountId, DeviceId, EntryHash, HosterId};
 use crate::origin::Origin;
@@ -77,6 +77,9 @@ pub struct DeviceRecord {
     pub removed_seq: Option<u64>,
     /// Its name, sealed under the account's name key; the newest one.
     pub sealed_name: Vec<u8>,
+    /// Whether it is a paper that may remove papers: one of the genesis, or one
+    /// that such a paper added.
+    pub is_rooted: bool,
 }
 
 /// One generation of the account key.
@@ -306,11 +309,6 @@ impl AccountLog {
         self.devices
             .get(device)
             .filter(|record| record.removed_seq.is_none())
-    }
-
-    fn has_active_paper(&self, device: &DeviceId) -> bool {
-        self.active_device(device)
-            .is_some_and(|record| record.public.kind() == DeviceKind::Paper)
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn check_genesis(
     let mut records = BTreeMap::new();
     for device in devices {
         check_keys_are_new(&records, &device.public)?;
-        records.insert(device.public.id(), into_record(device, 1));
+        records.insert(device.public.id(), into_record(device, 1, true));
     }
     if !records.contains_key(&payload.author) {
         return Err(AccountLogError::AuthorNotActive);
@@ -97,14 +97,14 @@ pub(super) fn check_next(
         .active_device(&payload.author)
         .ok_or(AccountLogError::AuthorNotActive)?;
     let mut signers = vec![signer(&author.public)];
-    let (author_id, seq) = (payload.author, payload.seq);
+    let seq = payload.seq;
     let change = match payload.body {
         Body::Genesis { .. } => return Err(AccountLogError::GenesisAgain),
-        Body::Add { device, seed } => check_add(log, device, seed, author_id, seq)?,
+        Body::Add { device, seed } => check_add(log, device, seed, author, seq)?,
         Body::Remove {
             device,
             account_key,
-        } => check_remove(log, device, account_key, author_id, seq)?,
+        } => check_remove(log, device, account_key, author, seq)?,
         Body::Rename {
             device,
             sealed_name,
@@ -161,7 +161,7 @@ fn check_add(
     log: &AccountLog,
     device: NewDevice,
     seed: SeedBox,
-    author: DeviceId,
+    author: &DeviceRecord,
     seq: u64,
 ) -> Result<Change, AccountLogError> {
     check_keys_are_new(&log.devices, &device.public)?;
@@ -172,8 +172,8 @@ fn check_add(
         return Err(AccountLogError::Boxes);
     }
     Ok(Change::Add {
-        record: Box::new(into_record(device, seq)),
-        seed: into_box(seed, author, seq),
+        record: Box::new(into_record(device, seq, author.is_rooted)),
+        seed: into_box(seed, author.public.id(), seq),
     })
 }
 
@@ -181,17 +181,21 @@ fn check_remove(
     log: &AccountLog,
     device: DeviceId,
     account_key: AccountKey,
-    author: DeviceId,
+    author: &DeviceRecord,
     seq: u64,
 ) -> Result<Change, AccountLogError> {
+    let author_id = author.public.id();
     let removed = log
         .active_device(&device)
         .ok_or(AccountLogError::DeviceNotActive(device))?;
-    if device == author {
+    if device == author_id {
         return Err(AccountLogError::RemovesItself);
     }
-    if removed.public.kind() == DeviceKind::Paper && !log.has_active_paper(&author) {
-        return Err(AccountLogError::PaperNeeded);
+    if removed.public.kind() == DeviceKind::Paper && !author.is_rooted {
+        return Err(match author.public.kind() {
+            DeviceKind::Paper => AccountLogError::PaperNotRooted,
+            DeviceKind::Machine => AccountLogError::PaperNeeded,
+        });
     }
     let remaining: Vec<DeviceId> = log
         .active_devices()
@@ -208,7 +212,7 @@ fn check_remove(
     }
     Ok(Change::Remove {
         device,
-        account_key: check_account_key(account_key, generation, &remaining, author, seq)?,
+        account_key: check_account_key(account_key, generation, &remaining, author_id, seq)?,
     })
 }
 
@@ -265,8 +269,10 @@ fn signer(public: &DevicePublic) -> (DeviceId, &VerifyingKey) {
     (public.id(), public.signing_key())
 }
 
-fn into_record(device: NewDevice, added_seq: u64) -> DeviceRecord {
+/// Only papers are rooted, and only if what brings them is.
+fn into_record(device: NewDevice, added_seq: u64, by_root: bool) -> DeviceRecord {
     DeviceRecord {
+        is_rooted: by_root && device.public.kind() == DeviceKind::Paper,
         public: device.public,
         added_seq,
         removed_seq: None,

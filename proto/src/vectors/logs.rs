@@ -26,8 +26,9 @@ pub(super) fn account_logs() -> Json {
             "about",
             Json::text(
                 "An account log; what it means after each of its entries; and entries that are \
-                 refused when `after` entries of the log stand before them (0: as a genesis). Boxes, \
-                 names and account keys are filler: nothing opens them.",
+                 refused when `after` entries of the log stand before them (0: as a genesis). `papers` \
+                 is another log, with those of its papers that may remove papers. Boxes, names and \
+                 account keys are filler: nothing opens them.",
             ),
         ),
         ("log", Json::entries(log.entries())),
@@ -39,6 +40,27 @@ pub(super) fn account_logs() -> Json {
         ("home", Json::hex(log.home().as_bytes())),
         ("home_origin", Json::text("elsewhere.example:443")),
         ("refused", Json::list(refused)),
+        ("papers", papers()),
+    ])
+}
+
+/// Who may remove papers.
+fn papers() -> Json {
+    let cast = accounts::PaperCast::new();
+    let log = &cast.account.log;
+    let rooted = log.devices().filter(|record| record.is_rooted);
+    let cases = cast.cases();
+    let cases = cases.iter().map(|case| {
+        let after = Json::Number(case.after as u64);
+        refused(case.name, after, Json::error(&case.error), &case.entry)
+    });
+    Json::Object(vec![
+        ("log", Json::entries(log.entries())),
+        (
+            "rooted_papers",
+            Json::list(rooted.map(|record| Json::hex(record.public.id().as_bytes()))),
+        ),
+        ("refused", Json::list(cases)),
     ])
 }
 

@@ -1,6 +1,6 @@
 mod cases;
 
-pub(crate) use cases::{Cast, cases};
+pub(crate) use cases::{Cast, PaperCast, cases};
 
 use proptest::prelude::*;
 
@@ -110,6 +110,78 @@ fn a_log_tells_who_speaks_for_the_account_and_when() {
     assert_eq!(origin.as_str(), "elsewhere.example:443");
     let name = &log.device(&phone.id()).unwrap().sealed_name;
     assert_eq!(*name, crate::testing::filler("another name", 90));
+}
+
+/// Whoever holds an unlocked machine can add a paper of his own. It recovers
+/// the account; it does not shut its owner out.
+#[test]
+fn only_a_rooted_paper_removes_a_paper() {
+    let PaperCast {
+        account,
+        rooted,
+        of_machine,
+        of_that,
+    } = PaperCast::new();
+    let log = &account.log;
+    let is_rooted = |device: &TestDevice| log.device(&device.id()).unwrap().is_rooted;
+    assert!(is_rooted(&account.paper) && is_rooted(&rooted));
+    assert!(!is_rooted(&of_machine) && !is_rooted(&of_that));
+    assert!(!is_rooted(&account.machine));
+
+    let papers = [&account.paper, &rooted, &of_machine, &of_that];
+    let authors = [&[&account.machine], &papers[..]].concat();
+    for author in authors {
+        for removed in papers {
+            let entry = log.next_entry(author.id(), account.remove(removed));
+            let verdict = log.verify_next(&signed_account(&entry, &[author]));
+            let expected = if author.id() == removed.id() {
+                Err(AccountLogError::RemovesItself)
+            } else if author.id() == account.machine.id() {
+                Err(AccountLogError::PaperNeeded)
+            } else if is_rooted(author) {
+                Ok(())
+            } else {
+                Err(AccountLogError::PaperNotRooted)
+            };
+            assert_eq!(verdict, expected);
+        }
+        if author.id() != account.machine.id() {
+            let entry = log.next_entry(author.id(), account.remove(&account.machine));
+            let verdict = log.verify_next(&signed_account(&entry, &[author]));
+            assert_eq!(verdict, Ok(()), "any paper removes a machine");
+        }
+    }
+}
+
+/// The new words take the place of the old ones, which a thief may have read.
+#[test]
+fn a_paper_that_a_rooted_paper_added_removes_it() {
+    let PaperCast {
+        mut account,
+        rooted,
+        ..
+    } = PaperCast::new();
+    let entry = account
+        .log
+        .next_entry(rooted.id(), account.remove(&account.paper));
+    account
+        .log
+        .append(&signed_account(&entry, &[&rooted]))
+        .unwrap();
+    assert!(
+        account
+            .log
+            .device(&account.paper.id())
+            .unwrap()
+            .removed_seq
+            .is_some()
+    );
+    // What was removed stays rooted in name only.
+    let entry = account.paper_draft(account.remove(&rooted));
+    let verdict = account
+        .log
+        .verify_next(&signed_account(&entry, &[&account.paper]));
+    assert_eq!(verdict, Err(AccountLogError::AuthorNotActive));
 }
 
 #[test]

@@ -113,6 +113,75 @@ impl Cast {
     }
 }
 
+/// An account with four papers: one in the genesis, one that it added, one that
+/// the machine added, and one that this one added.
+pub(crate) struct PaperCast {
+    pub(crate) account: TestAccount,
+    pub(crate) rooted: TestDevice,
+    pub(crate) of_machine: TestDevice,
+    pub(crate) of_that: TestDevice,
+}
+
+impl PaperCast {
+    pub(crate) fn new() -> Self {
+        let mut account = TestAccount::new("paula");
+        let [rooted, of_machine, of_that] =
+            ["rooted paper", "paper of a machine", "paper of that paper"].map(TestDevice::paper);
+        for (author, added) in [
+            (account.paper.clone(), &rooted),
+            (account.machine.clone(), &of_machine),
+            (of_machine.clone(), &of_that),
+        ] {
+            let entry = account.log.next_entry(author.id(), account.add(added));
+            let entry = signed_account(&entry, &[&author, added]);
+            account.log.append(&entry).unwrap();
+        }
+        Self {
+            account,
+            rooted,
+            of_machine,
+            of_that,
+        }
+    }
+
+    /// Removals that are refused after the whole log.
+    pub(crate) fn cases(&self) -> Vec<Case> {
+        let Self {
+            account,
+            rooted,
+            of_machine,
+            of_that,
+        } = self;
+        let remove = |author: &TestDevice, removed| {
+            let entry = account.log.next_entry(author.id(), account.remove(removed));
+            signed_account(&entry, &[author])
+        };
+        let all = [
+            (
+                "a paper of a machine removed by the machine",
+                remove(&account.machine, of_machine),
+                E::PaperNeeded,
+            ),
+            (
+                "the first paper removed by a paper of a machine",
+                remove(of_machine, &account.paper),
+                E::PaperNotRooted,
+            ),
+            (
+                "a rooted paper removed by a paper that a paper of a machine added",
+                remove(of_that, rooted),
+                E::PaperNotRooted,
+            ),
+            (
+                "a paper of a machine removed by the paper that it added",
+                remove(of_that, of_machine),
+                E::PaperNotRooted,
+            ),
+        ];
+        named(4, all)
+    }
+}
+
 fn field<T: From<FieldError>>(name: &'static str) -> T {
     FieldError::new(name).into()
 }
