@@ -29,7 +29,9 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    pub(crate) const fn new(field: &'static str) -> Self {
+    /// About the field of this name.
+    #[must_use]
+    pub const fn new(field: &'static str) -> Self {
         Self { field }
     }
 

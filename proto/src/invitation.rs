@@ -45,6 +45,32 @@ impl TlsTrust {
     pub fn binds_channel(self) -> bool {
         !matches!(self, Self::Proxy)
     }
+
+    /// As messages carry it: the mode, and the pin where there is one.
+    #[must_use]
+    pub fn to_wire(self) -> (wire::TlsMode, Vec<u8>) {
+        match self {
+            Self::Pinned(pin) => (wire::TlsMode::Pinned, pin.to_vec()),
+            Self::Public => (wire::TlsMode::Public, Vec::new()),
+            Self::Proxy => (wire::TlsMode::Proxy, Vec::new()),
+        }
+    }
+
+    /// Reads it from a message.
+    ///
+    /// # Errors
+    /// If the mode is none, or the pin is not 32 bytes where it is pinned and
+    /// empty elsewhere.
+    pub fn from_wire(mode: wire::TlsMode, pin: &[u8]) -> Result<Self, FieldError> {
+        let tls = match mode {
+            wire::TlsMode::Pinned => return Ok(Self::Pinned(array(pin, "tls_pin")?)),
+            wire::TlsMode::Public => Self::Public,
+            wire::TlsMode::Proxy => Self::Proxy,
+            wire::TlsMode::Unspecified => return Err(FieldError::new("tls_mode")),
+        };
+        array::<0>(pin, "tls_pin")?;
+        Ok(tls)
+    }
 }
 
 /// What an invitation is worth: 32 random bytes, good for one account.
@@ -118,11 +144,7 @@ impl Invitation {
     /// The URL, which is as secret as the invitation.
     #[must_use]
     pub fn to_url(&self) -> String {
-        let (tls_mode, tls_pin) = match self.tls {
-            TlsTrust::Pinned(pin) => (wire::TlsMode::Pinned, pin.to_vec()),
-            TlsTrust::Public => (wire::TlsMode::Public, Vec::new()),
-            TlsTrust::Proxy => (wire::TlsMode::Proxy, Vec::new()),
-        };
+        let (tls_mode, tls_pin) = self.tls.to_wire();
         let message = wire::Invitation {
             version: INVITATION_VERSION,
             hoster: self.hoster.to_vec(),
@@ -139,15 +161,7 @@ impl Invitation {
         if message.version != INVITATION_VERSION {
             return Err(InvitationError::Version(message.version));
         }
-        let tls = match message.tls_mode() {
-            wire::TlsMode::Pinned => TlsTrust::Pinned(array(&message.tls_pin, "tls_pin")?),
-            wire::TlsMode::Public => TlsTrust::Public,
-            wire::TlsMode::Proxy => TlsTrust::Proxy,
-            wire::TlsMode::Unspecified => return Err(FieldError::new("tls_mode").into()),
-        };
-        if !matches!(tls, TlsTrust::Pinned(_)) {
-            array::<0>(&message.tls_pin, "tls_pin")?;
-        }
+        let tls = TlsTrust::from_wire(message.tls_mode(), &message.tls_pin)?;
         Ok(Self {
             origin,
             hoster: HosterId::from_array(array(&message.hoster, "hoster")?),

@@ -27,6 +27,8 @@ pub const SIGN_VAULT_ENTRY: &str = "coffre v1 sign vault entry";
 pub const SIGN_HEAD: &str = "coffre v1 sign head";
 /// Signs a hoster's half of a login.
 pub const SIGN_HELLO: &str = "coffre v1 sign hello";
+/// Signs an offer of membership.
+pub const SIGN_OFFER: &str = "coffre v1 sign offer";
 /// Signs a device's half of a login.
 pub const SIGN_LOGIN: &str = "coffre v1 sign login";
 

@@ -34,6 +34,7 @@ pub mod pack_list;
 
 pub mod head;
 
+pub mod address;
 pub mod invitation;
 pub mod login;
 

@@ -30,16 +30,19 @@ pub enum SignLabel {
     Hello,
     /// A device's half of a login.
     Login,
+    /// An offer of membership.
+    Offer,
 }
 
 impl SignLabel {
     /// Every label.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AccountEntry,
         Self::VaultEntry,
         Self::Head,
         Self::Hello,
         Self::Login,
+        Self::Offer,
     ];
 
     /// The label's text.
@@ -51,6 +54,7 @@ impl SignLabel {
             Self::Head => labels::SIGN_HEAD,
             Self::Hello => labels::SIGN_HELLO,
             Self::Login => labels::SIGN_LOGIN,
+            Self::Offer => labels::SIGN_OFFER,
         }
     }
 }

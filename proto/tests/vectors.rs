@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use prost::Message;
 use serde_json::Value;
 use vault_proto::account_log::{AccountLog, AccountLogError};
+use vault_proto::address::Address;
 use vault_proto::device::DevicePublic;
 use vault_proto::head::{
     HeadContext, PreviousHeads, SeenHeads, UnverifiedHead, skip_path, skip_seq, verify_path,
@@ -213,6 +214,22 @@ fn invitations() {
 }
 
 #[test]
+fn addresses() {
+    let vectors = read("addresses.json");
+    for case in list(&vectors["addresses"]) {
+        let address = Address::parse(text(&case["text"])).unwrap();
+        assert_eq!(address.to_string(), text(&case["address"]));
+        assert_eq!(address.name(), text(&case["name"]));
+        assert_eq!(address.origin().as_str(), text(&case["origin"]));
+        assert_eq!(address.account().as_bytes()[..], hex(&case["account"]));
+    }
+    for case in list(&vectors["refused"]) {
+        let error = Address::parse(text(&case["text"])).unwrap_err();
+        assert_eq!(variant(&error), text(&case["error"]), "{}", case["name"]);
+    }
+}
+
+#[test]
 fn account_logs_and_what_they_refuse() {
     let vectors = read("account_logs.json");
     let entries = list(&vectors["log"]);
@@ -232,7 +249,18 @@ fn account_logs_and_what_they_refuse() {
         let key = log.account_key_at(seq).unwrap();
         assert_eq!(key.generation, number(&state["generation"]));
     }
-    for case in list(&vectors["refused"]) {
+    refuse_account_entries(entries, &vectors["refused"]);
+
+    let papers = &vectors["papers"];
+    let log = account_log(list(&papers["log"])).unwrap();
+    let rooted = log.devices().filter(|record| record.is_rooted);
+    let rooted = rooted.map(|record| record.public.id().to_vec());
+    assert!(rooted.eq(list(&papers["rooted_papers"]).iter().map(hex)));
+    refuse_account_entries(list(&papers["log"]), &papers["refused"]);
+}
+
+fn refuse_account_entries(entries: &[Value], cases: &Value) {
+    for case in list(cases) {
         let refused = entry(&case["entry"]);
         let error = match usize::try_from(number(&case["after"])).unwrap() {
             0 => AccountLog::verify_genesis(&refused).map(|_| ()),

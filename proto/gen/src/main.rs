@@ -26,6 +26,7 @@ const OUTPUTS: [Output; 2] = [
             "coffre/v1/log.proto",
             "coffre/v1/sealed.proto",
             "coffre/v1/invitation.proto",
+            "coffre/v1/exchange.proto",
         ],
         folder: "src/generated",
         services: false,

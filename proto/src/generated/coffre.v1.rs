@@ -394,6 +394,63 @@ impl Role {
         }
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Invitation {
+    /// 1.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// 32 bytes: the hoster id.
+    #[prost(bytes = "vec", tag = "2")]
+    pub hoster: ::prost::alloc::vec::Vec<u8>,
+    #[prost(enumeration = "TlsMode", tag = "3")]
+    pub tls_mode: i32,
+    /// 32 bytes: SHA-256 of the certificate's SubjectPublicKeyInfo; empty unless pinned.
+    #[prost(bytes = "vec", tag = "4")]
+    pub tls_pin: ::prost::alloc::vec::Vec<u8>,
+    /// 32 random bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub secret: ::prost::alloc::vec::Vec<u8>,
+    /// Seconds since 1970.
+    #[prost(uint64, tag = "6")]
+    pub expires: u64,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TlsMode {
+    Unspecified = 0,
+    /// coffre-server ends TLS with a key that `tls_pin` names; logins are bound
+    /// to the channel.
+    Pinned = 1,
+    /// coffre-server ends TLS with a certificate of a public authority; logins
+    /// are bound to the channel.
+    Public = 2,
+    /// A reverse proxy ends TLS; logins are not bound to the channel.
+    Proxy = 3,
+}
+impl TlsMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TLS_MODE_UNSPECIFIED",
+            Self::Pinned => "TLS_MODE_PINNED",
+            Self::Public => "TLS_MODE_PUBLIC",
+            Self::Proxy => "TLS_MODE_PROXY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TLS_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "TLS_MODE_PINNED" => Some(Self::Pinned),
+            "TLS_MODE_PUBLIC" => Some(Self::Public),
+            "TLS_MODE_PROXY" => Some(Self::Proxy),
+            _ => None,
+        }
+    }
+}
 /// What a pack holds, in order; the first sealed chunk starts at offset 0.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PackFooter {
@@ -665,6 +722,11 @@ pub struct KnownHoster {
     pub hoster: ::prost::alloc::vec::Vec<u8>,
     #[prost(string, tag = "2")]
     pub origin: ::prost::alloc::string::String,
+    #[prost(enumeration = "TlsMode", tag = "3")]
+    pub tls_mode: i32,
+    /// 32 bytes; empty unless pinned.
+    #[prost(bytes = "vec", tag = "4")]
+    pub tls_pin: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KnownVault {
@@ -677,6 +739,30 @@ pub struct KnownVault {
     pub name: ::prost::alloc::string::String,
     #[prost(bool, tag = "4")]
     pub deleted: bool,
+    /// The address of the member who shared it; empty if it is one's own.
+    #[prost(string, tag = "5")]
+    pub shared_by: ::prost::alloc::string::String,
+}
+/// A member whose keys were looked at, and are held to be his from then on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Contact {
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Where his account log was last found.
+    #[prost(string, tag = "3")]
+    pub origin: ::prost::alloc::string::String,
+    /// 32 bytes: its home.
+    #[prost(bytes = "vec", tag = "4")]
+    pub hoster: ::prost::alloc::vec::Vec<u8>,
+    /// Whether the two members compared their number.
+    #[prost(bool, tag = "5")]
+    pub verified: bool,
+    /// The newest entry of his account log that was verified.
+    #[prost(message, optional, tag = "6")]
+    pub position: ::core::option::Option<Position>,
 }
 /// What the devices of one account agree on.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -685,6 +771,12 @@ pub struct AccountSettings {
     pub hosters: ::prost::alloc::vec::Vec<KnownHoster>,
     #[prost(message, repeated, tag = "2")]
     pub vaults: ::prost::alloc::vec::Vec<KnownVault>,
+    /// What the member calls himself before others; empty until he says.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// Ordered by account.
+    #[prost(message, repeated, tag = "4")]
+    pub contacts: ::prost::alloc::vec::Vec<Contact>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -759,59 +851,196 @@ impl SeriesKind {
         }
     }
 }
+/// What the new device shows: `coffre-pair:` and this in base64url.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Invitation {
+pub struct PairingCode {
     /// 1.
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// 32 bytes: the hoster id.
+    /// 32 random bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub secret: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes: the id of the new device, which is the hash of its keys.
+    #[prost(bytes = "vec", tag = "3")]
+    pub device: ::prost::alloc::vec::Vec<u8>,
+}
+/// The first message, from the new device: who it is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PairingIntroduction {
+    #[prost(message, optional, tag = "1")]
+    pub public: ::core::option::Option<DevicePublic>,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// What the old device has last seen of a vault.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeenVault {
+    /// 32 bytes each.
+    #[prost(bytes = "vec", tag = "1")]
+    pub vault: ::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     pub hoster: ::prost::alloc::vec::Vec<u8>,
-    #[prost(enumeration = "TlsMode", tag = "3")]
-    pub tls_mode: i32,
-    /// 32 bytes: SHA-256 of the certificate's SubjectPublicKeyInfo; empty unless pinned.
-    #[prost(bytes = "vec", tag = "4")]
-    pub tls_pin: ::prost::alloc::vec::Vec<u8>,
-    /// 32 random bytes.
-    #[prost(bytes = "vec", tag = "5")]
-    pub secret: ::prost::alloc::vec::Vec<u8>,
-    /// Seconds since 1970.
-    #[prost(uint64, tag = "6")]
-    pub expires: u64,
+    /// In the vault's log.
+    #[prost(message, optional, tag = "3")]
+    pub position: ::core::option::Option<Position>,
+    /// Absent while there is none.
+    #[prost(message, optional, tag = "4")]
+    pub head: ::core::option::Option<Position>,
 }
+/// The second, from the old device: what it is about to sign.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PairingProposal {
+    /// An encoded AccountEntry that adds the new device.
+    #[prost(bytes = "vec", tag = "1")]
+    pub payload: ::prost::alloc::vec::Vec<u8>,
+    /// The home of the account: the hoster's id, where and how it is dialled.
+    #[prost(bytes = "vec", tag = "2")]
+    pub hoster: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub origin: ::prost::alloc::string::String,
+    #[prost(enumeration = "TlsMode", tag = "4")]
+    pub tls_mode: i32,
+    #[prost(bytes = "vec", tag = "5")]
+    pub tls_pin: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes: the account vault; empty while there is none.
+    #[prost(bytes = "vec", tag = "6")]
+    pub account_vault: ::prost::alloc::vec::Vec<u8>,
+    /// Ordered by vault.
+    #[prost(message, repeated, tag = "7")]
+    pub seen: ::prost::alloc::vec::Vec<SeenVault>,
+    #[prost(enumeration = "WordList", tag = "8")]
+    pub words: i32,
+}
+/// The third, from the new device.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PairingSignature {
+    /// 64 bytes, over the payload.
+    #[prost(bytes = "vec", tag = "1")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+/// The fourth, from the old device.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PairingEnd {
+    #[prost(enumeration = "PairingOutcome", tag = "1")]
+    pub outcome: i32,
+}
+/// An offer of membership in a vault, as its recipient reads it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Offer {
+    /// 1.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub vault: ::prost::alloc::vec::Vec<u8>,
+    /// The home of the vault: the hoster's id, where and how it is dialled.
+    #[prost(bytes = "vec", tag = "3")]
+    pub hoster: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "4")]
+    pub origin: ::prost::alloc::string::String,
+    #[prost(enumeration = "TlsMode", tag = "5")]
+    pub tls_mode: i32,
+    #[prost(bytes = "vec", tag = "6")]
+    pub tls_pin: ::prost::alloc::vec::Vec<u8>,
+    /// What the sender calls the vault.
+    #[prost(string, tag = "7")]
+    pub vault_name: ::prost::alloc::string::String,
+    #[prost(enumeration = "Role", tag = "8")]
+    pub role: i32,
+    /// Who offers: the account, what he calls himself, where his account log is
+    /// kept, the device that signs, and where the log stands.
+    #[prost(bytes = "vec", tag = "9")]
+    pub sender: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "10")]
+    pub sender_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "11")]
+    pub sender_origin: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "12")]
+    pub sender_device: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "13")]
+    pub sender_position: ::core::option::Option<Position>,
+    /// To whom: the account, and the generation of its key that this is sealed to.
+    #[prost(bytes = "vec", tag = "14")]
+    pub recipient: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "15")]
+    pub generation: u64,
+    /// The entry of the vault's log that adds him.
+    #[prost(message, optional, tag = "16")]
+    pub entry: ::core::option::Option<Position>,
+    /// The newest head that the sender knew; absent while there is none.
+    #[prost(message, optional, tag = "17")]
+    pub head: ::core::option::Option<Position>,
+    /// Seconds since 1970.
+    #[prost(uint64, tag = "18")]
+    pub created: u64,
+}
+/// What is sealed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignedOffer {
+    /// An encoded Offer.
+    #[prost(bytes = "vec", tag = "1")]
+    pub payload: ::prost::alloc::vec::Vec<u8>,
+    /// 64 bytes, by the sender's device.
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+/// Of the words that both devices show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
-pub enum TlsMode {
+pub enum WordList {
     Unspecified = 0,
-    /// coffre-server ends TLS with a key that `tls_pin` names; logins are bound
-    /// to the channel.
-    Pinned = 1,
-    /// coffre-server ends TLS with a certificate of a public authority; logins
-    /// are bound to the channel.
-    Public = 2,
-    /// A reverse proxy ends TLS; logins are not bound to the channel.
-    Proxy = 3,
+    English = 1,
+    French = 2,
 }
-impl TlsMode {
+impl WordList {
     /// String value of the enum field names used in the ProtoBuf definition.
     ///
     /// The values are not transformed in any way and thus are considered stable
     /// (if the ProtoBuf definition does not change) and safe for programmatic use.
     pub fn as_str_name(&self) -> &'static str {
         match self {
-            Self::Unspecified => "TLS_MODE_UNSPECIFIED",
-            Self::Pinned => "TLS_MODE_PINNED",
-            Self::Public => "TLS_MODE_PUBLIC",
-            Self::Proxy => "TLS_MODE_PROXY",
+            Self::Unspecified => "WORD_LIST_UNSPECIFIED",
+            Self::English => "WORD_LIST_ENGLISH",
+            Self::French => "WORD_LIST_FRENCH",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
-            "TLS_MODE_UNSPECIFIED" => Some(Self::Unspecified),
-            "TLS_MODE_PINNED" => Some(Self::Pinned),
-            "TLS_MODE_PUBLIC" => Some(Self::Public),
-            "TLS_MODE_PROXY" => Some(Self::Proxy),
+            "WORD_LIST_UNSPECIFIED" => Some(Self::Unspecified),
+            "WORD_LIST_ENGLISH" => Some(Self::English),
+            "WORD_LIST_FRENCH" => Some(Self::French),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PairingOutcome {
+    Unspecified = 0,
+    /// The entry is in the log.
+    Done = 1,
+    /// The member refused, or the log has no room.
+    Refused = 2,
+}
+impl PairingOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PAIRING_OUTCOME_UNSPECIFIED",
+            Self::Done => "PAIRING_OUTCOME_DONE",
+            Self::Refused => "PAIRING_OUTCOME_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PAIRING_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "PAIRING_OUTCOME_DONE" => Some(Self::Done),
+            "PAIRING_OUTCOME_REFUSED" => Some(Self::Refused),
             _ => None,
         }
     }

@@ -54,7 +54,9 @@ impl VaultKind {
 }
 
 impl Role {
-    pub(in crate::vault_log) fn from_wire(role: wire::Role) -> Option<Self> {
+    /// Reads it from a message; `None` where it stands for nothing.
+    #[must_use]
+    pub fn from_wire(role: wire::Role) -> Option<Self> {
         match role {
             wire::Role::Unspecified => None,
             wire::Role::Reader => Some(Self::Reader),

@@ -54,6 +54,11 @@ fn vectors_of_invitations() {
 }
 
 #[test]
+fn vectors_of_addresses() {
+    check("addresses.json", &plain::addresses());
+}
+
+#[test]
 fn vectors_of_account_logs() {
     check("account_logs.json", &logs::account_logs());
 }

@@ -1,10 +1,11 @@
-//! Ids, signatures, logins and invitations.
+//! Ids, signatures, logins, invitations and addresses.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use prost::Message;
 
 use super::json::Json;
-use crate::ids::{PackId, RootHash};
+use crate::address::{Address, fingerprint};
+use crate::ids::{AccountId, PackId, RootHash};
 use crate::invitation::{Invitation, InvitationSecret, TlsTrust};
 use crate::login::{Hello, Login};
 use crate::origin::Origin;
@@ -342,6 +343,95 @@ pub(super) fn invitations() -> Json {
     Json::Object(vec![
         ("about", Json::text("Invitations, and text that is none.")),
         ("invitations", Json::list(good)),
+        ("refused", Json::list(refused)),
+    ])
+}
+
+pub(super) fn addresses() -> Json {
+    let account = AccountId::from_array(filler_32("account"));
+    let right = fingerprint(&account);
+    let spelled = |text: &str| {
+        let address = Address::parse(text).unwrap();
+        Json::Object(vec![
+            ("text", Json::text(text)),
+            ("address", Json::text(address.to_string())),
+            ("name", Json::text(address.name())),
+            ("origin", Json::text(address.origin().as_str())),
+            ("account", Json::hex(address.account().as_bytes())),
+        ])
+    };
+    let good = [
+        format!("alice@coffre.example:443#{right}"),
+        format!("Zoé.D-2@[2001:DB8::0:1]:8443#{}", right.to_uppercase()),
+        format!(
+            "\u{1f512}@192.0.2.7:1#{}",
+            fingerprint(&AccountId::from_array([0; 32]))
+        ),
+    ]
+    .map(|text| spelled(&text));
+    let at = |rest: &str| format!("alice@coffre.example:443{rest}");
+    let wrong = |from: &str, to: &str| at(&format!("#{}", right.replacen(from, to, 1)));
+    let last = right.char_indices().next_back().unwrap().0;
+    let refused = [
+        ("without a name", format!("coffre.example:443#{right}")),
+        ("an empty name", format!("@coffre.example:443#{right}")),
+        (
+            "a name with a space",
+            format!("al ice@coffre.example:443#{right}"),
+        ),
+        (
+            "a name that is written backwards",
+            format!("al\u{202e}ice@coffre.example:443#{right}"),
+        ),
+        (
+            "a name of 65 characters",
+            format!("{}@coffre.example:443#{right}", "a".repeat(65)),
+        ),
+        ("without a port", format!("alice@coffre.example#{right}")),
+        ("without a fingerprint", at("")),
+        ("an empty fingerprint", at("#")),
+        ("another prefix", wrong("coffre1", "coffra1")),
+        ("a fingerprint cut off", at(&format!("#{}", &right[..last]))),
+        (
+            "a fingerprint in both cases",
+            at(&format!("#C{}", &right[1..])),
+        ),
+        (
+            "bech32 instead of bech32m",
+            at(&format!(
+                "#{}",
+                bech32::encode::<bech32::Bech32>(
+                    bech32::Hrp::parse_unchecked("coffre"),
+                    account.as_bytes()
+                )
+                .unwrap()
+            )),
+        ),
+        ("an account of 31 bytes", {
+            let hrp = bech32::Hrp::parse_unchecked("coffre");
+            at(&format!(
+                "#{}",
+                bech32::encode::<bech32::Bech32m>(hrp, &account.as_bytes()[..31]).unwrap()
+            ))
+        }),
+    ]
+    .map(|(name, text)| {
+        let error = Address::parse(&text).unwrap_err();
+        Json::Object(vec![
+            ("name", Json::text(name)),
+            ("text", Json::text(text)),
+            ("error", Json::error(&error)),
+        ])
+    });
+    Json::Object(vec![
+        (
+            "about",
+            Json::text(
+                "Addresses as people may type them, with their one spelling in `address`; and text \
+                 that is none.",
+            ),
+        ),
+        ("addresses", Json::list(good)),
         ("refused", Json::list(refused)),
     ])
 }
