@@ -4,7 +4,7 @@ use vault_client::account::VaultSelector;
 use vault_client::error::ErrorCode;
 use vault_client::remote::SyncAnswer;
 use vault_client::vault::{Vault, VaultError};
-use vault_core::author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor, countersign};
+use vault_core::author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor};
 use vault_core::keys::{AccountSecrets, DeviceKeys};
 use vault_proto::account_log::AccountLogError;
 use vault_proto::head::{Head, HeadError};
@@ -349,10 +349,11 @@ fn removed_device(member: &Member) -> DeviceKeys {
         secrets: &secrets,
         device: &paper.keys,
     };
-    let half = author
-        .add_device(lost.public(), "a phone", &mut rng())
+    let addition = author
+        .draft_addition(lost.public(), "a phone", &mut rng())
         .unwrap();
-    let entry = countersign(&log, half, &lost).unwrap();
+    let signature = addition.sign(&lost).unwrap();
+    let entry = author.complete_addition(&addition, &signature).unwrap();
     paper.remote.append_account_entry(&entry).unwrap();
     log.append(&entry).unwrap();
     let author = AccountAuthor {

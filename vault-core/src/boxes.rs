@@ -8,7 +8,8 @@
 //!
 //! each field after the zero preceded by its length (u16). HPKE alone says
 //! nothing about the sender: a box counts only inside an entry that its sender
-//! signed, and `info` ties it to that entry's place.
+//! signed, and `info` ties it to that entry's place. The box of an offer stands
+//! in no entry and names no sender; what is sealed under its key is signed.
 
 use std::fmt;
 
@@ -148,6 +149,7 @@ impl fmt::Debug for KemPrivateKey {
 pub(crate) enum Purpose {
     AccountKeySeed,
     EpochSecret,
+    OfferKey,
 }
 
 impl Purpose {
@@ -155,6 +157,7 @@ impl Purpose {
         match self {
             Self::AccountKeySeed => labels::ACCOUNT_KEY_SEED,
             Self::EpochSecret => labels::EPOCH_SECRET,
+            Self::OfferKey => labels::OFFER_KEY,
         }
     }
 }

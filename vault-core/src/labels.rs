@@ -6,6 +6,7 @@
 //! signatures, heads) stand in `vault_proto::labels`.
 
 use crate::chunk::ChunkKind;
+use crate::pairing::PairingStep;
 
 // Contexts of BLAKE3 `derive_key`.
 
@@ -55,6 +56,34 @@ pub const fn chunk_id_key(kind: ChunkKind) -> &'static str {
     }
 }
 
+/// A pairing's secret to the name under which a hoster relays one of its messages.
+#[must_use]
+pub const fn pairing_box(step: PairingStep) -> &'static str {
+    match step {
+        PairingStep::Introduction => "coffre v1 pairing box introduction",
+        PairingStep::Proposal => "coffre v1 pairing box proposal",
+        PairingStep::Signature => "coffre v1 pairing box signature",
+        PairingStep::End => "coffre v1 pairing box end",
+    }
+}
+
+/// A pairing's secret to the key of one of its messages.
+#[must_use]
+pub const fn pairing_key(step: PairingStep) -> &'static str {
+    match step {
+        PairingStep::Introduction => "coffre v1 pairing key introduction",
+        PairingStep::Proposal => "coffre v1 pairing key proposal",
+        PairingStep::Signature => "coffre v1 pairing key signature",
+        PairingStep::End => "coffre v1 pairing key end",
+    }
+}
+
+/// The entry that adds a device, and the account, to the words that both devices
+/// show (nothing secret).
+pub const PAIRING_WORDS: &str = "coffre v1 pairing words";
+/// Two account ids to the number that their members compare (nothing secret).
+pub const CONTACT_NUMBER: &str = "coffre v1 contact number";
+
 // Beginnings of HPKE's `info` and of associated data.
 
 /// Checks what a member types of a printed head.
@@ -66,6 +95,14 @@ pub const BOX: &str = "coffre v1 box";
 pub const ACCOUNT_KEY_SEED: &str = "account key seed";
 /// Purpose of a box that holds an epoch secret.
 pub const EPOCH_SECRET: &str = "epoch secret";
+
+/// Purpose of a box that holds the key of an offer.
+pub const OFFER_KEY: &str = "offer key";
+
+/// Begins the associated data of a message of a pairing.
+pub const PAIRING: &str = "coffre v1 pairing";
+/// Begins the associated data of an offer.
+pub const OFFER: &str = "coffre v1 offer";
 
 /// Associated data of a sealed device name.
 pub const DEVICE_NAME: &str = "coffre v1 device name";
@@ -102,8 +139,12 @@ mod tests {
             METADATA_CHUNKER_HASH_KEY,
             METADATA_CHUNKER_CIPHER_KEY,
             PRINTED_HEAD,
+            PAIRING_WORDS,
+            CONTACT_NUMBER,
         ];
         labels.extend(ChunkKind::ALL.map(chunk_id_key));
+        labels.extend(PairingStep::ALL.map(pairing_box));
+        labels.extend(PairingStep::ALL.map(pairing_key));
         assert!(labels.iter().all(|label| label.starts_with("coffre v1 ")));
         let distinct: BTreeSet<_> = labels.iter().collect();
         assert_eq!(distinct.len(), labels.len());

@@ -39,5 +39,9 @@ pub mod index;
 pub mod root;
 pub mod author;
 
+pub mod contact;
+pub mod offer;
+pub mod pairing;
+
 #[cfg(test)]
 mod vectors;

@@ -1,14 +1,22 @@
 //! The settings of an account vault: what the devices of one account agree on.
 
 use prost::Message;
+use vault_proto::address::{Address, AddressError, is_name};
 use vault_proto::canonical::{DecodeError, decode_canonical};
-use vault_proto::ids::{HosterId, VaultId};
+use vault_proto::entry::FieldError;
+use vault_proto::ids::{AccountId, HosterId, VaultId};
+use vault_proto::invitation::TlsTrust;
+use vault_proto::origin::Origin;
+use vault_proto::position::LogPosition;
 use vault_proto::wire;
 
 use crate::chunk::ChunkKind;
 
 /// The longest encoded settings, in bytes.
 pub const MAX_SETTINGS_LEN: usize = ChunkKind::Settings.max_len();
+
+/// The most hosters, the most vaults, and the most contacts, each.
+pub const MAX_KNOWN: usize = 1024;
 
 /// The longest name of a vault, in bytes.
 const MAX_NAME_LEN: usize = 255;
@@ -32,6 +40,18 @@ pub enum SettingsError {
     /// A name that is empty, over 255 bytes, or has control characters.
     #[error("not the name of a vault")]
     Name,
+    /// How TLS is ended, or the pinned place of a log, is not what it must be.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// Something that stands for a member's address is none in its one spelling.
+    #[error("the address of a member: {0}")]
+    Address(#[from] AddressError),
+    /// The member's own name is none that an address may have.
+    #[error("not the name of a member")]
+    OwnName,
+    /// More than [`MAX_KNOWN`] hosters, vaults or contacts.
+    #[error("more than {MAX_KNOWN} of one sort")]
+    TooMany,
     /// A vault at a hoster that is not listed.
     #[error("a vault at an unknown hoster")]
     UnknownHoster,
@@ -47,6 +67,8 @@ pub struct KnownHoster {
     pub hoster: HosterId,
     /// Where it was last reached, `HOST:PORT`: 1 to 259 bytes of printable ASCII.
     pub origin: String,
+    /// How TLS is ended there.
+    pub tls: TlsTrust,
 }
 
 /// A vault that this account is a member of, or was.
@@ -60,6 +82,22 @@ pub struct KnownVault {
     pub name: String,
     /// Whether it was deleted. Its line stays, so that no device brings it back.
     pub deleted: bool,
+    /// Who shared it; `None` if it is one's own.
+    pub shared_by: Option<Address>,
+}
+
+/// A member whose account log was verified, and is held to be his from then on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// Who he is, what he is called here, and where his log was last found.
+    pub address: Address,
+    /// The home of his log.
+    pub hoster: HosterId,
+    /// Whether the two members compared their number.
+    pub is_verified: bool,
+    /// The newest entry of his log that was verified: what is shown later goes
+    /// on from there, or is another log.
+    pub position: LogPosition,
 }
 
 /// What the devices of one account agree on.
@@ -67,6 +105,8 @@ pub struct KnownVault {
 pub struct AccountSettings {
     hosters: Vec<KnownHoster>,
     vaults: Vec<KnownVault>,
+    name: Option<String>,
+    contacts: Vec<Contact>,
 }
 
 impl AccountSettings {
@@ -92,6 +132,62 @@ impl AccountSettings {
     #[must_use]
     pub fn vault(&self, id: VaultId) -> Option<&KnownVault> {
         self.vaults.iter().find(|known| known.vault == id)
+    }
+
+    /// What the member calls himself before others.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The contacts, ordered by account id.
+    #[must_use]
+    pub fn contacts(&self) -> &[Contact] {
+        &self.contacts
+    }
+
+    /// The contact with that account.
+    #[must_use]
+    pub fn contact(&self, account: &AccountId) -> Option<&Contact> {
+        let place = self.place_of_contact(account).ok()?;
+        self.contacts.get(place)
+    }
+
+    /// Sets what the member calls himself.
+    ///
+    /// # Errors
+    /// [`SettingsError::OwnName`], or the settings have no room; nothing has
+    /// changed then.
+    pub fn set_name(&mut self, name: &str) -> Result<(), SettingsError> {
+        let mut changed = self.clone();
+        changed.name = Some(name.to_owned());
+        *self = changed.check()?;
+        Ok(())
+    }
+
+    /// Adds a contact, or puts it in place of the one with its account.
+    ///
+    /// # Errors
+    /// See [`SettingsError`]; nothing has changed then.
+    pub fn set_contact(&mut self, contact: Contact) -> Result<(), SettingsError> {
+        let mut changed = self.clone();
+        match changed.place_of_contact(&contact.address.account()) {
+            Ok(place) => changed.contacts[place] = contact,
+            Err(place) => changed.contacts.insert(place, contact),
+        }
+        *self = changed.check()?;
+        Ok(())
+    }
+
+    /// Forgets a contact, and what is known of his keys.
+    pub fn remove_contact(&mut self, account: &AccountId) {
+        self.contacts
+            .retain(|known| known.address.account() != *account);
+    }
+
+    fn place_of_contact(&self, account: &AccountId) -> Result<usize, usize> {
+        self.contacts
+            .binary_search_by_key(account, |known| known.address.account())
     }
 
     /// Adds a hoster, or puts it in place of the one with its id.
@@ -144,6 +240,7 @@ impl AccountSettings {
         let hosters = wire.hosters.into_iter().map(|known| {
             Ok(KnownHoster {
                 hoster: hoster_id(&known.hoster)?,
+                tls: TlsTrust::from_wire(known.tls_mode(), &known.tls_pin)?,
                 origin: known.origin,
             })
         });
@@ -153,11 +250,18 @@ impl AccountSettings {
                 hoster: hoster_id(&known.hoster)?,
                 name: known.name,
                 deleted: known.deleted,
+                shared_by: match &*known.shared_by {
+                    "" => None,
+                    address => Some(Address::parse_exact(address)?),
+                },
             })
         });
+        let contacts = wire.contacts.iter().map(Contact::from_wire);
         Self {
             hosters: hosters.collect::<Result<_, SettingsError>>()?,
             vaults: vaults.collect::<Result<_, SettingsError>>()?,
+            name: (!wire.name.is_empty()).then_some(wire.name),
+            contacts: contacts.collect::<Result<_, SettingsError>>()?,
         }
         .check()
     }
@@ -165,8 +269,18 @@ impl AccountSettings {
     fn check(self) -> Result<Self, SettingsError> {
         if !self.hosters.is_sorted_by(|a, b| a.hoster < b.hoster)
             || !self.vaults.is_sorted_by(|a, b| a.vault < b.vault)
+            || !self
+                .contacts
+                .is_sorted_by(|a, b| a.address.account() < b.address.account())
         {
             return Err(SettingsError::Ids);
+        }
+        let most = self.hosters.len().max(self.vaults.len());
+        if most.max(self.contacts.len()) > MAX_KNOWN {
+            return Err(SettingsError::TooMany);
+        }
+        if !self.name.as_deref().is_none_or(is_name) {
+            return Err(SettingsError::OwnName);
         }
         let is_origin = |origin: &str| {
             (1..=MAX_ORIGIN_LEN).contains(&origin.len())
@@ -175,10 +289,10 @@ impl AccountSettings {
         if !self.hosters.iter().all(|known| is_origin(&known.origin)) {
             return Err(SettingsError::Origin);
         }
-        let is_name = |name: &str| {
+        let is_vault_name = |name: &str| {
             (1..=MAX_NAME_LEN).contains(&name.len()) && !name.chars().any(char::is_control)
         };
-        if !self.vaults.iter().all(|known| is_name(&known.name)) {
+        if !self.vaults.iter().all(|known| is_vault_name(&known.name)) {
             return Err(SettingsError::Name);
         }
         let is_listed = |id: &HosterId| {
@@ -200,9 +314,14 @@ impl AccountSettings {
             hosters: self
                 .hosters
                 .iter()
-                .map(|known| wire::KnownHoster {
-                    hoster: known.hoster.to_vec(),
-                    origin: known.origin.clone(),
+                .map(|known| {
+                    let (tls_mode, tls_pin) = known.tls.to_wire();
+                    wire::KnownHoster {
+                        hoster: known.hoster.to_vec(),
+                        origin: known.origin.clone(),
+                        tls_mode: tls_mode.into(),
+                        tls_pin,
+                    }
                 })
                 .collect(),
             vaults: self
@@ -213,8 +332,40 @@ impl AccountSettings {
                     hoster: known.hoster.to_vec(),
                     name: known.name.clone(),
                     deleted: known.deleted,
+                    shared_by: known
+                        .shared_by
+                        .as_ref()
+                        .map(Address::to_string)
+                        .unwrap_or_default(),
                 })
                 .collect(),
+            name: self.name.clone().unwrap_or_default(),
+            contacts: self.contacts.iter().map(Contact::to_wire).collect(),
+        }
+    }
+}
+
+impl Contact {
+    fn from_wire(contact: &wire::Contact) -> Result<Self, SettingsError> {
+        let account = AccountId::from_slice(&contact.account).map_err(|_| SettingsError::Ids)?;
+        let origin = Origin::parse_exact(&contact.origin).map_err(AddressError::from)?;
+        let position = contact.position.as_ref().ok_or(SettingsError::Ids)?;
+        Ok(Self {
+            address: Address::new(&contact.name, origin, account)?,
+            hoster: HosterId::from_slice(&contact.hoster).map_err(|_| SettingsError::Ids)?,
+            is_verified: contact.verified,
+            position: LogPosition::from_wire(position, "position")?,
+        })
+    }
+
+    fn to_wire(&self) -> wire::Contact {
+        wire::Contact {
+            account: self.address.account().to_vec(),
+            name: self.address.name().to_owned(),
+            origin: self.address.origin().to_string(),
+            hoster: self.hoster.to_vec(),
+            verified: self.is_verified,
+            position: Some(self.position.to_wire()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rand::rngs::ChaCha20Rng;
 use vault_core::{
     author::{
-        AccountAuthor, AuthorError, HeadAuthor, HeadChange, NamedDevice, VaultAuthor, countersign,
+        AccountAuthor, Addition, AuthorError, HeadAuthor, HeadChange, NamedDevice, VaultAuthor,
         create_account, create_vault, sign_login,
     },
     chunk::ChunkKind,
@@ -79,10 +79,11 @@ impl Member {
             secrets: &secrets,
             device: &self.laptop,
         };
-        let half = author
-            .add_device(phone.public(), "téléphone", &mut self.rng)
+        let addition = author
+            .draft_addition(phone.public(), "téléphone", &mut self.rng)
             .unwrap();
-        let entry = countersign(&self.log, half, &phone).unwrap();
+        let signature = addition.sign(&phone).unwrap();
+        let entry = author.complete_addition(&addition, &signature).unwrap();
         self.log.append(&entry).unwrap();
         phone
     }
@@ -217,21 +218,6 @@ fn stale_secrets_and_other_devices_are_refused() {
     let mut member = Member::new(4);
     let phone = member.add_phone();
     let stale = member.secrets();
-    let half = {
-        let author = AccountAuthor {
-            log: &member.log,
-            secrets: &stale,
-            device: &member.laptop,
-        };
-        let tablet = DeviceKeys::generate(&mut member.rng);
-        author
-            .add_device(tablet.public(), "tablet", &mut member.rng)
-            .unwrap()
-    };
-    assert_eq!(
-        countersign(&member.log, half, &phone),
-        Err(AuthorError::NotForThisDevice)
-    );
     member.remove(&phone);
     let author = AccountAuthor {
         log: &member.log,
@@ -243,6 +229,78 @@ fn stale_secrets_and_other_devices_are_refused() {
         author.rename_device(&id, "x", &mut member.rng),
         Err(AuthorError::StaleKeys)
     );
+}
+
+#[test]
+fn a_new_device_signs_first_and_its_author_last() {
+    let mut member = Member::new(4);
+    let phone = member.add_phone();
+    let secrets = member.secrets();
+    let tablet = DeviceKeys::generate(&mut member.rng);
+    let by = |device| AccountAuthor {
+        log: &member.log,
+        secrets: &secrets,
+        device,
+    };
+    let author = by(&member.laptop);
+    let mut rng = rng(40);
+    let draft = author
+        .draft_addition(tablet.public(), "tablet", &mut rng)
+        .unwrap();
+
+    // What the tablet is sent is what was drafted, and is for nobody else.
+    let sent = Addition::decode(draft.payload(), tablet.public()).unwrap();
+    assert_eq!(sent, draft);
+    assert_eq!(
+        (sent.account(), sent.author()),
+        (member.id(), member.laptop.id())
+    );
+    assert_eq!(sent.previous(), member.log.position());
+    assert_eq!(sent.new_device(), tablet.public());
+    let wrong = Err(AuthorError::NotForThisDevice);
+    assert_eq!(Addition::decode(draft.payload(), phone.public()), wrong);
+    assert_eq!(
+        sent.sign(&phone).unwrap_err(),
+        AuthorError::NotForThisDevice
+    );
+    for length in 0..draft.payload().len() {
+        let cut = Addition::decode(&draft.payload()[..length], tablet.public());
+        assert_eq!(cut, wrong, "{length} bytes");
+    }
+    // Another kind of entry, and one that is a genesis.
+    for entry in member.log.entries() {
+        assert_eq!(Addition::decode(&entry.payload, tablet.public()), wrong);
+    }
+
+    let signature = sent.sign(&tablet).unwrap();
+    let entry = author.complete_addition(&draft, &signature).unwrap();
+    let mut log = member.log.clone();
+    log.append(&entry).unwrap();
+    assert_eq!(log.position(), sent.position());
+
+    // Without the tablet's own signature the laptop signs nothing, nor what
+    // another device drafted.
+    for forged in [[0; 64], sent.sign(&tablet).map(|s| flipped(s, 3)).unwrap()] {
+        let refused = author.complete_addition(&draft, &forged);
+        assert_eq!(refused, Err(AuthorError::NewDevice));
+    }
+    let refused = by(&phone).complete_addition(&draft, &signature);
+    assert_eq!(refused, Err(AuthorError::NotForThisDevice));
+    // The log went on meanwhile.
+    let late = AccountAuthor {
+        log: &log,
+        secrets: &secrets,
+        device: &member.laptop,
+    };
+    assert!(matches!(
+        late.complete_addition(&draft, &signature),
+        Err(AuthorError::AccountLog(_))
+    ));
+}
+
+fn flipped(mut signature: [u8; 64], at: usize) -> [u8; 64] {
+    signature[at] ^= 1;
+    signature
 }
 
 #[test]

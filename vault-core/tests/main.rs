@@ -3,6 +3,7 @@
 
 mod author;
 mod catalogs;
+mod exchange;
 mod memory;
 mod nodes;
 mod pack;

@@ -14,15 +14,19 @@ use vault_core::catalog::{Catalog, Series, SeriesKind};
 use vault_core::chunk::{ChunkId, ChunkKind};
 use vault_core::index::{IndexEntry, OwnPack, Segment, SegmentBuilder};
 use vault_core::pack::PackEntry;
-use vault_core::settings::{AccountSettings, KnownHoster, KnownVault};
+use vault_core::settings::{AccountSettings, Contact, KnownHoster, KnownVault};
 use vault_core::snapshot::{SeriesId, Snapshot, SnapshotFields, Totals};
 use vault_core::stream::{ChunkRef, StreamBuilder, StreamReader, StreamRef};
 use vault_core::timestamp::Timestamp;
 use vault_core::tree::{
     DirectoryReader, Hole, Metadata, Node, NodeContent, NodeName, TreeError, Xattr,
 };
+use vault_proto::address::Address;
 use vault_proto::canonical::decode_canonical;
-use vault_proto::ids::{DeviceId, HosterId, PackId, VaultId};
+use vault_proto::ids::{AccountId, DeviceId, EntryHash, HosterId, PackId, VaultId};
+use vault_proto::invitation::TlsTrust;
+use vault_proto::origin::Origin;
+use vault_proto::position::LogPosition;
 use vault_proto::wire;
 
 use crate::memory::{Memory, SmallChunks, chunk_id, write_small};
@@ -776,17 +780,36 @@ fn make_catalogs() -> Vec<Vector> {
 fn describe_settings(bytes: &[u8], _: &Value) -> Described {
     let settings = AccountSettings::decode(bytes).map_err(refused)?;
     assert_eq!(settings.encode(), bytes);
-    let hoster =
-        |known: &KnownHoster| json!({ "hoster": known.hoster.to_string(), "origin": known.origin });
+    let hoster = |known: &KnownHoster| {
+        let (mode, pin) = known.tls.to_wire();
+        json!({
+            "hoster": known.hoster.to_string(),
+            "origin": known.origin,
+            "tls_mode": mode.as_str_name(),
+            "tls_pin": hex(pin),
+        })
+    };
     let vault = |known: &KnownVault| {
         json!({
             "vault": known.vault.to_string(),
             "hoster": known.hoster.to_string(),
             "name": known.name,
             "deleted": known.deleted,
+            "shared_by": known.shared_by.as_ref().map(Address::to_string),
+        })
+    };
+    let contact = |known: &Contact| {
+        json!({
+            "address": known.address.to_string(),
+            "hoster": known.hoster.to_string(),
+            "verified": known.is_verified,
+            "seq": known.position.seq,
+            "hash": known.position.hash.to_string(),
         })
     };
     Ok(json!({
+        "name": settings.name(),
+        "contacts": settings.contacts().iter().map(contact).collect::<Vec<_>>(),
         "hosters": settings.hosters().iter().map(hoster).collect::<Vec<_>>(),
         "vaults": settings.vaults().iter().map(vault).collect::<Vec<_>>(),
     }))
@@ -794,24 +817,48 @@ fn describe_settings(bytes: &[u8], _: &Value) -> Described {
 
 fn make_settings() -> Vec<Vector> {
     let mut settings = AccountSettings::default();
-    for (id, origin) in [(2, "b.example:7443"), (1, "[::1]:7443")] {
-        let hoster = HosterId::from_array([id; 32]);
-        let origin = origin.to_owned();
-        settings.set_hoster(KnownHoster { hoster, origin }).unwrap();
+    for (id, origin, tls) in [
+        (2, "b.example:7443", TlsTrust::Public),
+        (1, "[::1]:7443", TlsTrust::Pinned([7; 32])),
+    ] {
+        let known = KnownHoster {
+            hoster: HosterId::from_array([id; 32]),
+            origin: origin.to_owned(),
+            tls,
+        };
+        settings.set_hoster(known).unwrap();
     }
+    let address = |name: &str, id| {
+        let origin = Origin::parse("c.example:443").unwrap();
+        Address::new(name, origin, AccountId::from_array([id; 32])).unwrap()
+    };
     for (id, name, deleted) in [(4, "photos", false), (3, "\u{e9}t\u{e9}", true)] {
         let known = KnownVault {
             vault: VaultId::from_array([id; 32]),
             hoster: HosterId::from_array([1; 32]),
             name: name.to_owned(),
             deleted,
+            shared_by: deleted.then(|| address("bob", 6)),
         };
         settings.set_vault(known).unwrap();
+    }
+    settings.set_name("alice").unwrap();
+    for (name, id, is_verified) in [("bob", 6, true), ("zo\u{e9}", 5, false)] {
+        let contact = Contact {
+            address: address(name, id),
+            hoster: HosterId::from_array([8; 32]),
+            is_verified,
+            position: LogPosition {
+                seq: u64::from(id),
+                hash: EntryHash::from_array([id; 32]),
+            },
+        };
+        settings.set_contact(contact).unwrap();
     }
     let good = settings.encode();
     let mut vectors = vec![
         vector("nothing", Vec::new()),
-        vector("two hosters and two vaults", good.clone()),
+        vector("two hosters, two vaults, two contacts", good.clone()),
     ];
     let mut bad = |name, change: &dyn Fn(&mut wire::AccountSettings)| {
         vectors.push(vector(name, changed(&good, change)));
@@ -825,6 +872,21 @@ fn make_settings() -> Vec<Vector> {
     bad("a vault without a name", &|s| s.vaults[0].name.clear());
     bad("an origin with a space", &|s| {
         s.hosters[0].origin = "a b".to_owned()
+    });
+    bad("a hoster without a mode of TLS", &|s| {
+        s.hosters[0].tls_mode = 0
+    });
+    bad("a pin that is not pinned", &|s| s.hosters[0].tls_mode = 2);
+    bad("shared by no address", &|s| {
+        s.vaults[0].shared_by = "bob".to_owned()
+    });
+    bad("an own name with a space", &|s| {
+        s.name = "al ice".to_owned()
+    });
+    bad("contacts out of order", &|s| s.contacts.reverse());
+    bad("a contact without a name", &|s| s.contacts[0].name.clear());
+    bad("a contact without a place", &|s| {
+        s.contacts[0].position = None
     });
     vectors
 }

@@ -3,16 +3,19 @@
 //!
 //! The fuzz targets call these, and so does a test with the saved corpora.
 
-use std::{convert::Infallible, hint::black_box};
+use std::{convert::Infallible, hint::black_box, sync::OnceLock};
 
+use data_encoding::BASE64URL_NOPAD;
 use prost::Message;
 use vault_core::{
     catalog::Catalog,
     chunk::{ChunkId, ChunkKind, ChunkSource},
     index::{OwnPack, Segment, sorted},
-    keys::{RecoveryPhrase, VaultKeys},
+    keys::{DeviceKeys, RecoveryPhrase, VaultKeys},
     labels,
+    offer::{SealedOffer, UnverifiedOffer},
     pack::{MAX_PACK_LEN, MIN_PACK_LEN, TRAILER_LEN, read_pack_entries},
+    pairing::{PairingCode, PairingStep},
     settings::AccountSettings,
     snapshot::Snapshot,
     stream::StreamRef,
@@ -20,7 +23,9 @@ use vault_core::{
 };
 use vault_proto::{
     account_log::AccountLog,
+    address::Address,
     canonical::decode_canonical,
+    device::DevicePublic,
     head::UnverifiedHead,
     ids::{PackId, VaultId},
     invitation::Invitation,
@@ -34,13 +39,16 @@ pub type Decoder = (&'static str, fn(&[u8]));
 /// All decoders.
 pub const DECODERS: &[Decoder] = &[
     ("account_entry", account_entry),
+    ("address", address),
     ("catalog", catalog),
     ("chunk", chunk),
     ("directory", directory),
     ("head", head),
     ("invitation", invitation),
     ("node", node),
+    ("offer", offer),
     ("pack", pack),
+    ("pairing", pairing),
     ("phrase", phrase),
     ("segment", segment),
     ("settings", settings),
@@ -89,6 +97,84 @@ pub fn invitation(bytes: &[u8]) {
         black_box(Invitation::parse(text).is_ok());
         black_box(Origin::parse(text).is_ok());
     }
+}
+
+/// A member's address.
+pub fn address(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(address) = Address::parse(text)
+    {
+        assert_eq!(Address::parse_exact(&address.to_string()), Ok(address));
+    }
+}
+
+/// An offer of membership, as its recipient finds it when he has opened it. The
+/// same bytes are tried as a sealed one, and as its text.
+pub fn offer(bytes: &[u8]) {
+    black_box(UnverifiedOffer::decode(bytes).is_ok());
+    if let Ok(offer) = SealedOffer::from_slice(bytes) {
+        assert_eq!(SealedOffer::parse(&offer.to_text()), Ok(offer));
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        black_box(SealedOffer::parse(text).is_ok());
+    }
+}
+
+/// A message of a pairing, well sealed: a byte for the step, then the message.
+/// The same bytes are tried as a code.
+pub fn pairing(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(code) = PairingCode::parse(text)
+    {
+        assert_eq!(code.to_text().as_str(), text.trim());
+    }
+    let Some((&first, message)) = bytes.split_first() else {
+        return;
+    };
+    let number = first % 4;
+    let step = PairingStep::ALL[usize::from(number)];
+    let room = step.sealed_len() - 40 - 4;
+    if message.len() > room {
+        return;
+    }
+    // The code is that of the device that introduces itself, so that its other
+    // fields are looked at.
+    let introduced = wire::PairingIntroduction::decode(message).ok();
+    let public = introduced
+        .and_then(|introduction| introduction.public)
+        .and_then(|public| DevicePublic::from_wire(&public).ok());
+    let device = public.as_ref().map_or([3; 32], |new| *new.id().as_bytes());
+    let code = wire::PairingCode {
+        version: 1,
+        secret: EPOCH_SECRET.to_vec(),
+        device: device.to_vec(),
+    };
+    let code = BASE64URL_NOPAD.encode(&code.encode_to_vec());
+    let code = PairingCode::parse(&format!("coffre-pair:{code}")).expect("a code");
+    let mut padded = (message.len() as u32).to_le_bytes().to_vec();
+    padded.extend_from_slice(message);
+    padded.resize(4 + room, 0);
+    let key = sealed::derived(labels::pairing_key(step));
+    let place = [labels::PAIRING.as_bytes(), &[number + 1]].concat();
+    let sealed = sealed::seal(&key, &place, &padded);
+    let opens = match step {
+        PairingStep::Introduction => code.open_introduction(&sealed).is_ok(),
+        PairingStep::Proposal => code.open_proposal(&own_device(), &sealed).is_ok(),
+        PairingStep::Signature => code.open_signature(&sealed).is_ok(),
+        PairingStep::End => code.open_end(&sealed).is_ok(),
+    };
+    black_box(opens);
+}
+
+/// A device that a proposal could add.
+fn own_device() -> DevicePublic {
+    static DEVICE: OnceLock<DevicePublic> = OnceLock::new();
+    let make = || {
+        let bytes = [&[1][..], &[4; 64]].concat();
+        let keys = DeviceKeys::from_secret_bytes(&bytes).expect("the keys of a machine");
+        keys.public().clone()
+    };
+    DEVICE.get_or_init(make).clone()
 }
 
 /// A pack of the vault that [`keys`] opens, as a member would seal it who does

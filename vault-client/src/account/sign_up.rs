@@ -72,6 +72,7 @@ impl Account {
         let hoster = KnownHoster {
             hoster: invitation.hoster,
             origin: invitation.origin.to_string(),
+            tls: invitation.tls,
         };
         let mut vault = self.account_vault()?;
         settings::change(&mut vault, |settings| settings.set_hoster(hoster.clone()))?;

@@ -252,5 +252,6 @@ fn name_vault(
         hoster,
         name: name.to_owned(),
         deleted: false,
+        shared_by: None,
     })
 }

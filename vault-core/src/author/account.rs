@@ -6,10 +6,11 @@ use vault_proto::{
     account_log::{AccountLog, AccountLogError, genesis_entry},
     canonical::decode_canonical,
     device::{DevicePublic, KemKey},
-    entry::{MAX_ENTRY_BYTES, UnsignedEntry},
+    entry::{ENTRY_VERSION, MAX_ENTRY_BYTES, UnsignedEntry, account_entry_hash},
     ids::{AccountId, DeviceId, HosterId},
     origin::Origin,
-    sign::SignLabel,
+    position::LogPosition,
+    sign::{BadSignature, SIGNATURE_BYTES, SignLabel},
     wire::{self, SignedEntry, account_entry::Body},
 };
 
@@ -110,17 +111,20 @@ pub struct AccountAuthor<'a> {
 }
 
 impl AccountAuthor<'_> {
-    /// Adds a device. The entry still wants the new device's signature, after
-    /// this one's: see [`countersign`].
+    /// Drafts the entry that adds a device; nobody has signed it yet.
+    ///
+    /// The new device signs first ([`Addition::sign`]) and this one last
+    /// ([`Self::complete_addition`]): this one signs once, and what it signed is
+    /// whole and can be sent.
     ///
     /// # Errors
     /// See [`AuthorError`].
-    pub fn add_device(
+    pub fn draft_addition(
         &self,
         new: &DevicePublic,
         name: &str,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<SignedEntry, AuthorError> {
+    ) -> Result<Addition, AuthorError> {
         self.check_secrets()?;
         let sealed_name = self.secrets.seal_name(name, rng)?;
         let seed = self
@@ -134,13 +138,42 @@ impl AccountAuthor<'_> {
             seed: Some(seed),
         });
         let entry = self.log.next_entry(self.device.id(), body);
-        let half = sign(&entry, [self.device]);
-        // All but the signature that is missing.
-        match self.log.clone().append(&half) {
-            Err(AccountLogError::Signers) => Ok(half),
+        let addition = Addition::decode(&entry.encode_to_vec(), new)?;
+        // All but the signatures that are missing.
+        match self.log.verify_next(&addition.with_signatures(&[])) {
+            Err(AccountLogError::Signers) => Ok(addition),
             Err(error) => Err(error.into()),
-            Ok(()) => unreachable!("an added device has to sign"),
+            Ok(()) => unreachable!("two devices have to sign"),
         }
+    }
+
+    /// Signs a draft of this device's, which the new device has signed.
+    ///
+    /// # Errors
+    /// See [`AuthorError`]: [`AuthorError::NewDevice`] where the new device's
+    /// signature does not fit, and the log's own error where it went on
+    /// meanwhile. Nothing is signed then.
+    pub fn complete_addition(
+        &self,
+        addition: &Addition,
+        signature: &[u8; SIGNATURE_BYTES],
+    ) -> Result<SignedEntry, AuthorError> {
+        self.check_secrets()?;
+        match self.log.verify_next(&addition.with_signatures(&[])) {
+            Err(AccountLogError::Signers) if addition.author == self.device.id() => {}
+            Err(AccountLogError::Signers) | Ok(()) => return Err(AuthorError::NotForThisDevice),
+            Err(error) => return Err(error.into()),
+        }
+        let label = SignLabel::AccountEntry;
+        let key = addition.new.signing_key();
+        key.verify(label, &addition.payload, signature)
+            .map_err(|BadSignature| AuthorError::NewDevice)?;
+        let entry = addition.with_signatures(&[
+            (self.device.id(), self.device.sign(label, &addition.payload)),
+            (addition.new.id(), *signature),
+        ]);
+        self.log.verify_next(&entry)?;
+        Ok(entry)
     }
 
     /// Removes a device and begins a new generation of the account key.
@@ -225,31 +258,113 @@ impl AccountAuthor<'_> {
     }
 }
 
-/// Signs the entry that adds this very device, after its author did.
-///
-/// # Errors
-/// [`AuthorError::NotForThisDevice`] if it adds another, and the log's own if
-/// the log would refuse it.
-pub fn countersign(
-    log: &AccountLog,
-    mut half: SignedEntry,
-    new: &DeviceKeys,
-) -> Result<SignedEntry, AuthorError> {
-    let entry: wire::AccountEntry = decode_canonical(&half.payload, MAX_ENTRY_BYTES)
-        .map_err(|error| AuthorError::AccountLog(error.into()))?;
-    let added = match entry.body {
-        Some(Body::AddDevice(add)) => add.device.and_then(|device| device.public),
-        _ => None,
-    };
-    if added != Some(new.public().to_wire()) {
-        return Err(AuthorError::NotForThisDevice);
+/// An entry that adds one device, as its author drafted it and the new device
+/// signs it first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    payload: Vec<u8>,
+    account: AccountId,
+    author: DeviceId,
+    previous: LogPosition,
+    position: LogPosition,
+    new: DevicePublic,
+}
+
+impl Addition {
+    /// Reads a draft, which must add this very device to an account.
+    ///
+    /// The log is not at hand: who signs a draft learns only afterwards whether
+    /// its author spoke for the account. So the two compare words first.
+    ///
+    /// # Errors
+    /// [`AuthorError::NotForThisDevice`], whatever is wrong.
+    pub fn decode(payload: &[u8], new: &DevicePublic) -> Result<Self, AuthorError> {
+        let wrong = AuthorError::NotForThisDevice;
+        let entry: wire::AccountEntry =
+            decode_canonical(payload, MAX_ENTRY_BYTES).map_err(|_| wrong)?;
+        let added = match &entry.body {
+            Some(Body::AddDevice(add)) => add.device.as_ref().and_then(|new| new.public.as_ref()),
+            _ => None,
+        };
+        if entry.version != ENTRY_VERSION || added != Some(&new.to_wire()) {
+            return Err(wrong);
+        }
+        let previous = wire::Position {
+            seq: entry.seq.checked_sub(1).ok_or(wrong)?,
+            hash: entry.previous,
+        };
+        Ok(Self {
+            account: AccountId::from_slice(&entry.account).map_err(|_| wrong)?,
+            author: DeviceId::from_slice(&entry.author).map_err(|_| wrong)?,
+            previous: LogPosition::from_wire(&previous, "previous").map_err(|_| wrong)?,
+            position: LogPosition {
+                seq: entry.seq,
+                hash: account_entry_hash(payload),
+            },
+            payload: payload.to_vec(),
+            new: new.clone(),
+        })
     }
-    half.signatures.push(wire::Signature {
-        device: new.id().to_vec(),
-        signature: new.sign(SignLabel::AccountEntry, &half.payload).to_vec(),
-    });
-    log.clone().append(&half)?;
-    Ok(half)
+
+    /// The encoded entry, which both devices sign.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The account that the device is added to.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The device that drafted it.
+    #[must_use]
+    pub fn author(&self) -> DeviceId {
+        self.author
+    }
+
+    /// The newest entry of the log that its author knew.
+    #[must_use]
+    pub fn previous(&self) -> LogPosition {
+        self.previous
+    }
+
+    /// Where the entry will stand.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        self.position
+    }
+
+    /// The device that is added.
+    #[must_use]
+    pub fn new_device(&self) -> &DevicePublic {
+        &self.new
+    }
+
+    /// The new device's signature, before the author's.
+    ///
+    /// # Errors
+    /// [`AuthorError::NotForThisDevice`] if another device is added.
+    pub fn sign(&self, new: &DeviceKeys) -> Result<[u8; SIGNATURE_BYTES], AuthorError> {
+        if *new.public() != self.new {
+            return Err(AuthorError::NotForThisDevice);
+        }
+        Ok(new.sign(SignLabel::AccountEntry, &self.payload))
+    }
+
+    fn with_signatures(&self, signatures: &[(DeviceId, [u8; SIGNATURE_BYTES])]) -> SignedEntry {
+        SignedEntry {
+            payload: self.payload.clone(),
+            signatures: signatures
+                .iter()
+                .map(|(device, signature)| wire::Signature {
+                    device: device.to_vec(),
+                    signature: signature.to_vec(),
+                })
+                .collect(),
+        }
+    }
 }
 
 /// Where an entry stands, for the boxes in it.

@@ -20,7 +20,7 @@ use crate::{
     root::SealRootError,
 };
 
-pub use account::{AccountAuthor, NamedDevice, NewAccount, countersign, create_account};
+pub use account::{AccountAuthor, Addition, NamedDevice, NewAccount, create_account};
 pub use head::{Commit, HeadAuthor, HeadChange};
 pub use vault::{NewVault, VaultAuthor, create_vault};
 
@@ -41,9 +41,12 @@ pub enum AuthorError {
     /// open them again.
     #[error("the keys at hand are not those of the log's newest entry")]
     StaleKeys,
-    /// What was to be signed is not for this device.
-    #[error("the entry does not add this device")]
+    /// What was to be signed does not add this device, or was not drafted by it.
+    #[error("the entry is not for this device to sign")]
     NotForThisDevice,
+    /// The new device's signature of the entry that adds it does not fit.
+    #[error("the new device did not sign the entry that adds it")]
+    NewDevice,
     /// The account log would refuse the entry.
     #[error("the account log refuses this: {0}")]
     AccountLog(#[from] AccountLogError),

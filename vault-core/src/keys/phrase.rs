@@ -36,6 +36,11 @@ impl PhraseLanguage {
     /// Every language, in the order in which they are tried.
     pub const ALL: [Self; 2] = [Self::English, Self::French];
 
+    /// The list's words.
+    pub(crate) fn word_list(self) -> &'static [&'static str; 2048] {
+        self.list().word_list()
+    }
+
     const fn list(self) -> Language {
         match self {
             Self::English => Language::English,

@@ -11,6 +11,7 @@
 
 mod boxes;
 mod chunks;
+mod exchange;
 mod keys;
 mod logs;
 mod packs;
