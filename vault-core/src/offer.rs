@@ -27,7 +27,7 @@ use vault_proto::{
     address::{Address, AddressError},
     canonical::{DecodeError, decode_canonical},
     entry::{BOX_BYTES, FieldError},
-    ids::{AccountId, DeviceId, HosterId, VaultId},
+    ids::{AccountId, DeviceId, HosterId, OfferHash, VaultId},
     invitation::TlsTrust,
     origin::Origin,
     position::{HeadPosition, LogPosition},
@@ -287,8 +287,8 @@ impl SealedOffer {
 
     /// BLAKE3 of its bytes: by which its recipient has it dropped.
     #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
-        *blake3::hash(self.as_bytes()).as_bytes()
+    pub fn hash(&self) -> OfferHash {
+        OfferHash::of(self.as_bytes())
     }
 
     /// For whom it is.

@@ -37,7 +37,7 @@ use vault_proto::{
     canonical::{DecodeError, decode_canonical},
     device::DevicePublic,
     entry::FieldError,
-    ids::DeviceId,
+    ids::{DeviceId, MessageName},
     wire,
 };
 use zeroize::Zeroizing;
@@ -203,8 +203,9 @@ impl PairingCode {
 
     /// The name under which a hoster relays a message.
     #[must_use]
-    pub fn box_name(&self, step: PairingStep) -> [u8; 32] {
-        *self.secret.derive(labels::pairing_box(step)).as_bytes()
+    pub fn box_name(&self, step: PairingStep) -> MessageName {
+        let name = self.secret.derive(labels::pairing_box(step));
+        MessageName::from_array(*name.as_bytes())
     }
 
     /// Seals a message of `step`, padded.

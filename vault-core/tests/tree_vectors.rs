@@ -786,7 +786,7 @@ fn describe_settings(bytes: &[u8], _: &Value) -> Described {
             "hoster": known.hoster.to_string(),
             "origin": known.origin,
             "tls_mode": mode.as_str_name(),
-            "tls_pin": hex(pin),
+            "tls_pin": hex(&pin),
         })
     };
     let vault = |known: &KnownVault| {
