@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use vault_client::account::{Account, VaultSelector};
 use vault_client::remote::Connect;
 use vault_client::vault::Vault;
-use vault_core::author::{AccountAuthor, countersign};
+use vault_core::author::AccountAuthor;
 use vault_core::keys::{AccountSecrets, DeviceKeys};
 
 use super::{Member, Other, rng, setup};
@@ -54,8 +54,10 @@ fn add(author: &Other, new: &DeviceKeys, name: &str) {
         secrets: &secrets,
         device: &author.keys,
     };
-    let half = account.add_device(new.public(), name, &mut rng()).unwrap();
-    let entry = countersign(&log, half, new).unwrap();
+    let addition = account.draft_addition(new.public(), name, &mut rng());
+    let addition = addition.unwrap();
+    let signature = addition.sign(new).unwrap();
+    let entry = account.complete_addition(&addition, &signature).unwrap();
     author.remote.append_account_entry(&entry).unwrap();
 }
 

@@ -172,7 +172,12 @@ impl PairingCode {
             tls_mode: tls_mode.into(),
             tls_pin,
             account_vault: proposal.account_vault.to_vec(),
-            seen: proposal.seen.iter().map(SeenVault::to_wire).collect(),
+            seen: proposal
+                .seen
+                .iter()
+                .copied()
+                .map(SeenVault::to_wire)
+                .collect(),
             words: words.into(),
         };
         self.seal(PairingStep::Proposal, &message, rng)
@@ -262,7 +267,7 @@ impl PairingCode {
 }
 
 impl SeenVault {
-    fn to_wire(&self) -> wire::SeenVault {
+    fn to_wire(self) -> wire::SeenVault {
         wire::SeenVault {
             vault: self.vault.to_vec(),
             hoster: self.hoster.to_vec(),
