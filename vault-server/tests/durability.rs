@@ -7,6 +7,7 @@ use std::{
 };
 
 use vault_proto::{ids::PackId, pack_list::PackList};
+use vault_rpc::hoster::{CreateLinkRequest, OpenLinkRequest, PutOfferRequest, RevokeLinkRequest};
 
 use crate::support::{Done, TestServer, WatchedDisk, pack, sorted};
 
@@ -125,6 +126,63 @@ async fn each_step_before_an_acknowledgement_is_missed() {
         left_out.into_iter().collect::<Vec<_>>(),
         ["directory", "fsync", "ledger", "rename"]
     );
+}
+
+/// What others rely on besides heads: nothing else may go back with the power.
+#[tokio::test]
+async fn guests_offers_and_links_are_durable_when_acknowledged() {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&events);
+    let server = TestServer::start_with(|config| {
+        config.disk = Arc::new(WatchedDisk::new(
+            |_| Ok(()),
+            move |done| {
+                log.lock().unwrap().push(done.clone());
+                Ok(())
+            },
+        ));
+    })
+    .await;
+    let home = TestServer::start().await;
+    let (mut member, guest) = (server.member().await, home.member().await);
+    let mut vault = member.create_vault().await;
+    let capsule = pack(16 * KIB);
+    member.put(vault.id(), &capsule).await.unwrap();
+    let adds = sorted([&capsule]);
+    member.commit(&mut vault, &adds, &PackList::default()).await;
+    let synced = |what: &str| {
+        let events = std::mem::take(&mut *events.lock().unwrap());
+        assert_eq!(events.last(), Some(&Done::SyncedLedger), "{what}");
+    };
+    synced("a head");
+    member.bring(&guest, 1).await.unwrap();
+    synced("a guest");
+    let request = member.request(PutOfferRequest {
+        account: member.id().to_vec(),
+        offer: vec![1],
+    });
+    member.client.put_offer(request).await.unwrap();
+    synced("an offer");
+    let link = vec![7; 32];
+    let request = member.request(CreateLinkRequest {
+        vault: vault.id().to_vec(),
+        link: link.clone(),
+        capsule: capsule.id.to_vec(),
+        packs: Vec::new(),
+        expires: 0,
+        max_downloads: 3,
+    });
+    member.client.create_link(request).await.unwrap();
+    synced("a link");
+    let open = OpenLinkRequest { link: link.clone() };
+    member.client.open_link(open).await.unwrap();
+    synced("a download that counts");
+    let request = member.request(RevokeLinkRequest {
+        vault: vault.id().to_vec(),
+        link,
+    });
+    member.client.revoke_link(request).await.unwrap();
+    synced("a revocation");
 }
 
 /// Whether the directory is `blobs/` or below it.

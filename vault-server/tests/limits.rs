@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use tonic::Status;
 use vault_proto::wire;
-use vault_rpc::hoster::{HelloRequest, Reason, UsageRequest, WatchHeadsRequest};
+use vault_rpc::hoster::{self, HelloRequest, Reason, UsageRequest, WatchHeadsRequest};
 use vault_server::{Config, Rate};
 
 use crate::support::{
@@ -74,6 +74,66 @@ async fn strangers_are_counted_by_where_they_come_from() {
     member.reconnect(server.dial(&invitation).await);
     let refused = member.client.hello(hello()).await;
     assert_refused(refused, Reason::TooMany);
+    usage(&mut member).await.unwrap();
+}
+
+/// Every call that needs no token counts, and none of them alone.
+#[tokio::test]
+async fn every_call_without_a_token_is_counted() {
+    let few = |config: &mut Config| config.limits.rates.strangers = at_most(3 + 8);
+    let server = TestServer::start_with(few).await;
+    let mut member = server.member().await;
+    let mut client = member.client.clone();
+    let account = member.id().to_vec();
+    let fetch = || hoster::FetchAccountLogRequest {
+        account: account.clone(),
+        seq: 0,
+    };
+    client.fetch_account_log(fetch()).await.unwrap();
+    let find = hoster::FindAccountRequest {
+        device: vec![0; 32],
+    };
+    assert_refused(client.find_account(find).await, Reason::NotFound);
+    let put = hoster::PutMessageRequest {
+        name: vec![1; 32],
+        message: vec![1],
+    };
+    client.put_message(put).await.unwrap();
+    let wait = hoster::AwaitMessageRequest {
+        name: vec![1; 32],
+        wait_milliseconds: 0,
+    };
+    client.await_message(wait).await.unwrap();
+    let offer = |token: bool| {
+        let offer = hoster::PutOfferRequest {
+            account: account.clone(),
+            offer: vec![1],
+        };
+        match token {
+            true => member.request(offer),
+            false => tonic::Request::new(offer),
+        }
+    };
+    client.put_offer(offer(false)).await.unwrap();
+    // With a token it is its device's.
+    client.put_offer(offer(true)).await.unwrap();
+    let open = || hoster::OpenLinkRequest { link: vec![1; 32] };
+    assert_refused(client.open_link(open()).await, Reason::LinkOver);
+    let read = || hoster::ReadLinkRequest {
+        ticket: vec![1; 32],
+        ranges: Vec::new(),
+    };
+    let refused = client.read_link(read()).await.map(drop);
+    assert_refused(refused, Reason::Unauthenticated);
+
+    client.fetch_account_log(fetch()).await.unwrap();
+    let refused = client.fetch_account_log(fetch()).await;
+    assert_refused(refused, Reason::TooMany);
+    assert_refused(client.open_link(open()).await, Reason::TooMany);
+    let refused = client.read_link(read()).await.map(drop);
+    assert_refused(refused, Reason::TooMany);
+    assert_refused(client.put_offer(offer(false)).await, Reason::TooMany);
+    client.put_offer(offer(true)).await.unwrap();
     usage(&mut member).await.unwrap();
 }
 

@@ -14,6 +14,7 @@ mod accounts;
 mod guests;
 mod messages;
 mod offers;
+mod links;
 mod words;
 mod limits;
 mod patience;

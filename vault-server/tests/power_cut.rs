@@ -23,7 +23,8 @@ use vault_server::{
     clock::UnixTime,
     store::{
         Begun, Blob, BlobStore, Commit, DiskReserve, HeadCommit, Invitation, InvitationHash,
-        Ledger, NewAccount, NewVault, PackState, Packs, QuotaRoom, Terms,
+        Ledger, LinkCreation, LinkId, NewAccount, NewLink, NewVault, PackState, Packs, QuotaRoom,
+        Terms,
         embedded::{self, DirectoryLock, Disk},
     },
 };
@@ -160,7 +161,23 @@ impl Dice {
     }
 }
 
-/// Uploads, commits, removals and sweeps over four months.
+/// A link to a pack that head `seq` added, for half a year.
+fn link(seq: u64, capsule: PackId, now: UnixTime) -> NewLink<'static> {
+    NewLink {
+        id: LinkId([seq as u8; 32]),
+        vault: VAULT,
+        log_seq: 1,
+        account: ACCOUNT,
+        capsule,
+        packs: &[],
+        digest: [0; 32],
+        expires: Some(UnixTime::from_seconds(now.seconds() + 180 * 24 * 60 * 60)),
+        max_downloads: 0,
+        now,
+    }
+}
+
+/// Uploads, commits, links, removals and sweeps over four months.
 fn work(ledger: &dyn Ledger, packs: &Arc<Packs>, seed: u64, acknowledge: impl Fn(u64)) {
     let mut dice = Dice(seed);
     let mut now = UnixTime::from_seconds(1_800_000_000);
@@ -237,6 +254,10 @@ fn work(ledger: &dyn Ledger, packs: &Arc<Packs>, seed: u64, acknowledge: impl Fn
                 };
                 match ledger.commit_head(&commit).unwrap() {
                     Commit::Accepted => {
+                        if let Some(capsule) = adds.first() {
+                            let linked = ledger.create_link(&link(seq, *capsule, now)).unwrap();
+                            assert_eq!(linked, LinkCreation::Created);
+                        }
                         acknowledge(seq);
                         newest = Some(head);
                         committed.extend(adds);
@@ -288,6 +309,11 @@ fn survives(seed: u64) {
     }
 }
 
+fn adds_nothing(ledger: &dyn Ledger, seq: u64) -> bool {
+    let head = ledger.head(&VAULT, seq).unwrap();
+    head.is_some_and(|head| head.added_packs == 0)
+}
+
 fn check(copy: &Path, acknowledged: u64) {
     let (ledger, blobs, packs) = open(copy, Arc::new(embedded::RealDisk));
     let Some(vault) = ledger.vault(&VAULT).unwrap() else {
@@ -314,6 +340,19 @@ fn check(copy: &Path, acknowledged: u64) {
         blobs.verify(blob).unwrap_or_else(|error| {
             panic!("{}: {blob:?}: {error}", copy.display());
         });
+    }
+    // The links of those heads are there, and what they name.
+    let links = ledger.links_of(&VAULT).unwrap();
+    for seq in 1..=acknowledged {
+        let linked = links.iter().any(|link| link.id == LinkId([seq as u8; 32]));
+        assert!(linked || adds_nothing(&*ledger, seq), "{}", copy.display());
+    }
+    for link in &links {
+        let record = ledger.packs(&VAULT, &[link.capsule]).unwrap()[0];
+        let there = record.is_some_and(|record| record.is_there());
+        assert!(there, "{}: {link:?}", copy.display());
+        let blocks = ledger.link_blocks(link, &[link.capsule]).unwrap();
+        assert!(blocks[0].is_some(), "{}: {link:?}", copy.display());
     }
     let reconciled = packs.reconcile(&AtomicBool::new(false)).unwrap();
     assert_eq!(reconciled.lost, 0, "{}", copy.display());

@@ -11,6 +11,7 @@
 mod accounts;
 mod copies;
 mod heads;
+mod links;
 mod login;
 mod logs;
 mod messages;
@@ -46,6 +47,7 @@ pub(crate) use logs::Logs;
 
 use self::{
     heads::Feed,
+    links::Reader,
     login::{Caller, Envelope, Nonces},
     messages::Messages,
     rates::Counters,
@@ -73,6 +75,8 @@ pub(crate) struct Hoster {
     pub(crate) messages: Messages,
     /// Watches and reads under way.
     streams: Arc<Seats<AccountId>>,
+    /// Reads of links under way.
+    readers: Arc<Seats<Reader>>,
     pub(crate) feed: Feed,
     pub(crate) limits: Limits,
 }
@@ -92,7 +96,8 @@ pub struct Limits {
     /// may have a message in memory. Behind a reverse proxy this is the proxy's to
     /// bound.
     pub calls_of_one_network: usize,
-    /// The most watches and reads of one account at a time.
+    /// The most watches and reads of one account at a time, and reads of links by
+    /// one network.
     pub streams_of_one: usize,
     /// What waits in memory between two devices.
     pub relay: Relay,
@@ -139,6 +144,7 @@ impl Hoster {
             counters: Counters::new(&limits.rates),
             messages: Messages::new(limits.relay),
             streams: Seats::new(limits.streams_of_one),
+            readers: Seats::new(limits.streams_of_one),
             feed: Feed::default(),
             limits,
         }
@@ -371,36 +377,47 @@ impl rpc::hoster_server::Hoster for Service {
         self.known(request, drop).await
     }
 
-    // Announced in the schema; see the commits that follow.
-
     async fn create_link(
         &self,
-        _: Request<rpc::CreateLinkRequest>,
+        request: Request<rpc::CreateLinkRequest>,
     ) -> Answer<rpc::CreateLinkResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let create = |hoster: &Hoster, caller, request| hoster.create_link(caller, &request);
+        self.known(request, create).await
     }
 
     async fn list_links(
         &self,
-        _: Request<rpc::ListLinksRequest>,
+        request: Request<rpc::ListLinksRequest>,
     ) -> Answer<rpc::ListLinksResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let list = |hoster: &Hoster, caller, request| hoster.list_links(caller, &request);
+        self.known(request, list).await
     }
 
     async fn revoke_link(
         &self,
-        _: Request<rpc::RevokeLinkRequest>,
+        request: Request<rpc::RevokeLinkRequest>,
     ) -> Answer<rpc::RevokeLinkResponse> {
-        Err(Status::unimplemented("not offered yet"))
+        let revoke = |hoster: &Hoster, caller, request| hoster.revoke_link(caller, &request);
+        self.known(request, revoke).await
     }
 
-    async fn open_link(&self, _: Request<rpc::OpenLinkRequest>) -> Answer<rpc::OpenLinkResponse> {
-        Err(Status::unimplemented("not offered yet"))
+    async fn open_link(
+        &self,
+        request: Request<rpc::OpenLinkRequest>,
+    ) -> Answer<rpc::OpenLinkResponse> {
+        let open =
+            |hoster: &Hoster, channel: &Channel, request| hoster.open_link(channel, &request);
+        self.open(request, open).await
     }
 
     type ReadLinkStream = ReceiverStream<Result<rpc::ReadLinkResponse, Status>>;
 
-    async fn read_link(&self, _: Request<rpc::ReadLinkRequest>) -> Answer<Self::ReadLinkStream> {
-        Err(Status::unimplemented("not offered yet"))
+    async fn read_link(
+        &self,
+        request: Request<rpc::ReadLinkRequest>,
+    ) -> Answer<Self::ReadLinkStream> {
+        let channel = channel(&request);
+        let answer = links::read(&self.0, channel, request.into_inner()).await;
+        answer.map(Response::new)
     }
 }

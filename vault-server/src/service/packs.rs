@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use vault_proto::ids::VaultId;
 use vault_rpc::hoster::{
-    HavePacksRequest, HavePacksResponse, PutPackHeader, PutPackRequest, PutPackResponse,
+    HavePacksRequest, HavePacksResponse, PackRange, PutPackHeader, PutPackRequest, PutPackResponse,
     ReadPacksRequest, ReadPacksResponse, Reason, put_pack_request::Part,
 };
 
@@ -99,23 +99,24 @@ impl Hoster {
         vault: VaultId,
         request: &ReadPacksRequest,
     ) -> Result<Vec<Range>, Refusal> {
-        if request.ranges.len() > MAX_RANGES {
+        self.membership(caller, &vault)?;
+        self.locate(vault, &request.ranges)
+    }
+
+    pub(super) fn locate(
+        &self,
+        vault: VaultId,
+        ranges: &[PackRange],
+    ) -> Result<Vec<Range>, Refusal> {
+        if ranges.len() > MAX_RANGES {
             return Err(Refusal::too_large(format!(
                 "At most {MAX_RANGES} ranges can be read at once."
             )));
         }
-        self.membership(caller, &vault)?;
-        self.locate(vault, request)
-    }
-
-    fn locate(&self, vault: VaultId, request: &ReadPacksRequest) -> Result<Vec<Range>, Refusal> {
-        let packs = request
-            .ranges
-            .iter()
-            .map(|range| request::pack(&range.pack));
+        let packs = ranges.iter().map(|range| request::pack(&range.pack));
         let packs = packs.collect::<Result<Vec<_>, _>>()?;
         let records = self.ledger.packs(&vault, &packs)?;
-        let ranges = request.ranges.iter().zip(packs).zip(records);
+        let ranges = ranges.iter().zip(packs).zip(records);
         ranges
             .map(|((range, pack), record)| {
                 let record = record.filter(|record| record.is_there());
@@ -228,10 +229,10 @@ async fn next(
     }
 }
 
-struct Range {
-    blob: Blob,
-    offset: u32,
-    length: u32,
+pub(super) struct Range {
+    pub(super) blob: Blob,
+    pub(super) offset: u32,
+    pub(super) length: u32,
 }
 
 /// Sends the ranges, one message ahead of the network.
@@ -249,8 +250,20 @@ pub(crate) async fn read(
     })
     .await?;
     let (right, seat) = right;
+    let check = move |hoster: &Hoster| hoster.check_still(right);
+    let wrap = |bytes| ReadPacksResponse { bytes };
+    Ok(send(Arc::clone(hoster), ranges, check, wrap, seat))
+}
+
+/// Sends the ranges while `check` allows it; holds `seat` until all are sent.
+pub(super) fn send<T: Send + 'static>(
+    hoster: Arc<Hoster>,
+    ranges: Vec<Range>,
+    check: impl Fn(&Hoster) -> Result<(), Refusal> + Copy + Send + 'static,
+    wrap: impl Fn(Bytes) -> T + Send + 'static,
+    seat: impl Send + 'static,
+) -> ReceiverStream<Result<T, Status>> {
     let (sender, receiver) = mpsc::channel(1);
-    let hoster = Arc::clone(hoster);
     tokio::spawn(async move {
         let _seat = seat;
         for message in ranges.into_iter().flat_map(messages) {
@@ -259,7 +272,7 @@ pub(crate) async fn read(
                 return;
             };
             let read = blocking(&hoster, move |hoster| {
-                hoster.check_still(right)?;
+                check(hoster)?;
                 let mut bytes = vec![0; message.length as usize];
                 hoster
                     .packs
@@ -268,13 +281,13 @@ pub(crate) async fn read(
             })
             .await;
             let failed = read.is_err();
-            room.send(read.map(|bytes| ReadPacksResponse { bytes }));
+            room.send(read.map(&wrap));
             if failed {
                 return;
             }
         }
     });
-    Ok(ReceiverStream::new(receiver))
+    ReceiverStream::new(receiver)
 }
 
 /// A range in pieces of one message each. None spans two ranges: the client

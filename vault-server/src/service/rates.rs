@@ -24,8 +24,8 @@ pub struct Rates {
     pub calls: Rate,
     /// Logins of a device that proved who it is.
     pub logins: Rate,
-    /// Calls without a token from one network, whoever it is: an
-    /// IPv4 address, or the first 64 bits of an IPv6 address. Behind a reverse
+    /// Calls without a token from one network, whoever it is: an IPv4 address,
+    /// or the first 64 bits of an IPv6 address. Behind a reverse
     /// proxy they cannot be told apart, and it is the proxy that has to count.
     pub strangers: Rate,
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use prost::Message;
 use vault_proto::{
     head::skip_path,
-    ids::{AccountId, VaultId},
+    ids::{AccountId, HosterId, VaultId},
     vault_log::{MemberState, Role, VaultLog, VaultLogError},
     wire::{SignedEntry, VaultEntry},
 };
@@ -15,7 +15,7 @@ use vault_rpc::hoster::{
 };
 
 use super::{Caller, Hoster, accounts::check_length, heads::News, refusal::Refusal, request};
-use crate::store::{Appended, NewVault, NewVaultEntry, Urgency, VaultCreation};
+use crate::store::{Appended, LinksEnd, NewVault, NewVaultEntry, Urgency, VaultCreation};
 
 /// How many bytes of entries one answer carries, when that is not one entry.
 pub(super) const ANSWER_BYTES: usize = 768 << 10;
@@ -27,6 +27,10 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
+    pub(crate) fn is_manager(&self) -> bool {
+        self.state.accepted && self.state.role == Role::Manager
+    }
+
     /// # Errors
     /// If the member may not upload and commit.
     pub(crate) fn check_may_write(&self) -> Result<(), Refusal> {
@@ -126,7 +130,8 @@ impl Hoster {
         let members = |log: &VaultLog| -> BTreeSet<AccountId> {
             log.members().map(|(account, _)| account).collect()
         };
-        let (before, now) = (members(&before), members(&after));
+        let before_log = before;
+        let (before, now) = (members(&before_log), members(&after));
         let left = before.difference(&now).next().copied();
         let appended = self.ledger.append_vault_entry(&NewVaultEntry {
             vault,
@@ -135,6 +140,7 @@ impl Hoster {
             entry: &encoded,
             joined: now.difference(&before).next().copied(),
             left,
+            links_end: links_end(&before_log, &after, self.key.id()),
             urgency,
         })?;
         match appended {
@@ -217,6 +223,21 @@ impl Hoster {
         }
         Ok(answer)
     }
+}
+
+/// A link lives as long as its maker may write, and its vault is here.
+fn links_end(before: &VaultLog, after: &VaultLog, here: HosterId) -> LinksEnd {
+    if after.home() != here {
+        return LinksEnd::All;
+    }
+    let may_write = |log: &VaultLog, account: &AccountId| {
+        let state = log.member(account);
+        state.is_some_and(|state| state.accepted && state.role >= Role::Writer)
+    };
+    let mut accounts = before.members().map(|(account, _)| account);
+    // An entry changes one member.
+    let lost = accounts.find(|account| may_write(before, account) && !may_write(after, account));
+    lost.map_or(LinksEnd::None, LinksEnd::Of)
 }
 
 /// As of [an account's](super::accounts): removals, what has to follow one

@@ -1,15 +1,18 @@
 //! What a ledger decides, apart from where it reads and writes: pure functions
 //! that every adapter shares, so that none counts or compares differently.
 
+use std::collections::BTreeMap;
+
 use vault_proto::ids::PackId;
 
 use super::{
     ledger::{
-        Commit, Copied, HeadCommit, LogCopy, NewAccount, NewOffer, QuotaRoom, Terms, Urgency,
+        Commit, Copied, HeadCommit, LinkCreation, LinkOpening, LogCopy, NewAccount, NewLink,
+        NewOffer, QuotaRoom, Terms, Urgency,
     },
     records::{
-        Account, Fullness, HeadRecord, Invitation, OfferFrom, Pack, PackState, Standing, Usage,
-        Vault,
+        Account, Fullness, HeadRecord, Invitation, Link, OfferFrom, Pack, PackState, Standing,
+        Ticket, Usage, Vault,
     },
 };
 use crate::clock::UnixTime;
@@ -122,6 +125,128 @@ pub(super) fn offer_fits(new: &NewOffer<'_>, there: &[OfferFrom], terms: &Terms)
     let strangers = there.iter().filter(|from| **from == OfferFrom::Stranger);
     let room_for_strangers = strangers.count() < terms.offers_of_strangers;
     there.len() < terms.offers && (new.from == OfferFrom::Known || room_for_strangers)
+}
+
+/// Bytes of a block, which is what a link names.
+const BLOCK_BYTES: u32 = 64 << 10;
+
+/// A bit for each block of a pack, all of them set.
+fn all_blocks(size: u32) -> Vec<u8> {
+    let blocks = size.div_ceil(BLOCK_BYTES);
+    let whole = std::iter::repeat_n(0xff, (blocks / 8) as usize);
+    let rest = match blocks % 8 {
+        0 => None,
+        rest => Some((1 << rest) - 1),
+    };
+    whole.chain(rest).collect()
+}
+
+/// Whether these are bits for the blocks of such a pack, at least one of them
+/// set and none beyond the last.
+fn blocks_fit(blocks: &[u8], size: u32) -> bool {
+    let all = all_blocks(size);
+    let none_beyond = blocks.iter().zip(&all).all(|(bits, all)| bits & !all == 0);
+    blocks.len() == all.len() && none_beyond && blocks.iter().any(|bits| *bits != 0)
+}
+
+/// A link, with all blocks that it names.
+pub(super) struct LinkPlan {
+    pub(super) link: Link,
+    /// The capsule among them.
+    pub(super) blocks: BTreeMap<PackId, Vec<u8>>,
+}
+
+/// The link to be made in a vault that has `there` of them; `records` are those of
+/// the capsule and the packs after it, in the order of `new`.
+pub(super) fn link(
+    new: &NewLink<'_>,
+    payer: &Account,
+    there: usize,
+    records: &[Option<Pack>],
+    terms: &Terms,
+) -> Result<LinkPlan, LinkCreation> {
+    if there >= terms.links {
+        return Err(LinkCreation::TooMany);
+    }
+    let mut plan = LinkPlan {
+        link: Link {
+            id: new.id,
+            vault: new.vault,
+            account: new.account,
+            capsule: new.capsule,
+            capsule_size: 0,
+            digest: new.digest,
+            created: new.now,
+            expires: new.expires,
+            max_downloads: new.max_downloads,
+            downloads: 0,
+            tickets: 0,
+            until: new.expires,
+            record_bytes: 0,
+        },
+        blocks: BTreeMap::new(),
+    };
+    let packs = new.packs.iter().map(|(pack, blocks)| (*pack, Some(blocks)));
+    let packs = std::iter::once((new.capsule, None)).chain(packs);
+    for ((pack, blocks), record) in packs.zip(records) {
+        let committed = record.filter(|record| record.state == PackState::Committed);
+        let Some(Pack { size, .. }) = committed else {
+            return Err(LinkCreation::NotCommitted(pack));
+        };
+        match blocks {
+            Some(blocks) if !blocks_fit(blocks, size) => return Err(LinkCreation::Blocks(pack)),
+            // The capsule came first, and has them all.
+            Some(blocks) => plan.blocks.entry(pack).or_insert_with(|| blocks.clone()),
+            None => {
+                plan.link.capsule_size = size;
+                plan.blocks.entry(pack).or_insert_with(|| all_blocks(size))
+            }
+        };
+    }
+    let named = plan.blocks.values();
+    let named: u64 = named
+        .map(|blocks| ROW_BYTES + 32 + blocks.len() as u64)
+        .sum();
+    plan.link.record_bytes = 4 * ROW_BYTES + named;
+    match records_full(payer, plan.link.record_bytes, terms) {
+        Some(fullness) => Err(LinkCreation::RecordsFull(fullness)),
+        None => Ok(plan),
+    }
+}
+
+/// Counts a download of a link.
+pub(super) fn open(link: &mut Link, now: UnixTime, terms: &Terms) -> Result<Ticket, LinkOpening> {
+    if !link.is_open(now) {
+        return Err(LinkOpening::Over);
+    }
+    if link.tickets >= terms.tickets {
+        return Err(LinkOpening::TooMany);
+    }
+    link.downloads = link.downloads.saturating_add(1);
+    link.tickets += 1;
+    let last = now.plus(terms.ticket);
+    let expires = link.expires.map_or(last, |expires| expires.min(last));
+    if !link.is_open(now) {
+        // It was the last one; nothing is left to do once it is over.
+        link.until = Some(expires);
+    }
+    Ok(Ticket {
+        link: link.id,
+        expires,
+    })
+}
+
+/// What a pack in the trash becomes when its time is over: doomed, or, while a
+/// link names it that serves, what waits as long again.
+pub(super) fn due(state: PackState, linked: bool, now: UnixTime, terms: &Terms) -> PackState {
+    match (state, linked) {
+        (PackState::Trash { .. }, true) => PackState::Trash {
+            until: now.plus(terms.grace),
+        },
+        (state, _) => PackState::Doomed {
+            due: state.due().unwrap_or(now),
+        },
+    }
 }
 
 impl QuotaRoom {

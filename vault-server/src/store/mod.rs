@@ -23,12 +23,13 @@ mod contract;
 pub use blobs::{BlobError, BlobStore, Incoming, Room, Which};
 pub use ledger::{
     AccountCreation, AccountLedger, Appended, Commit, Copied, HeadCommit, HeadLedger, Ledger,
-    LedgerError, LogCopy, NewAccount, NewAccountEntry, NewOffer, NewVault, NewVaultEntry,
-    OfferLedger, OfferOutcome, PackLedger, QuotaRoom, Reservation, Reserve, Terms, Urgency,
-    VaultCreation, VaultLedger,
+    LedgerError, LinkCreation, LinkLedger, LinkOpening, LinksEnd, LogCopy, NewAccount,
+    NewAccountEntry, NewLink, NewOffer, NewVault, NewVaultEntry, OfferLedger, OfferOutcome,
+    PackLedger, QuotaRoom, Reservation, Reserve, Terms, Urgency, VaultCreation, VaultLedger,
 };
 pub use packs::{Begun, DiskReserve, Packs, PutError, Reconciled, StoreError, Swept, Upload};
 pub use records::{
-    Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Offer, OfferFrom,
-    OfferHash, Pack, PackState, Standing, Token, TokenHash, Usage, Vault,
+    Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Link, LinkId,
+    Offer, OfferFrom, OfferHash, Pack, PackState, Standing, Ticket, TicketHash, Token, TokenHash,
+    Usage, Vault,
 };

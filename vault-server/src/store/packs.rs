@@ -126,7 +126,7 @@ impl Packs {
     }
 
     /// Takes away what nobody needs any more: packs whose lease or grace period
-    /// is over, old roots, and offers that waited too long. Packs are marked in
+    /// is over, old roots, offers and links. Packs are marked in
     /// the ledger first, unlinked after.
     ///
     /// # Errors
@@ -165,6 +165,7 @@ impl Packs {
                 break;
             }
         }
+        swept.links = self.ledger.drop_due_links(now)?;
         Ok(swept)
     }
 
@@ -341,8 +342,10 @@ pub struct Swept {
     pub bytes: u64,
     /// old roots,
     pub roots: u64,
-    /// and offers that waited too long.
+    /// offers that waited too long,
     pub offers: u64,
+    /// and links that are over.
+    pub links: u64,
 }
 
 /// What did not agree.

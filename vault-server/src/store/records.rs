@@ -61,6 +61,69 @@ pub struct Offer {
     pub from: OfferFrom,
 }
 
+/// The name of a link, which its recipients derive from its secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub [u8; 32]);
+
+/// BLAKE3 of a link's ticket. The ticket itself is never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TicketHash(pub [u8; 32]);
+
+/// A link: what lets whoever knows its name read blocks of packs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub id: LinkId,
+    /// The vault whose packs it reads.
+    pub vault: VaultId,
+    /// Who made it.
+    pub account: AccountId,
+    /// The pack that says what the others hold.
+    pub capsule: PackId,
+    /// Bytes of that pack.
+    pub capsule_size: u32,
+    /// Of all that it was made from, so that a repetition is told from another.
+    pub digest: [u8; 32],
+    /// When it was made.
+    pub created: UnixTime,
+    /// From when on nothing is served.
+    pub expires: Option<UnixTime>,
+    /// How often it may be opened; 0 for any number.
+    pub max_downloads: u32,
+    /// How often it was.
+    pub downloads: u32,
+    /// Tickets that have not been dropped.
+    pub tickets: u32,
+    /// From when on it is as good as gone: it has expired, or its last ticket.
+    pub until: Option<UnixTime>,
+    /// What it counts as for the account that pays.
+    pub record_bytes: u64,
+}
+
+impl Link {
+    /// Whether tickets that are there can be used.
+    #[must_use]
+    pub fn serves(&self, now: UnixTime) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// Whether there can be more of them.
+    #[must_use]
+    pub fn is_open(&self, now: UnixTime) -> bool {
+        let used_up = self.max_downloads > 0 && self.downloads >= self.max_downloads;
+        self.serves(now) && !used_up
+    }
+}
+
+/// One download of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// Of this link.
+    pub link: LinkId,
+    /// From when on it is refused.
+    pub expires: UnixTime,
+}
+
 /// An invitation that the hoster made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {

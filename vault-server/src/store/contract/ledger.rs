@@ -4,6 +4,7 @@ mod accounts;
 mod fixture;
 mod guests;
 mod heads;
+mod links;
 mod offers;
 mod packs;
 
@@ -56,6 +57,24 @@ macro_rules! suite {
                     a_box_has_so_much_room_and_less_for_strangers,
                     an_offer_waits_sixty_days,
                     offers_at_once_never_exceed_the_box,
+                }
+            );
+            contract!(
+                of_links,
+                $make,
+                crate::store::contract::ledger::links {
+                    a_link_names_blocks_of_committed_packs,
+                    a_link_is_made_once,
+                    what_a_link_cannot_name_is_refused,
+                    a_vault_has_so_many_links,
+                    links_count_as_records_until_they_end,
+                    a_link_is_opened_so_often,
+                    downloads_at_once_are_counted_each,
+                    a_link_has_so_many_tickets,
+                    a_link_expires_with_its_tickets,
+                    packs_that_a_link_names_outlive_their_removal,
+                    a_revoked_link_keeps_nothing,
+                    an_entry_of_the_log_ends_links,
                 }
             );
             contract!(

@@ -2,7 +2,10 @@
 
 use vault_proto::ids::{AccountId, PackId, VaultId};
 
-use crate::{clock::UnixTime, store::records::OfferHash};
+use crate::{
+    clock::UnixTime,
+    store::records::{LinkId, OfferHash},
+};
 
 pub(super) fn of_log(log: &[u8; 32], seq: u64) -> Vec<u8> {
     [&log[..], &seq.to_be_bytes()].concat()
@@ -45,6 +48,21 @@ pub(super) fn offer_of(account: &AccountId, key: &[u8]) -> Option<(UnixTime, Off
     Some((until, OfferHash(hash.try_into().ok()?)))
 }
 
+pub(super) fn of_vault_link(vault: &VaultId, link: &LinkId) -> Vec<u8> {
+    [&vault.as_bytes()[..], &link.0].concat()
+}
+
+pub(super) fn of_linked_pack(vault: &VaultId, pack: &PackId, link: &LinkId) -> Vec<u8> {
+    [&of_pack(vault, pack)[..], &link.0].concat()
+}
+
+/// The link of a key of one of these tables that begins with `of`; `None` if it
+/// does not.
+pub(super) fn link_of(of: &[u8], key: &[u8]) -> Option<LinkId> {
+    let link = key.strip_prefix(of)?;
+    Some(LinkId(link.try_into().ok()?))
+}
+
 /// What the sweep has to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
@@ -54,12 +72,15 @@ pub(super) enum Due {
     Root(VaultId, u64),
     /// An offer that waited too long.
     Offer(AccountId, OfferHash),
+    /// A link that is over.
+    Link(LinkId),
 }
 
 /// The tables of all kinds of due things in one: they sort by kind, then time.
 const PACK: u8 = 0;
 const ROOT: u8 = 1;
 const OFFER: u8 = 2;
+const LINK: u8 = 3;
 
 impl Due {
     pub(super) fn key(&self, due: UnixTime) -> Vec<u8> {
@@ -74,6 +95,7 @@ impl Due {
             Self::Offer(account, hash) => {
                 [&[OFFER], &time[..], account.as_bytes(), &hash.0].concat()
             }
+            Self::Link(link) => [&[LINK], &time[..], &link.0].concat(),
         }
     }
 
@@ -83,6 +105,8 @@ impl Due {
     pub(super) const ROOTS: [u8; 1] = [ROOT];
     /// Where the offers begin.
     pub(super) const OFFERS: [u8; 1] = [OFFER];
+    /// Where the links begin.
+    pub(super) const LINKS: [u8; 1] = [LINK];
 
     /// The time and the thing of a key; `None` if it is none.
     pub(super) fn from_key(key: &[u8]) -> Option<(UnixTime, Self)> {
@@ -94,6 +118,7 @@ impl Due {
             PACK => Self::Pack(vault, PackId::from_slice(rest).ok()?),
             ROOT => Self::Root(vault, u64::from_be_bytes(rest.try_into().ok()?)),
             OFFER => Self::Offer(AccountId::from_array(*of), OfferHash(rest.try_into().ok()?)),
+            LINK if rest.is_empty() => Self::Link(LinkId(*of)),
             _ => return None,
         };
         Some((UnixTime::from_seconds(u64::from_be_bytes(*time)), due))
@@ -129,6 +154,16 @@ mod tests {
         assert_eq!(hex(&key), format!("{eights}000000006b49d200{sevens}"));
         assert_eq!(offer_of(&account, &key), Some((time, hash)));
         assert_eq!(offer_of(&AccountId::from_array([9; 32]), &key), None);
+        let link = LinkId([8; 32]);
+        let due = hex(&Due::Link(link).key(time));
+        assert_eq!(due, format!("03000000006b49d200{eights}"));
+        let key = of_vault_link(&vault, &link);
+        assert_eq!(hex(&key), format!("{nines}{eights}"));
+        assert_eq!(link_of(vault.as_bytes(), &key), Some(link));
+        assert_eq!(link_of(&[7; 32], &key), None);
+        let key = of_linked_pack(&vault, &pack, &link);
+        assert_eq!(hex(&key), format!("{nines}{sevens}{eights}"));
+        assert_eq!(link_of(vault.as_bytes(), &key), None);
     }
 
     #[test]
@@ -139,6 +174,7 @@ mod tests {
             Due::Pack(vault, pack),
             Due::Root(vault, 300),
             Due::Offer(AccountId::from_array([1; 32]), OfferHash([2; 32])),
+            Due::Link(LinkId([3; 32])),
         ];
         let keys: Vec<_> = things
             .iter()

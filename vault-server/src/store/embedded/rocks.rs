@@ -1,6 +1,7 @@
 //! RocksDB: its tables, its memory, and how its errors read.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -55,12 +56,22 @@ pub(super) enum Table {
     Changes,
     /// account, time, offer hash; the time at which it is dropped
     Offers,
+    /// link
+    Links,
+    /// vault, link
+    VaultLinks,
+    /// link: the packs that it names, their ids end to end
+    LinkPacks,
+    /// vault, pack, link: a bit for each block
+    LinkBlocks,
+    /// ticket hash
+    Tickets,
     /// vault, pack: packs too small for a file, whole
     SmallPacks,
 }
 
 impl Table {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 21] = [
         Self::Format,
         Self::Invitations,
         Self::Accounts,
@@ -76,6 +87,11 @@ impl Table {
         Self::Roots,
         Self::Changes,
         Self::Offers,
+        Self::Links,
+        Self::VaultLinks,
+        Self::LinkPacks,
+        Self::LinkBlocks,
+        Self::Tickets,
         Self::SmallPacks,
     ];
 
@@ -96,6 +112,11 @@ impl Table {
             Self::Roots => "roots",
             Self::Changes => "changes",
             Self::Offers => "offers",
+            Self::Links => "links",
+            Self::VaultLinks => "vault-links",
+            Self::LinkPacks => "link-packs",
+            Self::LinkBlocks => "link-blocks",
+            Self::Tickets => "tickets",
             Self::SmallPacks => "small-packs",
         }
     }
@@ -240,12 +261,15 @@ impl Stripes {
         self.lock_stripe(self.stripe(key))
     }
 
-    /// Locks two keys, in an order that all keep to.
-    pub(super) fn lock_both(&self, a: &[u8; 32], b: &[u8; 32]) -> [Option<MutexGuard<'_, ()>>; 2] {
-        let (a, b) = (self.stripe(a), self.stripe(b));
-        let first = self.lock_stripe(a.min(b));
-        let second = (a != b).then(|| self.lock_stripe(a.max(b)));
-        [Some(first), second]
+    /// Locks several keys, in an order that all keep to.
+    pub(super) fn lock_all<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k [u8; 32]>,
+    ) -> Vec<MutexGuard<'_, ()>> {
+        let stripes = keys.into_iter().map(|key| self.stripe(key));
+        let stripes: BTreeSet<_> = stripes.collect();
+        let guards = stripes.into_iter().map(|stripe| self.lock_stripe(stripe));
+        guards.collect()
     }
 
     fn stripe(&self, key: &[u8; 32]) -> usize {

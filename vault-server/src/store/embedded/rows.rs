@@ -2,7 +2,7 @@
 
 use prost::Message;
 use vault_proto::{
-    ids::{AccountId, DeviceId, HeadHash},
+    ids::{AccountId, DeviceId, HeadHash, PackId, VaultId},
     position::HeadPosition,
     wire::VaultKind,
 };
@@ -12,8 +12,8 @@ use crate::{
     store::{
         ledger::LedgerError,
         records::{
-            Account, HeadRecord, Invitation, Offer, OfferFrom, Pack, PackState, Standing, Token,
-            Usage, Vault,
+            Account, HeadRecord, Invitation, Link, LinkId, Offer, OfferFrom, Pack, PackState,
+            Standing, Ticket, Token, Usage, Vault,
         },
     },
 };
@@ -190,7 +190,7 @@ struct VaultRow {
 }
 
 impl Record for Vault {
-    type Key = vault_proto::ids::VaultId;
+    type Key = VaultId;
 
     fn to_row(&self) -> Vec<u8> {
         VaultRow {
@@ -358,6 +358,103 @@ impl Record for Offer {
                 true => OfferFrom::Stranger,
                 false => OfferFrom::Known,
             },
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct LinkRow {
+    #[prost(bytes = "vec", tag = "1")]
+    vault: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    account: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    capsule: Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    capsule_size: u32,
+    #[prost(bytes = "vec", tag = "5")]
+    digest: Vec<u8>,
+    #[prost(uint64, tag = "6")]
+    created: u64,
+    #[prost(uint64, optional, tag = "7")]
+    expires: Option<u64>,
+    #[prost(uint32, tag = "8")]
+    max_downloads: u32,
+    #[prost(uint32, tag = "9")]
+    downloads: u32,
+    #[prost(uint32, tag = "10")]
+    tickets: u32,
+    #[prost(uint64, optional, tag = "11")]
+    until: Option<u64>,
+    #[prost(uint64, tag = "12")]
+    record_bytes: u64,
+}
+
+impl Record for Link {
+    type Key = LinkId;
+
+    fn to_row(&self) -> Vec<u8> {
+        LinkRow {
+            vault: self.vault.to_vec(),
+            account: self.account.to_vec(),
+            capsule: self.capsule.to_vec(),
+            capsule_size: self.capsule_size,
+            digest: self.digest.to_vec(),
+            created: self.created.seconds(),
+            expires: self.expires.map(UnixTime::seconds),
+            max_downloads: self.max_downloads,
+            downloads: self.downloads,
+            tickets: self.tickets,
+            until: self.until.map(UnixTime::seconds),
+            record_bytes: self.record_bytes,
+        }
+        .encode_to_vec()
+    }
+
+    fn from_row(id: LinkId, row: &[u8]) -> Result<Self, LedgerError> {
+        let row: LinkRow = decode(row)?;
+        Ok(Self {
+            id,
+            vault: VaultId::from_slice(&row.vault).map_err(damaged)?,
+            account: AccountId::from_slice(&row.account).map_err(damaged)?,
+            capsule: PackId::from_slice(&row.capsule).map_err(damaged)?,
+            capsule_size: row.capsule_size,
+            digest: row.digest.try_into().map_err(damaged)?,
+            created: UnixTime::from_seconds(row.created),
+            expires: row.expires.map(UnixTime::from_seconds),
+            max_downloads: row.max_downloads,
+            downloads: row.downloads,
+            tickets: row.tickets,
+            until: row.until.map(UnixTime::from_seconds),
+            record_bytes: row.record_bytes,
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TicketRow {
+    #[prost(bytes = "vec", tag = "1")]
+    link: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    expires: u64,
+}
+
+impl Record for Ticket {
+    type Key = ();
+
+    fn to_row(&self) -> Vec<u8> {
+        TicketRow {
+            link: self.link.0.to_vec(),
+            expires: self.expires.seconds(),
+        }
+        .encode_to_vec()
+    }
+
+    fn from_row((): (), row: &[u8]) -> Result<Self, LedgerError> {
+        let row: TicketRow = decode(row)?;
+        Ok(Self {
+            link: LinkId(row.link.try_into().map_err(damaged)?),
+            expires: UnixTime::from_seconds(row.expires),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod links;
 mod offers;
 mod packs;
 mod vaults;
@@ -10,6 +11,7 @@ use std::io;
 
 pub use accounts::{AccountCreation, AccountLedger, Copied, LogCopy, NewAccount, NewAccountEntry};
 pub use heads::{Commit, HeadCommit, HeadLedger};
+pub use links::{LinkCreation, LinkLedger, LinkOpening, LinksEnd, NewLink};
 pub use offers::{NewOffer, OfferLedger, OfferOutcome};
 pub use packs::{PackLedger, QuotaRoom, Reservation, Reserve};
 pub use vaults::{NewVault, NewVaultEntry, VaultCreation, VaultLedger};
@@ -26,12 +28,21 @@ use crate::clock::UnixTime;
 ///
 /// # Durability
 /// [`commit_head`](HeadLedger::commit_head), [`doom`](PackLedger::doom) and whatever adds
-/// an invitation, an account, a vault, an entry of a log or an offer are durable when
+/// an invitation, an account, a vault, an entry of a log, an
+/// offer or a link are durable when
 /// they return, and with them all that any call wrote before. The rest
-/// (uploads, leases, tokens) survives the process being killed, and a power cut
+/// (uploads, leases, tokens, tickets of links that are not counted) survives the process being killed, and a power cut
 /// from the next durable call on.
 pub trait Ledger:
-    AccountLedger + VaultLedger + PackLedger + HeadLedger + OfferLedger + Send + Sync + 'static
+    AccountLedger
+    + VaultLedger
+    + PackLedger
+    + HeadLedger
+    + OfferLedger
+    + LinkLedger
+    + Send
+    + Sync
+    + 'static
 {
     /// Counts everything; reads every account.
     ///
@@ -59,12 +70,18 @@ pub struct Terms {
     pub offers_of_strangers: usize,
     /// and how long.
     pub offer: std::time::Duration,
+    /// How many links a vault has,
+    pub links: usize,
+    /// how many tickets one of them,
+    pub tickets: u32,
+    /// and how long each is good for.
+    pub ticket: std::time::Duration,
 }
 
 impl Default for Terms {
     /// 7 and 30 days, and 64 MiB: years of hourly heads of four devices; 256
     /// guests, as many as a vault has members; 64 offers, 16 of them of strangers,
-    /// for 60 days.
+    /// for 60 days; 1,024 links, each with 4,096 tickets for a day.
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
         Self {
@@ -75,6 +92,9 @@ impl Default for Terms {
             offers: 64,
             offers_of_strangers: 16,
             offer: std::time::Duration::from_secs(60 * DAY),
+            links: 1024,
+            tickets: 4096,
+            ticket: std::time::Duration::from_secs(DAY),
         }
     }
 }

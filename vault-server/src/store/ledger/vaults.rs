@@ -6,7 +6,7 @@ use vault_proto::{
     wire::VaultKind,
 };
 
-use super::{Appended, LedgerError, Urgency};
+use super::{Appended, LedgerError, LinksEnd, Urgency};
 use crate::store::records::{Fullness, Vault};
 
 /// The part of a [`Ledger`](super::Ledger) about vaults and their logs.
@@ -90,6 +90,8 @@ pub struct NewVaultEntry<'a> {
     pub joined: Option<AccountId>,
     /// Who is none any more.
     pub left: Option<AccountId>,
+    /// Whose links end with it.
+    pub links_end: LinksEnd,
     /// Whether it has to wait for room.
     pub urgency: Urgency,
 }

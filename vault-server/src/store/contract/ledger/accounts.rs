@@ -5,8 +5,8 @@ use vault_proto::{ids::DeviceId, wire::VaultKind};
 use super::fixture::*;
 use crate::store::{
     ledger::{
-        AccountCreation, Appended, Commit, HeadCommit, Ledger, NewAccount, NewVault, NewVaultEntry,
-        Terms, Urgency, VaultCreation,
+        AccountCreation, Appended, Commit, HeadCommit, Ledger, LinksEnd, NewAccount, NewVault,
+        NewVaultEntry, Terms, Urgency, VaultCreation,
     },
     records::{InvitationHash, LedgerStats, Token, TokenHash},
 };
@@ -290,6 +290,7 @@ pub(crate) fn a_member_cannot_fill_the_ledger(ledger: &dyn Ledger) {
         entry: &[1; 4001],
         joined: None,
         left: None,
+        links_end: LinksEnd::None,
         urgency,
     };
     let refused = ledger.append_vault_entry(&vault_entry(Urgency::Ordinary));

@@ -12,8 +12,9 @@ use crate::{
     clock::UnixTime,
     store::{
         ledger::{
-            AccountCreation, Appended, Commit, HeadCommit, Ledger, NewAccount, NewAccountEntry,
-            NewVault, NewVaultEntry, QuotaRoom, Reservation, Reserve, Urgency, VaultCreation,
+            AccountCreation, Appended, Commit, HeadCommit, Ledger, LinksEnd, NewAccount,
+            NewAccountEntry, NewVault, NewVaultEntry, QuotaRoom, Reservation, Reserve, Urgency,
+            VaultCreation,
         },
         records::{Blob, Fullness, Invitation, InvitationHash, Pack, PackState, Usage},
     },
@@ -224,6 +225,7 @@ pub(super) fn append(
             entry: &[seq as u8; 100],
             joined: joined.map(account),
             left: left.map(account),
+            links_end: LinksEnd::None,
             urgency: Urgency::Ordinary,
         })
         .unwrap()

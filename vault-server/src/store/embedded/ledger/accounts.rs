@@ -70,7 +70,7 @@ impl AccountLedger for EmbeddedLedger {
 
     fn put_account_log(&self, copy: &LogCopy<'_>) -> Result<Copied, LedgerError> {
         let (id, sponsor) = (&copy.account, &copy.brought_by);
-        let _both = self.payers.lock_both(id.as_bytes(), sponsor.as_bytes());
+        let _both = self.payers.lock_all([id.as_bytes(), sponsor.as_bytes()]);
         let mut batch = self.rocks.batch();
         let account = match self.account(id)? {
             Some(account) => Ok(account),

@@ -1,9 +1,9 @@
 //! Heads and roots.
 
 use prost::Message;
-use vault_proto::ids::{PackId, VaultId};
+use vault_proto::ids::VaultId;
 
-use super::{EmbeddedLedger, Locked};
+use super::{EmbeddedLedger, Locked, concatenated};
 use crate::{
     clock::UnixTime,
     store::{
@@ -109,8 +109,4 @@ impl HeadLedger for EmbeddedLedger {
         }
         Ok(due.len() as u64)
     }
-}
-
-fn concatenated(packs: &[PackId]) -> Vec<u8> {
-    packs.iter().flat_map(|pack| *pack.as_bytes()).collect()
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod links;
 mod offers;
 mod packs;
 mod vaults;
@@ -38,6 +39,8 @@ pub struct EmbeddedLedger {
     terms: Terms,
     payers: Stripes,
     invitations: Stripes,
+    /// Taken after a payer's.
+    links: Stripes,
     /// Bytes reserved by uploads under way. They end with the process, so this
     /// is nothing for the disk.
     reserved: Mutex<HashMap<AccountId, u64>>,
@@ -66,6 +69,7 @@ impl EmbeddedLedger {
             terms,
             payers: Stripes::default(),
             invitations: Stripes::default(),
+            links: Stripes::default(),
             reserved: Mutex::default(),
         }
     }
@@ -209,4 +213,9 @@ impl Ledger for EmbeddedLedger {
         })?;
         Ok(stats)
     }
+}
+
+/// The ids of packs end to end.
+fn concatenated(packs: &[PackId]) -> Vec<u8> {
+    packs.iter().flat_map(|pack| *pack.as_bytes()).collect()
 }

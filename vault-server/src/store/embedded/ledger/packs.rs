@@ -155,14 +155,18 @@ impl PackLedger for EmbeddedLedger {
             if record.state.due() != Some(time) {
                 continue;
             }
-            let to = PackState::Doomed { due: time };
+            let trash = matches!(record.state, PackState::Trash { .. });
+            let linked = trash && self.is_linked(&vault, &pack, now)?;
+            let to = decide::due(record.state, linked, now, &self.terms);
             payer.usage.shift(record.size, Some(record.state), Some(to));
             let mut batch = self.rocks.batch();
             batch.put_account(&payer);
             batch.move_pack(&vault, &pack, record.size, Some(record.state), Some(to));
             batch.write(Sync::Later)?;
-            let size = record.size;
-            doomed.push(Blob { vault, pack, size });
+            if matches!(to, PackState::Doomed { .. }) {
+                let size = record.size;
+                doomed.push(Blob { vault, pack, size });
+            }
         }
         if !doomed.is_empty() {
             // One sync for all of them, before any is unlinked.

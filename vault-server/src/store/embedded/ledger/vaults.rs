@@ -6,10 +6,10 @@ use super::{EmbeddedLedger, Locked};
 use crate::store::{
     embedded::{disk::Sync, keys, rocks::Table},
     ledger::{
-        AccountLedger, Appended, LedgerError, NewVault, NewVaultEntry, Urgency, VaultCreation,
-        VaultLedger,
+        AccountLedger, Appended, LedgerError, LinksEnd, NewVault, NewVaultEntry, Urgency,
+        VaultCreation, VaultLedger,
     },
-    records::Vault,
+    records::{Link, Vault},
 };
 
 impl VaultLedger for EmbeddedLedger {
@@ -88,6 +88,13 @@ impl VaultLedger for EmbeddedLedger {
         }
         vault.log_seq = new.seq;
         let mut batch = self.rocks.batch();
+        let _ended = match new.links_end {
+            LinksEnd::None => None,
+            end => {
+                let which = |link: &Link| end.ends(link);
+                Some(self.end_links(&mut batch, &vault.id, &mut payer, which)?)
+            }
+        };
         batch.put_account(&payer);
         batch.put_vault(&vault);
         batch.put(

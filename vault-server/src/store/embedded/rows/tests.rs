@@ -76,7 +76,7 @@ fn a_token() {
 
 #[test]
 fn a_vault() {
-    let id = vault_proto::ids::VaultId::from_array([9; 32]);
+    let id = VaultId::from_array([9; 32]);
     let mut vault = Vault {
         id,
         kind: VaultKind::Account,
@@ -140,6 +140,43 @@ fn an_offer() {
     check(&offer, (), "0a020405");
     offer.from = OfferFrom::Stranger;
     check(&offer, (), "0a0204051001");
+}
+
+#[test]
+fn a_link() {
+    let id = LinkId([7; 32]);
+    let mut link = Link {
+        id,
+        vault: VaultId::from_array([9; 32]),
+        account: AccountId::from_array(A),
+        capsule: PackId::from_array(D),
+        capsule_size: 16 << 10,
+        digest: H,
+        created: NOW,
+        expires: None,
+        max_downloads: 0,
+        downloads: 3,
+        tickets: 2,
+        until: None,
+        record_bytes: 5000,
+    };
+    let (vault, account, capsule, digest) = (hex(&[9; 32]), hex(&A), hex(&D), hex(&H));
+    let begin = format!("0a20{vault}1220{account}1a20{capsule}208080012a20{digest}30{NOW_HEX}");
+    check(&link, id, &format!("{begin}48035002608827"));
+    link.expires = Some(NOW);
+    link.max_downloads = 3;
+    link.until = Some(UnixTime::from_seconds(1));
+    let row = format!("{begin}38{NOW_HEX}4003480350025801608827");
+    check(&link, id, &row);
+}
+
+#[test]
+fn a_ticket() {
+    let ticket = Ticket {
+        link: LinkId(A),
+        expires: NOW,
+    };
+    check(&ticket, (), &format!("0a20{}10{NOW_HEX}", hex(&A)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod links;
 mod offers;
 mod packs;
 mod vaults;
@@ -18,8 +19,8 @@ use crate::{
     store::{
         ledger::{Ledger, LedgerError, Reservation, Terms},
         records::{
-            Account, HeadRecord, Invitation, InvitationHash, LedgerStats, Offer, OfferHash, Pack,
-            PackState, Token, TokenHash, Usage, Vault,
+            Account, HeadRecord, Invitation, InvitationHash, LedgerStats, Link, LinkId, Offer,
+            OfferHash, Pack, PackState, Ticket, TicketHash, Token, TokenHash, Usage, Vault,
         },
     },
 };
@@ -45,6 +46,9 @@ struct Tables {
     roots: BTreeMap<(VaultId, u64), (Vec<u8>, Option<UnixTime>)>,
     /// By account, the time at which each is dropped, and hash.
     offers: BTreeMap<(AccountId, UnixTime, OfferHash), Offer>,
+    links: BTreeMap<LinkId, Link>,
+    link_blocks: BTreeMap<(VaultId, PackId, LinkId), Vec<u8>>,
+    tickets: BTreeMap<TicketHash, Ticket>,
     reserved: BTreeMap<AccountId, u64>,
 }
 

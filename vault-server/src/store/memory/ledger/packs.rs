@@ -101,7 +101,7 @@ impl PackLedger for MemoryLedger {
             .packs
             .iter()
             .filter_map(|((vault, pack), record)| {
-                let due = record.state.due().filter(|due| *due <= now)?;
+                record.state.due().filter(|due| *due <= now)?;
                 let size = record.size;
                 Some((
                     Blob {
@@ -109,16 +109,22 @@ impl PackLedger for MemoryLedger {
                         pack: *pack,
                         size,
                     },
-                    due,
+                    record.state,
                 ))
             })
             .take(limit)
             .collect();
-        for (Blob { vault, pack, size }, due) in &due {
-            let doomed = PackState::Doomed { due: *due };
-            tables.set_pack(vault, pack, *size, Some(doomed))?;
+        let mut doomed = Vec::new();
+        for (blob, state) in due {
+            let Blob { vault, pack, size } = blob;
+            let linked = tables.is_linked(&vault, &pack, now);
+            let to = decide::due(state, linked, now, &self.terms);
+            tables.set_pack(&vault, &pack, size, Some(to))?;
+            if matches!(to, PackState::Doomed { .. }) {
+                doomed.push(blob);
+            }
         }
-        Ok(due.into_iter().map(|(blob, _)| blob).collect())
+        Ok(doomed)
     }
 
     fn forget(&self, blob: &Blob) -> Result<bool, LedgerError> {

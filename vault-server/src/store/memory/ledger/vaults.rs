@@ -81,6 +81,8 @@ impl VaultLedger for MemoryLedger {
         log.push(new.entry.to_vec());
         let payer = tables.payer(&new.vault)?;
         payer.record_bytes = payer.record_bytes.saturating_add(more_bytes);
+        let ends = new.links_end;
+        tables.end_links(|link| link.vault == new.vault && ends.ends(link))?;
         if let Some(joined) = new.joined {
             tables.members.insert((joined, new.vault));
         }

@@ -1,0 +1,292 @@
+//! Links and tickets.
+
+use std::sync::MutexGuard;
+
+use vault_proto::ids::{PackId, VaultId};
+
+use super::{EmbeddedLedger, Locked, concatenated};
+use crate::{
+    clock::UnixTime,
+    store::{
+        decide,
+        embedded::{
+            disk::Sync,
+            keys::{self, Due},
+            rocks::{Batch, Table},
+            rows::Record,
+        },
+        ledger::{LedgerError, LinkCreation, LinkLedger, LinkOpening, NewLink, PackLedger},
+        records::{Account, Link, LinkId, Ticket, TicketHash},
+    },
+};
+
+/// Links that a batch ends. Held until it is written: else a download that is
+/// counted meanwhile would bring one back.
+#[must_use]
+pub(super) struct EndedLinks<'a> {
+    links: u64,
+    _names: Vec<MutexGuard<'a, ()>>,
+}
+
+impl LinkLedger for EmbeddedLedger {
+    fn create_link(&self, new: &NewLink<'_>) -> Result<LinkCreation, LedgerError> {
+        let Some(locked) = self.lock(&new.vault)? else {
+            return Ok(LinkCreation::NoSuchVault);
+        };
+        let Locked {
+            vault,
+            mut payer,
+            _guard,
+        } = locked;
+        // Names of links are of all vaults, and so of all payers.
+        let _name = self.links.lock(&new.id.0);
+        if let Some(there) = self.link(&new.id)? {
+            let same = there.vault == new.vault && there.digest == new.digest;
+            return Ok(match same {
+                true => LinkCreation::Created,
+                false => LinkCreation::Exists,
+            });
+        }
+        if vault.log_seq != new.log_seq {
+            return Ok(LinkCreation::LostRace);
+        }
+        let mut packs = vec![new.capsule];
+        packs.extend(new.packs.iter().map(|(pack, _)| *pack));
+        let records = self.packs(&vault.id, &packs)?;
+        let there = self.link_ids(&vault.id)?.len();
+        let plan = match decide::link(new, &payer, there, &records, &self.terms) {
+            Ok(plan) => plan,
+            Err(refused) => return Ok(refused),
+        };
+        payer.record_bytes = payer.record_bytes.saturating_add(plan.link.record_bytes);
+        let mut batch = self.rocks.batch();
+        batch.put_account(&payer);
+        batch.put_link(&plan.link, None);
+        batch.put(
+            Table::VaultLinks,
+            &keys::of_vault_link(&vault.id, &new.id),
+            &[],
+        );
+        let named: Vec<_> = plan.blocks.keys().copied().collect();
+        batch.put(Table::LinkPacks, &new.id.0, &concatenated(&named));
+        for (pack, blocks) in &plan.blocks {
+            let key = keys::of_linked_pack(&vault.id, pack, &new.id);
+            batch.put(Table::LinkBlocks, &key, blocks);
+        }
+        batch.write(Sync::Now)?;
+        Ok(LinkCreation::Created)
+    }
+
+    fn link(&self, id: &LinkId) -> Result<Option<Link>, LedgerError> {
+        self.record(Table::Links, &id.0, *id)
+    }
+
+    fn links_of(&self, vault: &VaultId) -> Result<Vec<Link>, LedgerError> {
+        let ids = self.link_ids(vault)?;
+        let links = ids.iter().map(|id| self.link(id));
+        links.filter_map(Result::transpose).collect()
+    }
+
+    fn link_blocks(
+        &self,
+        link: &Link,
+        packs: &[PackId],
+    ) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
+        let keys: Vec<_> = packs
+            .iter()
+            .map(|pack| keys::of_linked_pack(&link.vault, pack, &link.id))
+            .collect();
+        let rows = self.rocks.get_all(Table::LinkBlocks, &keys)?;
+        let blocks = rows.into_iter().map(|row| row.map(|row| row.to_vec()));
+        Ok(blocks.collect())
+    }
+
+    fn open_link(
+        &self,
+        id: &LinkId,
+        ticket: &TicketHash,
+        now: UnixTime,
+    ) -> Result<LinkOpening, LedgerError> {
+        let _name = self.links.lock(&id.0);
+        let Some(mut link) = self.link(id)? else {
+            return Ok(LinkOpening::Over);
+        };
+        let before = link.until;
+        let opened = match decide::open(&mut link, now, &self.terms) {
+            Ok(opened) => opened,
+            Err(refused) => return Ok(refused),
+        };
+        let mut batch = self.rocks.batch();
+        batch.put_link(&link, before);
+        batch.put_record(Table::Tickets, &ticket.0, &opened);
+        // A count that nobody looks at may go back with a power cut.
+        batch.write(match link.max_downloads {
+            0 => Sync::Later,
+            _ => Sync::Now,
+        })?;
+        Ok(LinkOpening::Opened(Box::new(link), opened))
+    }
+
+    fn ticket(&self, hash: &TicketHash) -> Result<Option<Ticket>, LedgerError> {
+        self.record(Table::Tickets, &hash.0, ())
+    }
+
+    fn drop_link(&self, id: &LinkId) -> Result<(), LedgerError> {
+        let Some(link) = self.link(id)? else {
+            return Ok(());
+        };
+        self.drop_links(&link.vault, |link| link.id == *id)?;
+        Ok(())
+    }
+
+    fn drop_due_links(&self, now: UnixTime) -> Result<u64, LedgerError> {
+        let mut due = Vec::new();
+        self.rocks
+            .visit(Table::Due, &Due::LINKS, |key, _| match Due::from_key(key) {
+                Some((time, Due::Link(link))) if time <= now => {
+                    due.push(link);
+                    Ok::<_, LedgerError>(true)
+                }
+                _ => Ok(false),
+            })?;
+        let mut dropped = 0;
+        for id in &due {
+            if let Some(link) = self.link(id)? {
+                let over = |link: &Link| link.id == *id && !link.serves(now);
+                dropped += self.drop_links(&link.vault, over)?;
+            }
+        }
+        self.drop_expired_tickets_of_links(now)?;
+        Ok(dropped)
+    }
+}
+
+impl EmbeddedLedger {
+    fn link_ids(&self, vault: &VaultId) -> Result<Vec<LinkId>, LedgerError> {
+        let mut ids = Vec::new();
+        let of = vault.as_bytes();
+        self.rocks.visit(Table::VaultLinks, of, |key, _| {
+            let link = keys::link_of(of, key);
+            ids.extend(link);
+            Ok::<_, LedgerError>(link.is_some())
+        })?;
+        Ok(ids)
+    }
+
+    /// Adds to `batch` that those links of a vault are no more, and takes them
+    /// off what the payer has. The vault is locked.
+    pub(super) fn end_links(
+        &self,
+        batch: &mut Batch<'_>,
+        vault: &VaultId,
+        payer: &mut Account,
+        which: impl Fn(&Link) -> bool,
+    ) -> Result<EndedLinks<'_>, LedgerError> {
+        let mut links = self.links_of(vault)?;
+        links.retain(&which);
+        let names = self.links.lock_all(links.iter().map(|link| &link.id.0));
+        let mut ended = 0;
+        for id in links.iter().map(|link| link.id) {
+            let Some(link) = self.link(&id)?.filter(&which) else {
+                continue;
+            };
+            let named = self.rocks.get(Table::LinkPacks, &id.0)?;
+            let named = named.map_or_else(Vec::new, |named| named.to_vec());
+            for pack in named.as_chunks::<32>().0 {
+                let pack = PackId::from_array(*pack);
+                let key = keys::of_linked_pack(vault, &pack, &id);
+                batch.delete(Table::LinkBlocks, &key);
+            }
+            batch.delete(Table::LinkPacks, &id.0);
+            batch.delete(Table::VaultLinks, &keys::of_vault_link(vault, &id));
+            batch.delete(Table::Links, &id.0);
+            if let Some(until) = link.until {
+                batch.delete(Table::Due, &Due::Link(id).key(until));
+            }
+            payer.record_bytes = payer.record_bytes.saturating_sub(link.record_bytes);
+            ended += 1;
+        }
+        Ok(EndedLinks {
+            links: ended,
+            _names: names,
+        })
+    }
+
+    fn drop_links(
+        &self,
+        vault: &VaultId,
+        which: impl Fn(&Link) -> bool,
+    ) -> Result<u64, LedgerError> {
+        let Some(locked) = self.lock(vault)? else {
+            return Ok(0);
+        };
+        let Locked {
+            mut payer, _guard, ..
+        } = locked;
+        let mut batch = self.rocks.batch();
+        let ended = self.end_links(&mut batch, vault, &mut payer, which)?;
+        if ended.links > 0 {
+            batch.put_account(&payer);
+            batch.write(Sync::Now)?;
+        }
+        Ok(ended.links)
+    }
+
+    fn drop_expired_tickets_of_links(&self, now: UnixTime) -> Result<(), LedgerError> {
+        let mut over = Vec::new();
+        self.rocks.visit(Table::Tickets, &[], |key, row| {
+            let ticket = Ticket::from_row((), row)?;
+            if ticket.expires <= now {
+                over.push((key.to_vec(), ticket.link));
+            }
+            Ok::<_, LedgerError>(true)
+        })?;
+        for (key, link) in over {
+            let _name = self.links.lock(&link.0);
+            let mut batch = self.rocks.batch();
+            batch.delete(Table::Tickets, &key);
+            if let Some(mut link) = self.link(&link)? {
+                link.tickets = link.tickets.saturating_sub(1);
+                batch.put_record(Table::Links, &link.id.0, &link);
+            }
+            batch.write(Sync::Later)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a link that serves names a pack.
+    pub(super) fn is_linked(
+        &self,
+        vault: &VaultId,
+        pack: &PackId,
+        now: UnixTime,
+    ) -> Result<bool, LedgerError> {
+        let of = keys::of_pack(vault, pack);
+        let mut links = Vec::new();
+        self.rocks.visit(Table::LinkBlocks, &of, |key, _| {
+            let link = keys::link_of(&of, key);
+            links.extend(link);
+            Ok::<_, LedgerError>(link.is_some())
+        })?;
+        for link in links {
+            if self.link(&link)?.is_some_and(|link| link.serves(now)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Batch<'_> {
+    /// Puts a link that was due at `before`, with what the sweep goes by.
+    fn put_link(&mut self, link: &Link, before: Option<UnixTime>) {
+        let due = Due::Link(link.id);
+        if let Some(before) = before.filter(|_| before != link.until) {
+            self.delete(Table::Due, &due.key(before));
+        }
+        if let Some(until) = link.until {
+            self.put(Table::Due, &due.key(until), &[]);
+        }
+        self.put_record(Table::Links, &link.id.0, link);
+    }
+}
