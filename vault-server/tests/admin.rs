@@ -1,7 +1,10 @@
 //! The hoster's own commands, and what they show.
 
 use vault_proto::{ids::AccountId, invitation::Invitation, pack_list::PackList};
-use vault_rpc::admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest};
+use vault_rpc::{
+    admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest},
+    hoster::{CreateLinkRequest, OpenLinkRequest, PutOfferRequest},
+};
 use vault_server::admin::{ClientError, connect};
 
 use crate::support::{Member, TestServer, pack, sorted};
@@ -99,6 +102,60 @@ async fn members_are_listed_and_inspected() {
     assert_eq!(stats.open_invitations, 0);
     assert_eq!(stats.hoster_id, server.server.id().to_string());
     assert!(0 < stats.disk_free_bytes && stats.disk_free_bytes <= stats.disk_total_bytes);
+}
+
+#[tokio::test]
+async fn guests_offers_and_links_are_shown() {
+    let (server, home) = (TestServer::start().await, TestServer::start().await);
+    let mut alice = labelled(&server, "alice").await;
+    let bob = home.member().await;
+    alice.bring(&bob, 1).await.unwrap();
+    let mut vault = alice.create_vault().await;
+    let capsule = pack(16 << 10);
+    alice.put(vault.id(), &capsule).await.unwrap();
+    let adds = sorted([&capsule]);
+    alice.commit(&mut vault, &adds, &PackList::default()).await;
+    let link = CreateLinkRequest {
+        vault: vault.id().to_vec(),
+        link: vec![7; 32],
+        capsule: capsule.id.to_vec(),
+        packs: Vec::new(),
+        expires: 0,
+        max_downloads: 3,
+    };
+    let request = alice.request(link);
+    alice.client.create_link(request).await.unwrap();
+    let open = OpenLinkRequest { link: vec![7; 32] };
+    alice.client.open_link(open).await.unwrap();
+    let offer = PutOfferRequest {
+        account: alice.id().to_vec(),
+        offer: vec![1],
+    };
+    alice.client.put_offer(offer).await.unwrap();
+
+    let mut admin = server.admin().await;
+    let mut inspect = async |account: AccountId| {
+        let member = account.to_string();
+        let answer = admin.inspect_member(InspectMemberRequest { member }).await;
+        answer.unwrap().into_inner()
+    };
+    let shown = inspect(alice.id()).await;
+    let member = shown.member.unwrap();
+    assert_eq!((member.guests, member.offers), (1, 1));
+    assert!(member.brought_by.is_empty());
+    assert!(0 < member.record_bytes && member.record_bytes < member.record_limit_bytes);
+    let [link] = &shown.vaults[0].links[..] else {
+        panic!("one link");
+    };
+    assert_eq!((link.max_downloads, link.downloads), (3, 1));
+    assert_eq!(link.account, alice.id().to_vec());
+    let guest = inspect(bob.id()).await;
+    let member = guest.member.unwrap();
+    assert_eq!(member.brought_by, alice.id().to_vec());
+    assert_eq!((member.quota_bytes, member.offers), (0, 0));
+    assert_eq!(guest.devices.len(), 1);
+    let stats = admin.stats(StatsRequest {}).await.unwrap().into_inner();
+    assert_eq!((stats.members, stats.guests), (1, 1));
 }
 
 #[tokio::test]

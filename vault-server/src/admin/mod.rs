@@ -17,17 +17,18 @@ use vault_proto::{
 };
 use vault_rpc::admin::{
     self as rpc, InspectMemberRequest, InspectMemberResponse, InspectedDevice, InspectedHead,
-    InspectedSizeClass, InspectedVault, InviteRequest, InviteResponse, ListMembersRequest,
-    ListMembersResponse, Member, StatsRequest, StatsResponse,
+    InspectedLink, InspectedSizeClass, InspectedVault, InviteRequest, InviteResponse,
+    ListMembersRequest, ListMembersResponse, Member, StatsRequest, StatsResponse,
 };
 
 pub use client::{ClientError, connect};
 pub(crate) use socket::{Socket, listen};
 
 use crate::{
+    clock::UnixTime,
     random,
     service::{Hoster, Refusal, hash_invitation},
-    store::{Account, Invitation},
+    store::{Account, Invitation, Standing},
 };
 
 /// The most heads that are shown of a vault.
@@ -108,6 +109,7 @@ impl rpc::admin_server::Admin for Admin {
                 uptime_seconds,
                 version: env!("CARGO_PKG_VERSION").into(),
                 hoster_id: hoster.key.id().to_string(),
+                guests: stats.guests,
             })
         })
         .await
@@ -177,6 +179,8 @@ fn member(hoster: &Hoster, account: &Account) -> Result<Member, Status> {
     let log = account_log(hoster, account)?;
     let vaults = hoster.ledger.vaults_of(&account.id).map_err(broken)?;
     let devices = log.active_devices_at(log.position().seq).count();
+    let now = hoster.clock.now();
+    let offers = hoster.ledger.offers(&account.id, now).map_err(broken)?;
     Ok(Member {
         account: account.id.to_vec(),
         label: account.label.clone(),
@@ -187,6 +191,14 @@ fn member(hoster: &Hoster, account: &Account) -> Result<Member, Status> {
         trash_bytes: account.usage.trash_bytes,
         vaults: u32::try_from(vaults.len()).unwrap_or(u32::MAX),
         devices: u32::try_from(devices).unwrap_or(u32::MAX),
+        brought_by: match account.standing {
+            Standing::Member => Vec::new(),
+            Standing::Guest { brought_by } => brought_by.to_vec(),
+        },
+        guests: account.guests,
+        record_bytes: account.record_bytes,
+        record_limit_bytes: hoster.ledger.record_limit(account),
+        offers: u32::try_from(offers.len()).unwrap_or(u32::MAX),
     })
 }
 
@@ -263,7 +275,19 @@ fn inspect_vault(
             });
         }
     }
+    let now = hoster.clock.now();
+    let links = hoster.ledger.links_of(id).map_err(broken)?;
+    let links = links.iter().filter(|link| link.serves(now));
+    let links = links.map(|link| InspectedLink {
+        link: link.id.0.to_vec(),
+        account: link.account.to_vec(),
+        created: link.created.seconds(),
+        expires: link.expires.map_or(0, UnixTime::seconds),
+        max_downloads: link.max_downloads,
+        downloads: link.downloads,
+    });
     Ok(InspectedVault {
+        links: links.collect(),
         vault: id.to_vec(),
         kind: match log.kind() {
             VaultKind::Storage => "storage".into(),

@@ -35,6 +35,21 @@ pub struct Member {
     pub vaults: u32,
     #[prost(uint32, tag = "9")]
     pub devices: u32,
+    /// Of a guest, whose home is another hoster: the member who brought it. Else
+    /// empty.
+    #[prost(bytes = "vec", tag = "10")]
+    pub brought_by: ::prost::alloc::vec::Vec<u8>,
+    /// Guests that it brought.
+    #[prost(uint32, tag = "11")]
+    pub guests: u32,
+    /// Log entries, heads, lists of packs, roots and links; apart from the quota.
+    #[prost(uint64, tag = "12")]
+    pub record_bytes: u64,
+    #[prost(uint64, tag = "13")]
+    pub record_limit_bytes: u64,
+    /// Offers of membership that wait for it.
+    #[prost(uint32, tag = "14")]
+    pub offers: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMembersResponse {
@@ -81,6 +96,24 @@ pub struct InspectedHead {
     #[prost(uint32, tag = "6")]
     pub removed_packs: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectedLink {
+    #[prost(bytes = "vec", tag = "1")]
+    pub link: ::prost::alloc::vec::Vec<u8>,
+    /// Who made it.
+    #[prost(bytes = "vec", tag = "2")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    pub created: u64,
+    /// 0 for never.
+    #[prost(uint64, tag = "4")]
+    pub expires: u64,
+    /// 0 for any number.
+    #[prost(uint32, tag = "5")]
+    pub max_downloads: u32,
+    #[prost(uint32, tag = "6")]
+    pub downloads: u32,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InspectedVault {
     #[prost(bytes = "vec", tag = "1")]
@@ -100,6 +133,9 @@ pub struct InspectedVault {
     /// The newest, at most 100, newest first.
     #[prost(message, repeated, tag = "8")]
     pub heads: ::prost::alloc::vec::Vec<InspectedHead>,
+    /// Those that serve, used up or not.
+    #[prost(message, repeated, tag = "9")]
+    pub links: ::prost::alloc::vec::Vec<InspectedLink>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InspectMemberResponse {
@@ -138,6 +174,8 @@ pub struct StatsResponse {
     pub version: ::prost::alloc::string::String,
     #[prost(string, tag = "12")]
     pub hoster_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "13")]
+    pub guests: u64,
 }
 /// Generated client implementations.
 pub mod admin_client {

@@ -29,7 +29,7 @@ pub(crate) fn members(answer: ListMembersResponse) -> Report {
             text,
             "{:<16}  {:<20}  {:>10}  {:>10}  {:>10}  {:>6}  {:>7}",
             HEXLOWER.encode(member.account.get(..8).unwrap_or_default()),
-            member.label,
+            label(member),
             used.to_string(),
             Size(member.quota_bytes).to_string(),
             Size(member.trash_bytes).to_string(),
@@ -41,6 +41,14 @@ pub(crate) fn members(answer: ListMembersResponse) -> Report {
     Report {
         text,
         document: json!({ "schema": "coffre-server.member-list/1", "members": members }),
+    }
+}
+
+/// What the hoster typed, or who brought a guest.
+fn label(member: &Member) -> String {
+    match member.brought_by.get(..8) {
+        None => member.label.clone(),
+        Some(by) => format!("(guest of {})", HEXLOWER.encode(by)),
     }
 }
 
@@ -63,12 +71,20 @@ pub(crate) fn member(answer: InspectMemberResponse) -> Report {
 
     let mut text = String::new();
     let _ = writeln!(text, "account   {}", HEXLOWER.encode(&member.account));
-    let _ = writeln!(text, "label     {}", member.label);
+    let _ = writeln!(text, "label     {}", label(&member));
     let _ = writeln!(text, "joined    {} (seconds since 1970)", member.joined);
     let _ = writeln!(text, "quota     {}", Size(member.quota_bytes));
     let _ = writeln!(text, "committed {}", Size(member.committed_bytes));
     let _ = writeln!(text, "unclaimed {}", Size(member.unclaimed_bytes));
     let _ = writeln!(text, "trash     {}", Size(member.trash_bytes));
+    let _ = writeln!(
+        text,
+        "records   {} of {}",
+        Size(member.record_bytes),
+        Size(member.record_limit_bytes)
+    );
+    let _ = writeln!(text, "guests    {} brought", member.guests);
+    let _ = writeln!(text, "offers    {} waiting", member.offers);
     for device in &answer.devices {
         let _ = write!(
             text,
@@ -95,6 +111,7 @@ pub(crate) fn member(answer: InspectMemberResponse) -> Report {
 pub(crate) fn stats(answer: StatsResponse) -> Report {
     let text = format!(
         "members           {}\n\
+         guests            {}\n\
          open invitations  {}\n\
          vaults            {}\n\
          packs             {}\n\
@@ -106,6 +123,7 @@ pub(crate) fn stats(answer: StatsResponse) -> Report {
          version           {}\n\
          hoster id         {}\n",
         answer.members,
+        answer.guests,
         answer.open_invitations,
         answer.vaults,
         answer.packs,
@@ -132,6 +150,7 @@ pub(crate) fn stats(answer: StatsResponse) -> Report {
         "uptime_seconds": answer.uptime_seconds,
         "version": answer.version,
         "hoster_id": answer.hoster_id,
+        "guests": answer.guests,
     });
     Report { text, document }
 }
@@ -147,6 +166,11 @@ fn member_value(member: &Member) -> Value {
         "trash_bytes": member.trash_bytes,
         "vaults": member.vaults,
         "devices": member.devices,
+        "brought_by": HEXLOWER.encode(&member.brought_by),
+        "guests": member.guests,
+        "record_bytes": member.record_bytes,
+        "record_limit_bytes": member.record_limit_bytes,
+        "offers": member.offers,
     })
 }
 
@@ -165,6 +189,16 @@ fn vault_value(vault: &InspectedVault) -> Value {
             "removed_packs": head.removed_packs,
         })
     });
+    let links = vault.links.iter().map(|link| {
+        json!({
+            "link": HEXLOWER.encode(&link.link),
+            "account": HEXLOWER.encode(&link.account),
+            "created": link.created,
+            "expires": link.expires,
+            "max_downloads": link.max_downloads,
+            "downloads": link.downloads,
+        })
+    });
     json!({
         "vault": HEXLOWER.encode(&vault.vault),
         "kind": vault.kind,
@@ -174,6 +208,7 @@ fn vault_value(vault: &InspectedVault) -> Value {
         "head_seq": vault.head_seq,
         "size_classes": classes.collect::<Vec<_>>(),
         "heads": heads.collect::<Vec<_>>(),
+        "links": links.collect::<Vec<_>>(),
     })
 }
 
@@ -201,5 +236,22 @@ fn vault_text(text: &mut String, vault: &InspectedVault) {
             Size(head.added_bytes),
             head.removed_packs
         );
+    }
+    for link in &vault.links {
+        let _ = write!(
+            text,
+            "  link {} of {}, made at {}: {} downloads",
+            HEXLOWER.encode(link.link.get(..8).unwrap_or_default()),
+            HEXLOWER.encode(link.account.get(..8).unwrap_or_default()),
+            link.created,
+            link.downloads
+        );
+        if link.max_downloads > 0 {
+            let _ = write!(text, " of {}", link.max_downloads);
+        }
+        if link.expires > 0 {
+            let _ = write!(text, ", until {}", link.expires);
+        }
+        let _ = writeln!(text);
     }
 }
