@@ -74,6 +74,7 @@ macro_rules! suite {
                     a_link_expires_with_its_tickets,
                     packs_that_a_link_names_outlive_their_removal,
                     a_revoked_link_keeps_nothing,
+                    a_link_that_ended_stays_ended,
                     an_entry_of_the_log_ends_links,
                 }
             );

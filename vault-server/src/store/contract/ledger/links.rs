@@ -381,6 +381,28 @@ pub(crate) fn a_revoked_link_keeps_nothing(ledger: &dyn Ledger) {
     assert!(due.contains(&blob(11, 1, 16 * KIB)), "{due:?}");
 }
 
+pub(crate) fn a_link_that_ended_stays_ended(ledger: &dyn Ledger) {
+    three_packs(ledger);
+    let before = record_bytes(ledger);
+    for round in 0..100 {
+        assert_eq!(create(ledger, &new(1)), LinkCreation::Created);
+        // Whoever opens it meanwhile does not bring it back.
+        thread::scope(|scope| {
+            for part in 0..2 {
+                scope.spawn(move || {
+                    for number in 0..20 {
+                        let _ = open(ledger, 1, round * 100 + part * 50 + number, NOW);
+                    }
+                });
+            }
+            scope.spawn(|| ledger.drop_link(&id(1)).unwrap());
+        });
+        assert_eq!(link(ledger, 1), None, "round {round}");
+        assert_eq!(open(ledger, 1, u32::MAX, NOW), LinkOpening::Over);
+    }
+    assert_eq!(record_bytes(ledger), before);
+}
+
 pub(crate) fn an_entry_of_the_log_ends_links(ledger: &dyn Ledger) {
     open_account(ledger, 2);
     three_packs(ledger);
