@@ -10,6 +10,7 @@ use std::{
 };
 
 use rocksdb::{DB, WriteBatch, WriteOptions};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::rocks::io_error;
 use crate::store::blobs::Room;
@@ -31,7 +32,10 @@ pub enum Sync {
 pub trait Disk: Send + std::marker::Sync + 'static {
     /// Creates a file that must not exist, readable by its owner alone.
     fn create_file(&self, path: &Path) -> io::Result<File>;
-    /// Appends to a file. `path` is its name.
+    /// Appends to a file. `path` is its name. Past the page cache where the file
+    /// system can do that, as long as bytes come aligned: see [`Aligned`].
+    ///
+    /// [`Aligned`]: super::aligned::Aligned
     fn write(&self, file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// fsync of a file.
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()>;
@@ -58,11 +62,34 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn create_file(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600).open(path)
+        let file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        // A file system that cannot write past the page cache says so.
+        let _ = set_direct(&file, true);
+        Ok(file)
     }
 
     fn write(&self, file: &mut File, _path: &Path, bytes: &[u8]) -> io::Result<()> {
-        file.write_all(bytes)
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Not aligned as this file system has it: from here on through
+                // the page cache.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    if !set_direct(file, false)? {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn sync_file(&self, file: &File, _path: &Path) -> io::Result<()> {
@@ -108,5 +135,41 @@ impl Disk for RealDisk {
             free_bytes: counts.f_bavail.saturating_mul(counts.f_frsize),
             total_bytes: counts.f_blocks.saturating_mul(counts.f_frsize),
         })
+    }
+}
+
+/// Turns `O_DIRECT` on or off; says whether that changed anything.
+fn set_direct(file: &File, direct: bool) -> io::Result<bool> {
+    let before = fcntl_getfl(file)?;
+    let mut after = before;
+    after.set(OFlags::DIRECT, direct);
+    if after == before {
+        return Ok(false);
+    }
+    fcntl_setfl(file, after)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the file system makes of it: all bytes arrive, in order.
+    #[test]
+    fn bytes_arrive_however_they_are_aligned() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let mut bytes = vec![0; 200_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        let mut file = RealDisk.create_file(&path).unwrap();
+        let mut rest = &bytes[..];
+        for length in [8192, 1, 4095, 4096, 100_000, 83_616] {
+            let (now, later) = rest.split_at(length);
+            RealDisk.write(&mut file, &path, now).unwrap();
+            rest = later;
+        }
+        assert!(rest.is_empty());
+        RealDisk.sync_file(&file, &path).unwrap();
+        assert!(fs::read(&path).unwrap() == bytes);
     }
 }

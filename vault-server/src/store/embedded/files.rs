@@ -14,7 +14,7 @@ use std::{
 
 use vault_proto::ids::{PackId, VaultId};
 
-use super::disk::Disk;
+use super::{aligned::Aligned, disk::Disk};
 use crate::store::{
     blobs::{BlobError, BlobStore, Incoming, Room, Which},
     records::Blob,
@@ -103,6 +103,7 @@ impl BlobStore for FileBlobs {
         Ok(Box::new(Upload {
             blob: *blob,
             file,
+            buffer: Aligned::new(blob.size),
             path: Some(path),
             store: Arc::clone(&self.0),
         }))
@@ -208,18 +209,40 @@ fn names(directory: &Path) -> Result<Vec<String>, BlobError> {
 struct Upload {
     blob: Blob,
     file: File,
+    /// Bytes that are not in the file yet.
+    buffer: Aligned,
     /// The temporary name, while it stands.
     path: Option<PathBuf>,
     store: Arc<Inner>,
 }
 
+impl Upload {
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.filled().is_empty() {
+            return Ok(());
+        }
+        let path = self.path.as_deref().unwrap_or(&self.store.root);
+        let disk = &self.store.disk;
+        disk.write(&mut self.file, path, self.buffer.filled())?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
 impl Incoming for Upload {
     fn write(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
-        let path = self.path.as_deref().unwrap_or(&self.store.root);
-        Ok(self.store.disk.write(&mut self.file, path, bytes)?)
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = self.buffer.fill(rest);
+            if self.buffer.is_full() {
+                self.flush()?;
+            }
+        }
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<(), BlobError> {
+        self.flush()?;
         let path = self.path.as_deref().unwrap_or(&self.store.root);
         Ok(self.store.disk.sync_file(&self.file, path)?)
     }

@@ -15,6 +15,7 @@
 //! one synced batch, which makes durable all that stands before it in the log.
 //! A crash leaves files that the ledger does not know, never the reverse.
 
+mod aligned;
 mod blobs;
 mod disk;
 mod files;
