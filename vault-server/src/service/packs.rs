@@ -1,9 +1,12 @@
 //! Packs over the wire: bytes in, bytes out, in bounded memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use vault_proto::ids::VaultId;
@@ -17,8 +20,12 @@ use crate::store::{Begun, Blob, QuotaRoom, Upload};
 
 /// The most ranges of one read.
 const MAX_RANGES: usize = 1024;
+/// Bytes of an upload that may wait while others are written.
+const WRITE_BYTES: usize = 512 << 10;
 /// Bytes of one message of a read.
-const READ_MESSAGE_BYTES: u32 = 256 << 10;
+const READ_MESSAGE_BYTES: usize = 256 << 10;
+/// Bytes that are read from the store at a time.
+const READ_BYTES: u32 = 1 << 20;
 
 /// How slow an upload may be.
 #[derive(Debug, Clone, Copy)]
@@ -148,18 +155,20 @@ struct Right {
     vault: VaultId,
 }
 
-/// Takes one pack. At most two messages are in memory at a time.
+/// Takes one pack. In memory are what the store collects, and twice
+/// [`WRITE_BYTES`] and a message while it writes.
 pub(crate) async fn put(
     hoster: &Arc<Hoster>,
     envelope: Envelope,
     mut stream: Streaming<PutPackRequest>,
 ) -> Result<PutPackResponse, Status> {
     let pace = hoster.limits.pace;
-    let header = match next(&mut stream, pace.header).await? {
-        Some(Part::Header(header)) => header,
-        Some(Part::Bytes(_)) | None => {
-            return Err(Refusal::malformed("An upload begins with a header.").into());
-        }
+    let header = match timeout(pace.header, next(&mut stream)).await {
+        Ok(header) => header?,
+        Err(_) => return Err(stood_still()),
+    };
+    let Some(Part::Header(header)) = header else {
+        return Err(Refusal::malformed("An upload begins with a header.").into());
     };
     let (begun, right) = blocking(hoster, move |hoster| {
         hoster.begin_upload(&envelope, &header)
@@ -181,42 +190,74 @@ pub(crate) async fn put(
     Ok(PutPackResponse { was_there: false })
 }
 
+/// Writes what has come while more comes: from a fast line much at a time, from
+/// a slow one each message at once, and no thread waits for a line.
 async fn take_bytes(
     hoster: &Arc<Hoster>,
     stream: &mut Streaming<PutPackRequest>,
-    mut upload: Box<Upload>,
+    upload: Box<Upload>,
     right: Right,
 ) -> Result<Box<Upload>, Status> {
     let pace = hoster.limits.pace;
-    while let Some(part) = next(stream, pace.message).await? {
-        let Part::Bytes(bytes) = part else {
-            return Err(Refusal::malformed("An upload has one header.").into());
-        };
-        if bytes.is_empty() {
-            // Else a message of no bytes a minute would hold its place for ever.
-            return Err(Refusal::malformed("A message of an upload is empty.").into());
-        }
-        upload = blocking(hoster, move |hoster| {
+    let write = |mut upload: Box<Upload>, parts: Vec<Bytes>| {
+        Box::pin(blocking(hoster, move |hoster| {
             hoster.check_still(right)?;
-            upload.write(&bytes)?;
+            for bytes in parts {
+                upload.write(&bytes)?;
+            }
             Ok(upload)
-        })
-        .await?;
+        }))
+    };
+    let mut at_rest = Some(upload);
+    let mut writing = None;
+    let (mut waiting, mut waiting_bytes) = (Vec::new(), 0);
+    let (mut until, mut ended) = (Instant::now() + pace.message, false);
+    loop {
+        if !waiting.is_empty()
+            && let Some(upload) = at_rest.take()
+        {
+            writing = Some(write(upload, mem::take(&mut waiting)));
+            waiting_bytes = 0;
+        }
+        if ended && let Some(upload) = at_rest.take() {
+            return Ok(upload);
+        }
+        tokio::select! {
+            biased;
+            written = async { writing.as_mut().expect("asked before").await }, if writing.is_some() => {
+                (writing, at_rest) = (None, Some(written?));
+                // While much waited, nobody listened to the line.
+                until = Instant::now() + pace.message;
+            }
+            message = timeout_at(until, next(stream)), if !ended && waiting_bytes < WRITE_BYTES => {
+                let message = message.map_err(|_| stood_still())??;
+                until = Instant::now() + pace.message;
+                match message {
+                    None => ended = true,
+                    Some(Part::Bytes(bytes)) if bytes.is_empty() => {
+                        // Else a message of no bytes a minute would hold its place for ever.
+                        return Err(Refusal::malformed("A message of an upload is empty.").into());
+                    }
+                    Some(Part::Bytes(bytes)) => {
+                        waiting_bytes += bytes.len();
+                        waiting.push(bytes);
+                    }
+                    Some(Part::Header(_)) => {
+                        return Err(Refusal::malformed("An upload has one header.").into());
+                    }
+                }
+            }
+        }
     }
-    Ok(upload)
+}
+
+fn stood_still() -> Status {
+    Refusal::too_slow("The upload stood still for too long. Nothing of it was kept.").into()
 }
 
 /// The next message; `None` at the end.
-async fn next(
-    stream: &mut Streaming<PutPackRequest>,
-    patience: Duration,
-) -> Result<Option<Part>, Status> {
-    let message = timeout(patience, stream.message()).await.map_err(|_| {
-        Status::from(Refusal::too_slow(
-            "The upload stood still for too long. Nothing of it was kept.",
-        ))
-    })?;
-    match message {
+async fn next(stream: &mut Streaming<PutPackRequest>) -> Result<Option<Part>, Status> {
+    match stream.message().await {
         Ok(None) => Ok(None),
         Ok(Some(PutPackRequest { part: Some(part) })) => Ok(Some(part)),
         Ok(Some(PutPackRequest { part: None })) => {
@@ -235,7 +276,7 @@ pub(super) struct Range {
     pub(super) length: u32,
 }
 
-/// Sends the ranges, one message ahead of the network.
+/// Sends the ranges, one piece of [`READ_BYTES`] ahead of the network.
 pub(crate) async fn read(
     hoster: &Arc<Hoster>,
     caller: Envelope,
@@ -266,39 +307,48 @@ pub(super) fn send<T: Send + 'static>(
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let _seat = seat;
-        for message in ranges.into_iter().flat_map(messages) {
-            // Room first, so that no message is read that cannot go.
-            let Ok(room) = sender.reserve().await else {
+        for piece in ranges.into_iter().flat_map(pieces) {
+            // Room first, so that nothing is read that cannot go.
+            let Ok(mut room) = sender.reserve().await else {
                 return;
             };
             let read = blocking(&hoster, move |hoster| {
                 check(hoster)?;
-                let mut bytes = vec![0; message.length as usize];
-                hoster
-                    .packs
-                    .read(&message.blob, message.offset, &mut bytes)?;
+                let mut bytes = vec![0; piece.length as usize];
+                hoster.packs.read(&piece.blob, piece.offset, &mut bytes)?;
                 Ok(Bytes::from(bytes))
             })
             .await;
-            let failed = read.is_err();
-            room.send(read.map(&wrap));
-            if failed {
-                return;
+            let mut bytes = match read {
+                Ok(bytes) => bytes,
+                Err(status) => return room.send(Err(status)),
+            };
+            loop {
+                let message = bytes.split_to(bytes.len().min(READ_MESSAGE_BYTES));
+                room.send(Ok(wrap(message)));
+                if bytes.is_empty() {
+                    break;
+                }
+                room = match sender.reserve().await {
+                    Ok(room) => room,
+                    Err(_) => return,
+                };
             }
         }
     });
     ReceiverStream::new(receiver)
 }
 
-/// A range in pieces of one message each. None spans two ranges: the client
-/// counts bytes, not messages, but a lost pack then costs its own range only.
-fn messages(range: Range) -> impl Iterator<Item = Range> {
+/// A range in pieces that are read at once, each sent in a few messages. None
+/// spans two ranges: the client counts bytes, not messages, but a lost pack then
+/// costs its own range only.
+fn pieces(range: Range) -> impl Iterator<Item = Range> {
     let end = range.offset + range.length;
     (range.offset..end)
-        .step_by(READ_MESSAGE_BYTES as usize)
+        .step_by(READ_BYTES as usize)
         .map(move |offset| Range {
             blob: range.blob,
             offset,
-            length: READ_MESSAGE_BYTES.min(end - offset),
+            length: READ_BYTES.min(end - offset),
         })
 }
