@@ -437,6 +437,7 @@ impl Check<'_> {
                 offset: entry.offset,
                 sealed_length: entry.sealed_length,
             };
+            let sealed = sealed.to_vec();
             let plaintext = opened.reader.open(&place, sealed, &mut decompressor);
             if plaintext.is_err() {
                 return malformed;

@@ -10,7 +10,7 @@ use std::{
 
 use vault_core::{
     catalog::{Catalog, CatalogError, ReadSnapshotsError, Series},
-    chunk::{ChunkId, ChunkKind},
+    chunk::ChunkKind,
     index::IndexEntry,
     keys::VaultKeys,
     seal::Decompressor,
@@ -408,11 +408,11 @@ impl Contents {
                 break;
             }
             let wanted: Vec<_> = batch.iter().map(|(entry, _)| *entry).collect();
-            let mut opened: HashMap<ChunkId, Vec<u8>> = HashMap::new();
+            let mut opened = HashMap::new();
             let reader = &self.opened.reader;
             let mut decompressor = Decompressor::default();
             let read = reader.read_many(&wanted, &mut |entry, sealed| {
-                if let Ok(plaintext) = reader.open(&entry, &sealed, &mut decompressor) {
+                if let Ok(plaintext) = reader.open(&entry, sealed, &mut decompressor) {
                     opened.insert(entry.id, plaintext);
                 }
                 Ok(())
@@ -425,7 +425,7 @@ impl Contents {
                 let data = match opened.entry(entry.id) {
                     Entry::Occupied(held) => held.into_mut(),
                     // Not where the newest segment says.
-                    Entry::Vacant(free) => free.insert(reader.read(entry.kind, &entry.id)?),
+                    Entry::Vacant(free) => free.insert(reader.read(entry.kind, &entry.id)?.into()),
                 };
                 if data.len() != *length as usize {
                     return Err(StreamError::WrongChunk.into());

@@ -101,7 +101,9 @@ fn chunks(c: &mut Criterion) {
             });
         });
         group.bench_function(format!("open {name}"), |b| {
-            b.iter(|| keys.open_chunk_with(1, KIND, &id, black_box(&out), &mut decompressor));
+            b.iter(|| {
+                keys.open_chunk_with(1, KIND, &id, black_box(&out).clone(), &mut decompressor)
+            });
         });
     }
 }

@@ -60,18 +60,34 @@ pub(crate) fn finish(key: &Secret, associated: &[u8], out: &mut Vec<u8>, start: 
 
 /// Opens a sealed thing into a buffer of its own.
 pub(crate) fn open(key: &Secret, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
-    let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(OpenError)?;
-    let (ciphertext, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(OpenError)?;
-    let mut plaintext = ciphertext.to_vec();
+    let mut sealed = sealed.to_vec();
+    let length = open_in_place(key, associated, &mut sealed)?.len();
+    sealed.copy_within(NONCE_LEN..NONCE_LEN + length, 0);
+    sealed.truncate(length);
+    Ok(sealed)
+}
+
+/// Opens a sealed thing where it stands: its plaintext begins after the nonce.
+///
+/// Nothing is decrypted that is not authentic.
+pub(crate) fn open_in_place<'a>(
+    key: &Secret,
+    associated: &[u8],
+    sealed: &'a mut [u8],
+) -> Result<&'a mut [u8], OpenError> {
+    let (nonce, rest) = sealed
+        .split_first_chunk_mut::<NONCE_LEN>()
+        .ok_or(OpenError)?;
+    let (text, tag) = rest.split_last_chunk_mut::<TAG_LEN>().ok_or(OpenError)?;
     cipher(key)
         .decrypt_inout_detached(
             &XNonce::from(*nonce),
             associated,
-            plaintext.as_mut_slice().into(),
+            (&mut *text).into(),
             &Tag::from(*tag),
         )
         .map_err(|_| OpenError)?;
-    Ok(plaintext)
+    Ok(text)
 }
 
 fn cipher(key: &Secret) -> XChaCha20Poly1305 {

@@ -11,7 +11,7 @@
 //! Opening computes the chunk id again from the plaintext: that commits the
 //! sealed chunk to its key, and no writer can plant one under another's id.
 
-use std::{fmt, io, mem};
+use std::{fmt, io, mem, ops::Deref};
 
 use rand_core::CryptoRng;
 use zstd::{bulk, zstd_safe};
@@ -171,10 +171,16 @@ impl VaultKeys {
         id: &ChunkId,
         sealed: &[u8],
     ) -> Result<Vec<u8>, OpenError> {
-        self.open_chunk_with(epoch, kind, id, sealed, &mut Decompressor::default())
+        if sealed.len() > kind.max_len() + MAX_SEALED_OVERHEAD {
+            return Err(OpenError);
+        }
+        let (sealed, mut decompressor) = (sealed.to_vec(), Decompressor::default());
+        let plaintext = self.open_chunk_with(epoch, kind, id, sealed, &mut decompressor)?;
+        Ok(plaintext.into())
     }
 
-    /// The same as [`VaultKeys::open_chunk`], for who opens many.
+    /// The same as [`VaultKeys::open_chunk`], for who opens many: a chunk that
+    /// was kept as it is is opened where it stands.
     ///
     /// # Errors
     /// One, whatever is wrong.
@@ -183,15 +189,30 @@ impl VaultKeys {
         epoch: u64,
         kind: ChunkKind,
         id: &ChunkId,
-        sealed: &[u8],
+        mut sealed: Vec<u8>,
         decompressor: &mut Decompressor,
-    ) -> Result<Vec<u8>, OpenError> {
+    ) -> Result<Plaintext, OpenError> {
         if sealed.len() > kind.max_len() + MAX_SEALED_OVERHEAD {
             return Err(OpenError);
         }
         let key = self.chunk_key(epoch, id)?;
-        let body = aead::open(&key, &associated(kind), sealed)?;
-        let plaintext = plaintext_of(kind, body, decompressor)?;
+        let body = aead::open_in_place(&key, &associated(kind), &mut sealed)?;
+        let plaintext = match body.split_first() {
+            Some((&RAW, raw)) => {
+                let start = aead::NONCE_LEN + 1;
+                let end = start + raw.len();
+                sealed.truncate(end);
+                Plaintext {
+                    bytes: sealed,
+                    start,
+                }
+            }
+            Some((&ZSTD, _)) => Plaintext {
+                bytes: decompressor.decompress_body(kind, body)?,
+                start: 0,
+            },
+            _ => return Err(OpenError),
+        };
         if self.chunk_id(kind, &plaintext) != *id {
             return Err(OpenError);
         }
@@ -209,6 +230,40 @@ pub(crate) const fn associated(kind: ChunkKind) -> [u8; 2] {
     [VERSION, kind.to_byte()]
 }
 
+/// An opened chunk.
+pub struct Plaintext {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Deref for Plaintext {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+impl From<Vec<u8>> for Plaintext {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+}
+
+impl From<Plaintext> for Vec<u8> {
+    fn from(plaintext: Plaintext) -> Self {
+        let Plaintext { mut bytes, start } = plaintext;
+        bytes.drain(..start);
+        bytes
+    }
+}
+
+impl fmt::Debug for Plaintext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plaintext({} bytes)", self.len())
+    }
+}
+
 /// Appends `codec ‖ …` for the codec that makes it shorter.
 fn append_body(plaintext: &[u8], compressor: &mut Compressor, out: &mut Vec<u8>) {
     let start = out.len();
@@ -223,42 +278,28 @@ fn append_body(plaintext: &[u8], compressor: &mut Compressor, out: &mut Vec<u8>)
         .context
         .compress_to_buffer(plaintext, &mut cursor);
     *out = cursor.into_inner();
-    let shorter =
-        matches!(compressed, Ok(length) if ZSTD_HEADER_LEN + length < 1 + plaintext.len());
-    if !shorter {
-        out.truncate(start);
-        out.push(RAW);
-        out.extend_from_slice(plaintext);
+    if matches!(compressed, Ok(length) if ZSTD_HEADER_LEN + length < 1 + plaintext.len()) {
+        return;
     }
-}
-
-/// Takes the plaintext out of an opened body, within the bound of its kind.
-fn plaintext_of(
-    kind: ChunkKind,
-    mut body: Vec<u8>,
-    decompressor: &mut Decompressor,
-) -> Result<Vec<u8>, OpenError> {
-    match body.first() {
-        Some(&RAW) => {
-            body.remove(0);
-            Ok(body)
-        }
-        Some(&ZSTD) => {
-            let (header, frame) = body
-                .split_first_chunk::<ZSTD_HEADER_LEN>()
-                .ok_or(OpenError)?;
-            let [_, length @ ..] = *header;
-            let length = usize::try_from(u32::from_le_bytes(length)).map_err(|_| OpenError)?;
-            if length > kind.max_len() {
-                return Err(OpenError);
-            }
-            decompressor.decompress(frame, length)
-        }
-        _ => Err(OpenError),
-    }
+    out.truncate(start);
+    out.push(RAW);
+    out.extend_from_slice(plaintext);
 }
 
 impl Decompressor {
+    /// Decompresses `1 ‖ length ‖ frame`, within the bound of the chunk's kind.
+    fn decompress_body(&mut self, kind: ChunkKind, body: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let (header, frame) = body
+            .split_first_chunk::<ZSTD_HEADER_LEN>()
+            .ok_or(OpenError)?;
+        let [_, length @ ..] = *header;
+        let length = usize::try_from(u32::from_le_bytes(length)).map_err(|_| OpenError)?;
+        if length > kind.max_len() {
+            return Err(OpenError);
+        }
+        self.decompress(frame, length)
+    }
+
     /// Decompresses exactly one frame, which must say that it holds `length`
     /// bytes.
     fn decompress(&mut self, frame: &[u8], length: usize) -> Result<Vec<u8>, OpenError> {
@@ -410,10 +451,11 @@ mod tests {
         let mut lengths = Vec::new();
         for plaintext in [&text, &noise, &text] {
             let (id, sealed) = seal(plaintext);
-            let mut open =
-                |sealed: &[u8]| keys.open_chunk_with(1, KIND, &id, sealed, &mut decompressor);
-            assert_eq!(open(&sealed[1..]), Err(OpenError));
-            assert_eq!(open(&sealed).as_ref(), Ok(plaintext));
+            let mut open = |sealed: &[u8]| {
+                keys.open_chunk_with(1, KIND, &id, sealed.to_vec(), &mut decompressor)
+            };
+            assert_eq!(open(&sealed[1..]).unwrap_err(), OpenError);
+            assert_eq!(*open(&sealed).unwrap(), **plaintext);
             lengths.push(sealed.len());
         }
         assert_eq!(lengths[0], lengths[2]);

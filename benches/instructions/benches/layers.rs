@@ -17,7 +17,7 @@ use vault_core::{
     chunker::{ChunkSizes, Chunker},
     keys::VaultKeys,
     pack::{FinishedPack, PackBuilder, read_pack_entries},
-    seal::{CompressionLevel, Compressor, Decompressor},
+    seal::{CompressionLevel, Compressor, Decompressor, Plaintext},
 };
 use vault_proto::ids::VaultId;
 
@@ -126,9 +126,9 @@ fn seal(mut sealing: Sealing) -> Sealing {
 #[bench::mebibyte_of_noise(sealed(noise(1 << 20)))]
 #[bench::mebibyte_of_words(sealed(words(1 << 20)))]
 #[bench::kibibyte_of_words(sealed(words(1 << 10)))]
-fn open((sealing, mut decompressor): (Sealing, Decompressor)) -> Vec<u8> {
+fn open((sealing, mut decompressor): (Sealing, Decompressor)) -> Plaintext {
     let Sealing { keys, id, out, .. } = &sealing;
-    keys.open_chunk_with(1, KIND, id, black_box(out), &mut decompressor)
+    keys.open_chunk_with(1, KIND, id, black_box(out).to_vec(), &mut decompressor)
         .expect("what was just sealed opens")
 }
 

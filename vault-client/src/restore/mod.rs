@@ -22,7 +22,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use vault_core::{
-    seal::Decompressor,
+    seal::{Decompressor, Plaintext},
     stream::StreamRef,
     tree::{Metadata, Node, NodeContent, Step, Walk},
 };
@@ -443,9 +443,11 @@ impl Run<'_> {
             }
             let reader = &self.contents.opened().reader;
             let opened = reader
-                .open(&wanted.entry, &sealed, &mut decompressor)
-                .or_else(|_| reader.read(wanted.entry.kind, &wanted.entry.id));
-            drop(sealed);
+                .open(&wanted.entry, sealed, &mut decompressor)
+                .or_else(|_| {
+                    let read = reader.read(wanted.entry.kind, &wanted.entry.id);
+                    read.map(Plaintext::from)
+                });
             let plaintext = match opened {
                 Ok(plaintext) => plaintext,
                 Err(error) if error.is_lasting() => {

@@ -12,7 +12,7 @@ use vault_core::{
     index::IndexEntry,
     keys::VaultKeys,
     pack::MAX_PACK_LEN,
-    seal::Decompressor,
+    seal::{Decompressor, Plaintext},
 };
 use vault_proto::{
     ids::{PackId, VaultId},
@@ -142,9 +142,9 @@ impl Reader {
     pub(crate) fn open(
         &self,
         entry: &IndexEntry,
-        sealed: &[u8],
+        sealed: Vec<u8>,
         decompressor: &mut Decompressor,
-    ) -> Result<Vec<u8>, TransferError> {
+    ) -> Result<Plaintext, TransferError> {
         let IndexEntry {
             epoch, kind, id, ..
         } = entry;
