@@ -36,6 +36,13 @@ const ZSTD: u8 = 1;
 /// Codec byte and length in front of a zstd frame.
 const ZSTD_HEADER_LEN: usize = 5;
 
+/// From this length on, samples decide whether a chunk is worth compressing.
+const SAMPLED_FROM: usize = 256 << 10;
+/// How many samples there are,
+const SAMPLES: usize = 8;
+/// and the bytes of each.
+const SAMPLE_LEN: usize = 4 << 10;
+
 /// How hard zstd tries: -7 (fastest) to 19 (smallest); 3 unless set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CompressionLevel(i32);
@@ -69,6 +76,29 @@ impl Compressor {
     pub fn new(level: CompressionLevel) -> Self {
         let context = bulk::Compressor::new(level.0).expect("zstd knows these levels");
         Self { context }
+    }
+
+    /// Whether samples of a long chunk say that it will not shrink.
+    ///
+    /// They are taken all over it, and compressed together by what would compress
+    /// the whole, so that what they do not show is a part shorter than an eighth
+    /// of the chunk, or a repetition further apart than a sample is long. On what
+    /// does not shrink, trying costs as much as enciphering it.
+    fn is_hopeless(&mut self, plaintext: &[u8]) -> bool {
+        if plaintext.len() < SAMPLED_FROM {
+            return false;
+        }
+        let mut samples = [0; SAMPLES * SAMPLE_LEN];
+        let stride = (plaintext.len() - SAMPLE_LEN) / (SAMPLES - 1);
+        for (number, sample) in samples.chunks_exact_mut(SAMPLE_LEN).enumerate() {
+            sample.copy_from_slice(&plaintext[number * stride..][..SAMPLE_LEN]);
+        }
+        // An error says that it needs more room than there is.
+        let mut compressed = [0; SAMPLES * SAMPLE_LEN];
+        let result = self
+            .context
+            .compress_to_buffer(&samples, &mut compressed[..]);
+        result.is_err()
     }
 }
 
@@ -264,24 +294,27 @@ impl fmt::Debug for Plaintext {
     }
 }
 
-/// Appends `codec ‖ …` for the codec that makes it shorter.
+/// Appends `codec ‖ …` for the codec that makes it shorter; where samples tell,
+/// without trying.
 fn append_body(plaintext: &[u8], compressor: &mut Compressor, out: &mut Vec<u8>) {
     let start = out.len();
-    let length = u32::try_from(plaintext.len()).expect("chunks are at most 12 MiB");
-    out.push(ZSTD);
-    out.extend_from_slice(&length.to_le_bytes());
-    // zstd writes after what stands in the buffer, into its spare capacity,
-    // and gives up when that is too small.
-    let mut cursor = io::Cursor::new(mem::take(out));
-    cursor.set_position((start + ZSTD_HEADER_LEN) as u64);
-    let compressed = compressor
-        .context
-        .compress_to_buffer(plaintext, &mut cursor);
-    *out = cursor.into_inner();
-    if matches!(compressed, Ok(length) if ZSTD_HEADER_LEN + length < 1 + plaintext.len()) {
-        return;
+    if !compressor.is_hopeless(plaintext) {
+        let length = u32::try_from(plaintext.len()).expect("chunks are at most 12 MiB");
+        out.push(ZSTD);
+        out.extend_from_slice(&length.to_le_bytes());
+        // zstd writes after what stands in the buffer, into its spare capacity,
+        // and gives up when that is too small.
+        let mut cursor = io::Cursor::new(mem::take(out));
+        cursor.set_position((start + ZSTD_HEADER_LEN) as u64);
+        let compressed = compressor
+            .context
+            .compress_to_buffer(plaintext, &mut cursor);
+        *out = cursor.into_inner();
+        if matches!(compressed, Ok(length) if ZSTD_HEADER_LEN + length < 1 + plaintext.len()) {
+            return;
+        }
+        out.truncate(start);
     }
-    out.truncate(start);
     out.push(RAW);
     out.extend_from_slice(plaintext);
 }
@@ -461,6 +494,27 @@ mod tests {
         assert_eq!(lengths[0], lengths[2]);
         assert_eq!(decompressor.decompress(&[0; 20], 20), Err(OpenError));
         assert!(decompressor.decompress(&frame(&text), text.len()).is_ok());
+    }
+
+    #[test]
+    fn samples_tell_noise_from_what_shrinks() {
+        let mut noise = vec![0; 1 << 20];
+        ChaCha20Rng::seed_from_u64(3).fill_bytes(&mut noise);
+        let mut compressor = Compressor::default();
+        assert!(compressor.is_hopeless(&noise));
+        // A short one is tried, whatever it holds.
+        assert!(!compressor.is_hopeless(&noise[..SAMPLED_FROM - 1]));
+        assert!(compressor.is_hopeless(&noise[..SAMPLED_FROM]));
+        // Wherever an eighth and a little more of it shrinks.
+        for start in (0..noise.len()).step_by(50_000) {
+            let mut mixed = noise.clone();
+            let end = mixed.len().min(start + (160 << 10));
+            mixed[start..end].fill(7);
+            assert!(!compressor.is_hopeless(&mixed), "{start}");
+        }
+        // Noise of 7 bits a byte.
+        noise.iter_mut().for_each(|byte| *byte &= 0x7f);
+        assert!(!compressor.is_hopeless(&noise));
     }
 
     #[test]
