@@ -27,6 +27,7 @@ mod stat;
 mod stat_cache;
 #[cfg(test)]
 mod testing;
+mod uncached;
 mod walk;
 
 pub use compare::{Aspect, Difference, compare_trees};

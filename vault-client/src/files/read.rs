@@ -6,12 +6,13 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Advice, Mode, OFlags, SeekFrom, fadvise, fstat, openat, seek};
-use rustix::io::{Errno, pread};
+use rustix::io::Errno;
 use vault_core::tree::Hole;
 
 use super::Reason;
 use super::directory::Directory;
 use super::stat::{NodeKind, Stat};
+use super::uncached::{Caching, LONG};
 
 /// Holes that a node may list. The largest are kept; smaller ones are read as
 /// the zeros that they stand for.
@@ -20,9 +21,6 @@ pub const MAX_HOLES: usize = 1024;
 /// A file that claims to be empty is read up to here, in bytes. Files in
 /// `/proc` claim so and are small; some claim so and never end.
 const MAX_UNDECLARED: u64 = 256 << 20;
-
-/// Above this size, in bytes, the system is told to read further ahead.
-const LONG: u64 = 1 << 20;
 
 /// Where a file's bytes come from: a descriptor, or what a test makes of it.
 pub trait Source: Send {
@@ -37,6 +35,9 @@ pub trait Source: Send {
     /// # Errors
     /// The system's.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Says that the whole file will be read, and how long it is.
+    fn expect(&mut self, _size: u64) {}
 
     /// Where the first data at or after `offset` begins; `None` if there is
     /// none before the end.
@@ -104,7 +105,10 @@ impl Directory {
             other => other,
         };
         match fd {
-            Ok(fd) => FileReader::new(Box::new(fd)),
+            Ok(fd) => FileReader::new(Box::new(OpenFile {
+                fd,
+                caching: Caching::of_size(0),
+            })),
             // A symlink, or a socket, or a device without a driver.
             Err(Errno::LOOP | Errno::NXIO | Errno::NODEV) => Err(Reason::Replaced),
             Err(errno) => Err(errno.into()),
@@ -117,17 +121,12 @@ impl FileReader {
     ///
     /// # Errors
     /// [`Reason::Replaced`] if it is no regular file.
-    pub fn new(source: Box<dyn Source>) -> Result<Self, Reason> {
+    pub fn new(mut source: Box<dyn Source>) -> Result<Self, Reason> {
         let before = source.stat().map_err(|error| Reason::from(&error))?;
         if before.kind != NodeKind::File {
             return Err(Reason::Replaced);
         }
-        if before.size > LONG
-            && let Some(fd) = source.descriptor()
-        {
-            // Only advice: a file system that takes none reads all the same.
-            let _ = fadvise(fd, 0, None, Advice::Sequential);
-        }
+        source.expect(before.size);
         let holes = if before.may_have_holes {
             find_holes(&*source, before.size)
         } else {
@@ -276,17 +275,31 @@ fn find_holes(source: &dyn Source, size: u64) -> Vec<Hole> {
     holes
 }
 
-impl Source for OwnedFd {
+/// A file by its descriptor.
+struct OpenFile {
+    fd: OwnedFd,
+    caching: Caching,
+}
+
+impl Source for OpenFile {
     fn stat(&self) -> io::Result<Stat> {
-        Ok(Stat::from(&fstat(self)?))
+        Ok(Stat::from(&fstat(&self.fd)?))
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Ok(pread(self, buffer, offset)?)
+        Ok(self.caching.read_at(&self.fd, buffer, offset)?)
+    }
+
+    fn expect(&mut self, size: u64) {
+        self.caching = Caching::of_size(size);
+        if size >= LONG {
+            // Only advice: a file system that takes none reads all the same.
+            let _ = fadvise(&self.fd, 0, None, Advice::Sequential);
+        }
     }
 
     fn seek_data(&self, offset: u64) -> io::Result<Option<u64>> {
-        match seek(self, SeekFrom::Data(offset)) {
+        match seek(&self.fd, SeekFrom::Data(offset)) {
             Ok(data) => Ok(Some(data)),
             Err(Errno::NXIO) => Ok(None),
             Err(errno) => Err(errno.into()),
@@ -294,11 +307,11 @@ impl Source for OwnedFd {
     }
 
     fn seek_hole(&self, offset: u64) -> io::Result<u64> {
-        Ok(seek(self, SeekFrom::Hole(offset))?)
+        Ok(seek(&self.fd, SeekFrom::Hole(offset))?)
     }
 
     fn descriptor(&self) -> Option<&OwnedFd> {
-        Some(self)
+        Some(&self.fd)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, ftruncate, openat, unlinkat};
-use rustix::io::{Errno, pwrite};
+use rustix::io::Errno;
 use vault_core::tree::{Metadata, Node, NodeContent, NodeName};
 
 use super::UNFINISHED_FILE;
@@ -16,6 +16,7 @@ use super::target::Overwrite;
 use crate::files::Reason;
 use crate::files::handle::Slot;
 use crate::files::stat::{NodeKind, Stat};
+use crate::files::uncached::Caching;
 
 /// What is to happen with a file.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub struct PlannedFile {
     size: u64,
     expected_bytes: u64,
     written_bytes: AtomicU64,
+    caching: Caching,
     slot: Arc<Slot>,
     is_finished: bool,
 }
@@ -91,6 +93,7 @@ impl TargetDirectory {
             size: *size,
             expected_bytes: content.length(),
             written_bytes: AtomicU64::new(0),
+            caching: Caching::of_size(*size),
             slot,
             is_finished: false,
         };
@@ -236,7 +239,7 @@ impl PlannedFile {
         let fd = self.fd()?;
         let (mut offset, mut rest) = (offset, bytes);
         while !rest.is_empty() {
-            match pwrite(&*fd, rest, offset) {
+            match self.caching.write_at(&fd, rest, offset) {
                 Ok(0) => return Err(Reason::DiskFull),
                 Ok(written) => {
                     offset += written as u64;
