@@ -36,7 +36,7 @@ use vault_core::{
 use self::{
     commit::{Committed, Committer, adopt_pending},
     directory_job::{DirectoryJob, Inspected, SavedFile, Stop},
-    save_file::{FileSaver, SaveError},
+    save_file::{FileSaver, ReadBuffer, SaveError},
     seal_pool::SealPool,
     tree_builder::TreeBuilder,
 };
@@ -393,7 +393,7 @@ impl<'a> Run<'a> {
                     list_chunker: self.list_chunker.clone(),
                     cancellation: self.cancellation.clone(),
                     meter: self.meter.clone(),
-                    buffer: Vec::new(),
+                    buffer: ReadBuffer::default(),
                 };
                 let files = ordered_files.clone();
                 scope.spawn(move || save_files(saver, &files, stop));

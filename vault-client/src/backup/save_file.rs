@@ -28,8 +28,7 @@ pub(super) struct FileSaver {
     pub(super) list_chunker: Chunker,
     pub(super) cancellation: Cancellation,
     pub(super) meter: std::sync::Arc<Meter>,
-    /// What was read and not cut yet; kept between files.
-    pub(super) buffer: Vec<u8>,
+    pub(super) buffer: ReadBuffer,
 }
 
 /// Why a file was not saved.
@@ -53,13 +52,13 @@ impl FileSaver {
         mut file: FileReader,
     ) -> Result<(StreamRef, ReadFile), SaveError> {
         let mut stream = StreamBuilder::new(self.list_chunker.clone());
-        self.buffer.clear();
+        self.buffer.filled = 0;
         let shortest = self.data_chunker.sizes().min();
         let is_at_end = self.fill(&mut file, shortest + 1)?;
-        if is_at_end && self.buffer.len() <= shortest {
+        if is_at_end && self.buffer.filled <= shortest {
             // One chunk, or none: not worth another thread's while.
-            if !self.buffer.is_empty() {
-                stream.push(self.worker.write_file_chunk(&self.buffer)?);
+            if self.buffer.filled > 0 {
+                stream.push(self.worker.write_file_chunk(self.buffer.filled())?);
             }
         } else {
             for chunk in self.save_long(&mut file, is_at_end)? {
@@ -80,12 +79,12 @@ impl FileSaver {
         let mut chunks = self.pool.begin();
         let mut start = 0;
         loop {
-            if self.buffer.len() - start < longest && !is_at_end {
-                self.buffer.drain(..start);
+            if self.buffer.filled - start < longest && !is_at_end {
+                self.buffer.drop_front(start);
                 start = 0;
                 is_at_end = self.fill(file, longest + READ_AHEAD)?;
             }
-            let rest = &self.buffer[start..];
+            let rest = &self.buffer.filled()[start..];
             if rest.is_empty() {
                 break;
             }
@@ -98,33 +97,51 @@ impl FileSaver {
 
     /// Reads until the buffer holds `wanted` bytes; says whether the file ended.
     fn fill(&mut self, file: &mut FileReader, wanted: usize) -> Result<bool, SaveError> {
-        while self.buffer.len() < wanted {
+        while self.buffer.filled < wanted {
             if self.cancellation.is_cancelled() {
                 return Err(TransferError::Cancelled.into());
             }
-            let filled = self.buffer.len();
-            let missing = (wanted - filled).min(READ_LEN);
-            let expected = usize::try_from(file.expected_bytes()).unwrap_or(missing);
-            self.buffer.reserve_exact(missing);
-            self.buffer
-                .resize(filled + missing.min(expected.max(4096) + 1), 0);
-            let count_read = match file.read(&mut self.buffer[filled..]) {
+            let missing = (wanted - self.buffer.filled).min(READ_LEN);
+            let count_read = match file.read(self.buffer.room(missing)) {
                 Ok(count_read) => count_read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                    self.buffer.truncate(filled);
-                    continue;
-                }
-                Err(error) => {
-                    self.buffer.truncate(filled);
-                    return Err(SaveError::File(Reason::from(&error)));
-                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(SaveError::File(Reason::from(&error))),
             };
-            self.buffer.truncate(filled + count_read);
             if count_read == 0 {
                 return Ok(true);
             }
+            self.buffer.filled += count_read;
             count(&self.meter.bytes, count_read as u64);
         }
         Ok(false)
+    }
+}
+
+/// What was read and not cut yet. Kept between files, so that its memory is
+/// cleared once and not for every read.
+#[derive(Default)]
+pub(super) struct ReadBuffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl ReadBuffer {
+    fn filled(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+
+    /// Where so many bytes more can be read to.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let end = self.filled + length;
+        if self.bytes.len() < end {
+            self.bytes.reserve_exact(end - self.bytes.len());
+            self.bytes.resize(end, 0);
+        }
+        &mut self.bytes[self.filled..end]
+    }
+
+    fn drop_front(&mut self, length: usize) {
+        self.bytes.copy_within(length..self.filled, 0);
+        self.filled -= length;
     }
 }
