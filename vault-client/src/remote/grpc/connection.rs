@@ -26,6 +26,8 @@ use crate::remote::{HosterAddress, Misbehaviour, RemoteError};
 /// carries 80 MB/s a stream.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// The largest piece in which the hoster may send what we read.
+const FRAME_BYTES: u32 = 64 << 10;
 
 /// The longest answer without a stream.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -130,6 +132,7 @@ where
         .origin(uri(scheme).map_err(unreachable)?)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
         .http2_keep_alive_interval(std::time::Duration::from_secs(20))
         .keep_alive_timeout(std::time::Duration::from_secs(20));
     // Good for one connection: a login holds for the connection that it was
