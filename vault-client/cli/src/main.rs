@@ -27,6 +27,7 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::Cli;
 use crate::exit::Exit;
@@ -37,6 +38,7 @@ use crate::session::Context;
 
 fn main() -> ExitCode {
     language::choose();
+    allow_open_files();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error).into(),
@@ -51,6 +53,15 @@ fn main() -> ExitCode {
             failure.exit().into()
         }
     }
+}
+
+/// Open files are few by default for the sake of programs that use `select`; this
+/// one does not, and a restore has many.
+fn allow_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // With fewer it takes longer, and works.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// What clap has to say: help, a version, or why the arguments make no sense.

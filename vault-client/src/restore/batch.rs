@@ -16,10 +16,14 @@ use crate::{
     transfer::TransferError,
 };
 
-/// Sealed bytes of a batch.
+/// Sealed bytes of a batch,
 const BATCH_BYTES: u64 = 32 << 20;
-/// Chunks of a batch, so that very small ones do not take much memory.
-const BATCH_CHUNKS: usize = 8_192;
+/// and of the first, so that the line does not wait long for it. The others are
+/// twice as large as the one before, up to the bound.
+const FIRST_BATCH_BYTES: u64 = 1 << 20;
+/// Chunks of a batch, so that very small ones do not take much memory, nor hold
+/// more files open than there may be.
+const BATCH_CHUNKS: usize = 2_048;
 
 /// A chunk, and where its bytes go.
 pub(super) struct WantedChunk {
@@ -43,6 +47,7 @@ pub(super) struct Batch {
     order: Vec<IndexEntry>,
     wanted: HashMap<ChunkId, WantedChunk>,
     bytes: u64,
+    enough_bytes: u64,
 }
 
 impl Batch {
@@ -53,6 +58,7 @@ impl Batch {
             order: Vec::new(),
             wanted: HashMap::new(),
             bytes: 0,
+            enough_bytes: FIRST_BATCH_BYTES,
         }
     }
 
@@ -85,7 +91,7 @@ impl Batch {
                 length: chunk.length,
             });
             position += u64::from(chunk.length);
-            if self.bytes >= BATCH_BYTES || self.order.len() >= BATCH_CHUNKS {
+            if self.bytes >= self.enough_bytes || self.order.len() >= BATCH_CHUNKS {
                 self.hand_over()?;
             }
         }
@@ -132,7 +138,9 @@ impl Batch {
             order: mem::take(&mut self.order),
             wanted: mem::take(&mut self.wanted),
             bytes: mem::take(&mut self.bytes),
+            enough_bytes: self.enough_bytes,
         };
+        self.enough_bytes = BATCH_BYTES.min(2 * self.enough_bytes);
         next.send(full).map_err(|_| TransferError::Stopped)
     }
 }

@@ -45,8 +45,14 @@ use crate::{
 
 /// Calls to the hoster at once: one is on the line while the other begins.
 const FETCHERS: usize = 2;
-/// Sealed chunks that wait for a writer.
-const WAITING_CHUNKS: usize = 8;
+/// Groups of sealed chunks that wait for a writer.
+const WAITING_GROUPS: usize = 8;
+/// Sealed bytes of a group: handing over many small chunks one by one would cost
+/// more than opening them. A larger chunk goes alone.
+const GROUP_BYTES: usize = 256 << 10;
+/// After so many bytes the target's file system is told to bring onto the disk
+/// what it has, so that little is left to wait for in the end.
+const SYNC_EVERY_BYTES: u64 = 64 << 20;
 
 /// How to restore.
 #[derive(Debug, Clone, Default)]
@@ -236,28 +242,39 @@ impl Run<'_> {
 
     fn write(&self, node: Option<&Node>, target: &Target) -> Result<(), RestoreError> {
         let (send_batch, batches) = bounded::<Batch>(1);
-        let (send_chunk, chunks) = bounded::<Fetched>(WAITING_CHUNKS);
+        let (send_group, groups) = bounded::<Vec<Fetched>>(WAITING_GROUPS);
+        let (sync, syncs) = bounded(1);
         let failure = Mutex::new(None);
         let writers = std::thread::available_parallelism().map_or(2, usize::from);
         std::thread::scope(|scope| {
             for _ in 0..FETCHERS {
-                let (batches, send_chunk) = (batches.clone(), send_chunk.clone());
+                let (batches, send_group) = (batches.clone(), send_group.clone());
                 let failure = &failure;
                 scope.spawn(move || {
-                    if let Err(error) = self.fetch_all(&batches, &send_chunk) {
+                    if let Err(error) = self.fetch_all(&batches, send_group) {
                         keep_first(failure, error);
                     }
                 });
             }
             for _ in 0..writers {
-                let (chunks, failure) = (chunks.clone(), &failure);
+                let (groups, sync, failure) = (groups.clone(), sync.clone(), &failure);
                 scope.spawn(move || {
-                    if let Err(error) = self.write_all(&chunks) {
+                    if let Err(error) = self.write_all(&groups, &sync) {
                         keep_first(failure, error);
                     }
                 });
             }
-            drop((batches, chunks, send_chunk));
+            let sync_failure = &failure;
+            scope.spawn(move || {
+                for () in syncs {
+                    // An error is told once: it must not be lost here.
+                    if let Err(error) = target.sync() {
+                        keep_first(sync_failure, error.into());
+                        return;
+                    }
+                }
+            });
+            drop((batches, groups, send_group, sync));
             if let Err(error) = self.plan(node, target, send_batch) {
                 keep_first(&failure, error);
             }
@@ -387,35 +404,38 @@ impl Run<'_> {
     fn fetch_all(
         &self,
         batches: &Receiver<Batch>,
-        chunks: &Sender<Fetched>,
+        groups: Sender<Vec<Fetched>>,
     ) -> Result<(), RestoreError> {
+        let mut arrived = Arrived::new(groups);
         for mut batch in batches {
             let reader = &self.contents.opened().reader;
             let wanted = batch.entries();
             let read = reader.read_many(&wanted, &mut |entry, sealed| {
                 count(&self.meter.transferred_bytes, sealed.len() as u64);
                 match batch.take(&entry.id) {
-                    Some(wanted) => send(chunks, Fetched { wanted, sealed }),
+                    Some(wanted) => arrived.add(Fetched { wanted, sealed }),
                     None => Ok(()),
                 }
             });
             match read {
                 Ok(()) => {}
-                Err(error) if error.is_lasting() => self.fetch_each(batch, chunks)?,
+                Err(error) if error.is_lasting() => self.fetch_each(batch, &mut arrived)?,
                 Err(error) => return Err(error.into()),
             }
+            // The next batch may be long in coming.
+            arrived.hand_over()?;
         }
         Ok(())
     }
 
     /// After a batch failed for good: one pack after the other, so that one
     /// that is lost takes no file with it that does not need it.
-    fn fetch_each(&self, mut batch: Batch, chunks: &Sender<Fetched>) -> Result<(), RestoreError> {
+    fn fetch_each(&self, mut batch: Batch, arrived: &mut Arrived) -> Result<(), RestoreError> {
         for entries in batch.entries_by_pack() {
             let reader = &self.contents.opened().reader;
             let read =
                 reader.read_many(&entries, &mut |entry, sealed| match batch.take(&entry.id) {
-                    Some(wanted) => send(chunks, Fetched { wanted, sealed }),
+                    Some(wanted) => arrived.add(Fetched { wanted, sealed }),
                     None => Ok(()),
                 });
             match read {
@@ -425,7 +445,7 @@ impl Run<'_> {
                         if let Some(wanted) = batch.take(&entry.id) {
                             // Nothing that opens: it is looked for elsewhere.
                             let sealed = Vec::new();
-                            send(chunks, Fetched { wanted, sealed })?;
+                            arrived.add(Fetched { wanted, sealed })?;
                         }
                     }
                 }
@@ -435,39 +455,63 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn write_all(&self, chunks: &Receiver<Fetched>) -> Result<(), RestoreError> {
+    fn write_all(
+        &self,
+        groups: &Receiver<Vec<Fetched>>,
+        sync: &Sender<()>,
+    ) -> Result<(), RestoreError> {
         let mut decompressor = Decompressor::default();
-        for Fetched { wanted, sealed } in chunks {
+        let mut unsynced_bytes = 0;
+        for fetched in groups.iter().flatten() {
             if self.cancellation.is_cancelled() {
                 return Err(TransferError::Cancelled.into());
             }
-            let reader = &self.contents.opened().reader;
-            let opened = reader
-                .open(&wanted.entry, sealed, &mut decompressor)
-                .or_else(|_| {
-                    let read = reader.read(wanted.entry.kind, &wanted.entry.id);
-                    read.map(Plaintext::from)
-                });
-            let plaintext = match opened {
-                Ok(plaintext) => plaintext,
-                Err(error) if error.is_lasting() => {
-                    self.lose(wanted, error.code() == ErrorCode::HosterMisbehaved)?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            for place in wanted.places {
-                if plaintext.len() == place.length as usize {
-                    place.work.write(place.position, &plaintext);
-                    count(&self.meter.bytes, plaintext.len() as u64);
-                } else {
-                    // The member's device that wrote the file's list lied.
-                    place.work.fail(Reason::Incomplete);
-                }
-                self.settle(place.work)?;
+            unsynced_bytes += self.write_one(fetched, &mut decompressor)?;
+            if unsynced_bytes >= SYNC_EVERY_BYTES {
+                unsynced_bytes = 0;
+                // Full: it is about to.
+                let _ = sync.try_send(());
             }
         }
         Ok(())
+    }
+
+    /// Opens a chunk and writes it wherever it is wanted; gives the bytes that
+    /// were written.
+    fn write_one(
+        &self,
+        fetched: Fetched,
+        decompressor: &mut Decompressor,
+    ) -> Result<u64, RestoreError> {
+        let Fetched { wanted, sealed } = fetched;
+        let reader = &self.contents.opened().reader;
+        let opened = reader
+            .open(&wanted.entry, sealed, decompressor)
+            .or_else(|_| {
+                let read = reader.read(wanted.entry.kind, &wanted.entry.id);
+                read.map(Plaintext::from)
+            });
+        let plaintext = match opened {
+            Ok(plaintext) => plaintext,
+            Err(error) if error.is_lasting() => {
+                self.lose(wanted, error.code() == ErrorCode::HosterMisbehaved)?;
+                return Ok(0);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut written = 0;
+        for place in wanted.places {
+            if plaintext.len() == place.length as usize {
+                place.work.write(place.position, &plaintext);
+                count(&self.meter.bytes, plaintext.len() as u64);
+                written += plaintext.len() as u64;
+            } else {
+                // The member's device that wrote the file's list lied.
+                place.work.fail(Reason::Incomplete);
+            }
+            self.settle(place.work)?;
+        }
+        Ok(written)
     }
 
     /// A chunk that is not to be had takes its files with it.
@@ -518,8 +562,39 @@ struct Fetched {
     sealed: Vec<u8>,
 }
 
-fn send(chunks: &Sender<Fetched>, fetched: Fetched) -> Result<(), TransferError> {
-    chunks.send(fetched).map_err(|_| TransferError::Stopped)
+/// Chunks that have arrived and were not handed to a writer yet.
+struct Arrived {
+    groups: Sender<Vec<Fetched>>,
+    group: Vec<Fetched>,
+    bytes: usize,
+}
+
+impl Arrived {
+    fn new(groups: Sender<Vec<Fetched>>) -> Self {
+        Self {
+            groups,
+            group: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    fn add(&mut self, fetched: Fetched) -> Result<(), TransferError> {
+        self.bytes += fetched.sealed.len();
+        self.group.push(fetched);
+        if self.bytes >= GROUP_BYTES {
+            return self.hand_over();
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), TransferError> {
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        self.bytes = 0;
+        let group = std::mem::take(&mut self.group);
+        self.groups.send(group).map_err(|_| TransferError::Stopped)
+    }
 }
 
 fn keep_first(failure: &Mutex<Option<RestoreError>>, error: RestoreError) {

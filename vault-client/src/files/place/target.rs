@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::fs::{fstatvfs, fsync, syncfs};
 use rustix::io::Errno;
-use rustix::process::geteuid;
+use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::directory::TargetDirectory;
 use super::links::Links;
@@ -17,8 +17,9 @@ use crate::files::handle::{Access, Pool, lock};
 use crate::files::owners::OwnerNames;
 use crate::files::{LeftOut, Reason};
 
-/// Descriptors of files that are being written which stay open.
-const OPEN_FILES: usize = 192;
+/// Descriptors of files that are being written which stay open, at most: as many
+/// as a restore is ahead with their names.
+const OPEN_FILES: usize = 8_192;
 
 /// What to do where something stands already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +160,15 @@ impl Target {
     /// # Errors
     /// See [`PlaceError`].
     pub fn open(path: &Path, options: PlaceOptions) -> Result<Self, PlaceError> {
+        Self::open_with(path, options, open_files())
+    }
+
+    /// Likewise, with about so many files open at most.
+    pub(super) fn open_with(
+        path: &Path,
+        options: PlaceOptions,
+        open_files: usize,
+    ) -> Result<Self, PlaceError> {
         let error = |reason: Reason| PlaceError::Target {
             path: path.to_owned(),
             reason,
@@ -181,7 +191,7 @@ impl Target {
             },
             options,
             interrupted: marker.interrupted,
-            files: Pool::new(OPEN_FILES),
+            files: Pool::new(open_files),
             links: Links::default(),
             next_part: AtomicU32::new(0),
             dropped_privileges: AtomicU64::new(0),
@@ -234,6 +244,22 @@ impl Target {
         std::mem::take(&mut lock(&self.shared.left_out))
     }
 
+    /// Brings onto the disk what was written by now. What fails here is not told
+    /// again by [`Self::finish`].
+    ///
+    /// # Errors
+    /// [`PlaceError::NotDurable`].
+    pub fn sync(&self) -> Result<(), PlaceError> {
+        syncfs(&*self.base).map_err(|errno| self.not_durable(errno))
+    }
+
+    fn not_durable(&self, errno: Errno) -> PlaceError {
+        PlaceError::NotDurable {
+            path: self.path.clone(),
+            reason: errno.into(),
+        }
+    }
+
     /// Brings everything onto the disk, and ends the restore. All directories
     /// must be finished or dropped by now.
     ///
@@ -246,17 +272,14 @@ impl Target {
         let Some(mut root) = root else {
             return Err(PlaceError::Unfinished(self.path.clone()));
         };
-        let not_durable = |errno: Errno| PlaceError::NotDurable {
-            path: self.path.clone(),
-            reason: errno.into(),
-        };
-        syncfs(&*self.base).map_err(not_durable)?;
+        self.sync()?;
         if let Some(marker) = self.marker.take() {
-            marker.clear(&*self.base).map_err(not_durable)?;
+            let cleared = marker.clear(&*self.base);
+            cleared.map_err(|errno| self.not_durable(errno))?;
         }
         // The last, because taking the marker away changes its time.
         root.settle();
-        fsync(&*self.base).map_err(not_durable)?;
+        fsync(&*self.base).map_err(|errno| self.not_durable(errno))?;
         Ok(Finished {
             left_out: self.take_left_out(),
             removed_leftovers: self.swept,
@@ -282,6 +305,16 @@ impl Drop for Target {
             root.0.abandon();
         }
     }
+}
+
+/// How many files may stay open: a good part of what this process may have. What
+/// is closed to make room is opened again, which takes longer than to write it.
+fn open_files() -> usize {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // The pool holds up to twice as many before it looks.
+    usize::try_from(most / 4)
+        .unwrap_or(usize::MAX)
+        .min(OPEN_FILES)
 }
 
 /// Makes a directory and those above it; says whether it had to.

@@ -174,7 +174,7 @@ fn takes_chunks_in_any_order_from_any_thread() {
 #[test]
 fn keeps_few_files_open_however_many_are_begun() {
     let (_guard, base) = base();
-    let target = open(&base.join("to"), Overwrite::Never);
+    let target = Target::open_with(&base.join("to"), options(Overwrite::Never), 192).unwrap();
     let directory = target.root().make_directory(&name("d")).unwrap();
     let nodes: Vec<_> = (0..1500)
         .map(|n| file_node(&n.to_string(), 2, metadata(0o600)))
