@@ -8,7 +8,7 @@ use prost::Message;
 use vault_core::chunk::{ChunkId, ChunkKind};
 use vault_core::index::sorted::{self, SortedError, SortedSegment};
 use vault_core::index::{
-    IndexEntry, MAX_ENTRIES, OwnPack, Segment, SegmentBuilder, SegmentError, SegmentFull, merge,
+    AddError, IndexEntry, MAX_ENTRIES, OwnPack, Segment, SegmentBuilder, SegmentError, merge,
 };
 use vault_core::pack::PackEntry;
 use vault_proto::ids::PackId;
@@ -440,6 +440,31 @@ fn empty_rows_by_the_million_are_refused_before_they_are_made() {
     assert_eq!(Segment::decode(&bomb, OWN), Err(SegmentError::Rows));
 }
 
+/// Two segments, each as it should be, may say different things of one pack.
+#[test]
+fn a_pack_has_one_epoch_and_one_size() {
+    let known = entry(1, 5);
+    for other in [
+        IndexEntry {
+            epoch: known.epoch + 1,
+            ..entry(2, 5)
+        },
+        IndexEntry {
+            pack_size: known.pack_size * 2,
+            ..entry(2, 5)
+        },
+    ] {
+        let mut builder = SegmentBuilder::new();
+        builder.add(&known).unwrap();
+        assert_eq!(builder.add(&other), Err(AddError::Contradiction));
+        assert_eq!(builder.len(), 1);
+        builder.add(&entry(3, 5)).unwrap();
+        let segment = Segment::decode(&builder.encode(), OWN).unwrap();
+        assert_eq!(segment.len(), 2);
+        assert_eq!(segment.find(&known.id), Some(known));
+    }
+}
+
 #[test]
 fn a_full_segment_is_as_large_as_one_may_be() {
     // One pack for each chunk: the bytes are what fills it.
@@ -475,7 +500,7 @@ fn a_full_segment_is_as_large_as_one_may_be() {
     for n in 0..MAX_ENTRIES as u64 {
         builder.add(&entry(n, 1)).unwrap();
     }
-    assert_eq!(builder.add(&entry(0, 1)), Err(SegmentFull));
+    assert_eq!(builder.add(&entry(0, 1)), Err(AddError::Full));
     let segment = Segment::decode(&builder.encode(), OWN).unwrap();
     assert_eq!(segment.len(), MAX_ENTRIES);
 }

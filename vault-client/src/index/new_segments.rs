@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vault_core::{
     chunk::{ChunkId, ChunkKind},
-    index::{IndexEntry, MAX_ENTRIES, MergePlan, SegmentBuilder, SegmentStat, plan_merge},
+    index::{IndexEntry, MergePlan, SegmentBuilder, SegmentStat, plan_merge},
     keys::VaultKeys,
     pack::{FinishedPack, PackBuilder, PackEntry},
     seal::Compressor,
@@ -259,22 +259,41 @@ pub(crate) fn write_segments(
     let mut known = absorbed;
     loop {
         let own = tail.own_entries();
-        if known.len() + own.len() > MAX_ENTRIES {
-            let mut closed = Vec::new();
-            let rest = known.split_off(MAX_ENTRIES.min(known.len()));
-            write_known(tail, &mut known, &mut closed, &mut segments)?;
-            known = rest;
-            known.append(&mut closed);
-            continue;
-        }
         if known.is_empty() && own.is_empty() {
             return Ok(segments);
         }
-        if write_last(tail, &known, &own, &mut segments)? {
+        let (mut builder, taken) = fill(&known);
+        let is_all = taken == known.len() && own.iter().all(|entry| builder.add_own(entry).is_ok());
+        if is_all && write_last(tail, &builder, &mut segments)? {
             return Ok(segments);
         }
-        known.extend(tail.close_with_entries());
+        if is_all || known.is_empty() {
+            known.extend(tail.close_with_entries());
+        } else {
+            let mut closed = Vec::new();
+            let rest = known.split_off(taken);
+            write_known(tail, &mut known, &mut closed, &mut segments)?;
+            known = rest;
+            known.append(&mut closed);
+        }
     }
+}
+
+/// A segment of as many of the first `entries` as one holds, and how many these
+/// are.
+///
+/// Segments of another writer may hold what no honest ones do: ids that shrink
+/// when they are sealed, so that segments which the plan took for small fill more
+/// than one; a pack with two sizes or epochs. Such entries are split up, and
+/// stay what they were: claims, of which a reader believes none that does not
+/// open. Refusing them would let that writer stop everyone's backups.
+fn fill(entries: &[IndexEntry]) -> (SegmentBuilder, usize) {
+    let mut builder = SegmentBuilder::new();
+    let taken = entries
+        .iter()
+        .take_while(|entry| builder.add(entry).is_ok())
+        .count();
+    (builder, taken)
 }
 
 /// Writes entries of packs that have their ids. If the tail's open pack has to
@@ -286,11 +305,7 @@ fn write_known(
     segments: &mut NewSegments,
 ) -> Result<(), TransferError> {
     while !entries.is_empty() {
-        let rest = entries.split_off(MAX_ENTRIES.min(entries.len()));
-        let mut builder = SegmentBuilder::new();
-        for entry in entries.iter() {
-            builder.add(entry).expect("no more than a segment holds");
-        }
+        let (builder, taken) = fill(entries);
         let plaintext = builder.encode();
         let (id, sealed) = tail.seal(ChunkKind::Index, &plaintext)?;
         if !tail.open.room_for(sealed.len()) {
@@ -299,7 +314,7 @@ fn write_known(
         let at = tail.push(ChunkKind::Index, &id, &sealed);
         segments.order.push(Slot::New(at, size_of(builder.len())));
         segments.plaintexts.push((at, plaintext));
-        *entries = rest;
+        entries.drain(..taken);
     }
     Ok(())
 }
@@ -307,19 +322,9 @@ fn write_known(
 /// Writes the segment that may name its own pack. False if there is no room.
 fn write_last(
     tail: &mut Tail,
-    known: &[IndexEntry],
-    own: &[PackEntry],
+    builder: &SegmentBuilder,
     segments: &mut NewSegments,
 ) -> Result<bool, TransferError> {
-    let mut builder = SegmentBuilder::new();
-    for entry in known {
-        builder.add(entry).expect("no more than a segment holds");
-    }
-    for entry in own {
-        builder
-            .add_own(entry)
-            .expect("no more than a segment holds");
-    }
     let plaintext = builder.encode();
     let (id, sealed) = tail.seal(ChunkKind::Index, &plaintext)?;
     if !tail.open.room_for(sealed.len()) {

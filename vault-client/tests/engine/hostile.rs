@@ -31,7 +31,10 @@ use vault_core::timestamp::Timestamp;
 use vault_core::tree::MAX_DEPTH;
 use vault_proto::wire::{self, Located, NodeKind, Root, SegmentRef};
 
-use super::{checked, content_of, noise, restored_with, snapshots};
+use super::{
+    Files, SecondDevice, assert_restores, backed_up, checked, content_of, noise, restored_with,
+    snapshots,
+};
 use crate::support::{Member, rng};
 
 /// A device of the member's that writes what it likes, in chunks, packs and an
@@ -47,6 +50,8 @@ struct Forger {
     snapshots: Vec<StreamRef>,
     /// Changes what the index says.
     misplace: fn(&mut Vec<IndexEntry>),
+    /// Segments of the index beside the one that is true, newest last.
+    untrue: Vec<Vec<IndexEntry>>,
 }
 
 impl ChunkSink for Forger {
@@ -89,6 +94,7 @@ impl Forger {
             rng: rng(),
             snapshots: Vec::new(),
             misplace: |_| {},
+            untrue: Vec::new(),
         }
     }
 
@@ -190,29 +196,32 @@ impl Forger {
             })
             .collect();
         (self.misplace)(&mut entries);
-        let mut segment = SegmentBuilder::new();
-        for entry in &entries {
-            segment.add(entry).unwrap();
-        }
+        let mut segments = std::mem::take(&mut self.untrue);
+        segments.insert(0, entries);
         self.pack = PackBuilder::new(keys.clone(), 1);
         self.written.clear();
-        let parts = [
-            (ChunkKind::Index, segment.encode()),
-            (ChunkKind::Catalog, catalog.encode()),
-        ];
-        for (kind, plaintext) in &parts {
-            let Ok(_) = self.write_chunk(*kind, plaintext);
+        for entries in &segments {
+            let mut segment = SegmentBuilder::new();
+            for entry in entries {
+                segment.add(entry).unwrap();
+            }
+            let Ok(_) = self.write_chunk(ChunkKind::Index, &segment.encode());
         }
+        let Ok(_) = self.write_chunk(ChunkKind::Catalog, &catalog.encode());
         let map = self.pack.finish(&mut self.rng);
         let root = Root {
             minimum_reader: 1,
             minimum_writer: 1,
             committed: Some(timestamp().to_wire()),
-            catalog: Some(located(&map, 1)),
-            segments: vec![SegmentRef {
-                at: Some(located(&map, 0)),
-                entries: entries.len() as u32,
-            }],
+            catalog: Some(located(&map, segments.len())),
+            segments: segments
+                .iter()
+                .enumerate()
+                .map(|(number, entries)| SegmentRef {
+                    at: Some(located(&map, number)),
+                    entries: entries.len() as u32,
+                })
+                .collect(),
             pack_count: 2,
             pack_bytes: u64::from(size(&map)) + u64::from(size(&chunks)),
             ..Root::default()
@@ -739,4 +748,73 @@ fn a_chunk_that_does_not_open_is_found_by_a_check() {
         matches!(problems[..], [Problem::PackMalformed(_)]),
         "{problems:?}"
     );
+}
+
+/// An entry of a pack that nobody has, of ids that shrink when they are sealed.
+fn entry_of_nothing(number: u32) -> IndexEntry {
+    let mut id = [0xff; 32];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    IndexEntry {
+        id: ChunkId::from_array(id),
+        kind: ChunkKind::FileData,
+        pack: PackId::from_array(id),
+        epoch: 1,
+        pack_size: 1 << 24,
+        offset: 0,
+        sealed_length: 100,
+    }
+}
+
+/// A backup beside these segments, of `count` files, as if they were not there.
+#[track_caller]
+fn assert_backs_up_beside(untrue: Vec<Vec<IndexEntry>>, count: usize) {
+    let mut forger = Forger::new();
+    let file = forger.file(b"file", b"true");
+    forger.snapshot(&[file]);
+    let named = 1 + untrue.len();
+    forger.untrue = untrue;
+    let (member, mut vault) = forger.commit();
+    let files = Files::many(1, count, 50);
+    backed_up(&mut vault, &files).unwrap();
+    let newest = snapshots(&vault).pop().unwrap();
+    assert_restores(&vault, &newest, &files);
+    // They were among those that it has merged.
+    let after = member.paper().look(vault.id()).root.segments;
+    let before = |segment: &SegmentRef| segment.entries as usize > count + 100;
+    assert_eq!(after.len(), named, "{after:?}");
+    assert!(after.iter().any(before), "{after:?}");
+    // Another device reads what was written.
+    let second = SecondDevice::of(&member);
+    let vault = second.vault();
+    let newest = snapshots(&vault).pop().unwrap();
+    assert_restores(&vault, &newest, &files);
+}
+
+#[test]
+fn segments_that_contradict_each_other_stop_no_backup() {
+    let larger = |number| IndexEntry {
+        pack_size: 1 << 23,
+        ..entry_of_nothing(number)
+    };
+    let later = |number| IndexEntry {
+        id: larger(number + 1_000).id,
+        epoch: 2,
+        ..entry_of_nothing(number)
+    };
+    assert_backs_up_beside(
+        vec![
+            (0..200).map(entry_of_nothing).collect(),
+            (0..200).map(larger).collect(),
+            (0..200).map(later).collect(),
+        ],
+        200,
+    );
+}
+
+/// Whoever merges these goes by their sealed bytes, and gets more than a segment
+/// holds.
+#[test]
+fn segments_that_grow_together_stop_no_backup() {
+    let half = |number| (number * 90_000..(number + 1) * 90_000).map(entry_of_nothing);
+    assert_backs_up_beside(vec![half(0).collect(), half(1).collect()], 4_000);
 }

@@ -26,7 +26,7 @@ use crate::seal::{MAX_SEALED_OVERHEAD, MIN_SEALED_LEN};
 
 pub use merge::merge;
 pub use plan::{MAX_SEGMENTS, MergePlan, SegmentStat, plan_merge};
-pub use segment::{OwnPack, Segment, SegmentBuilder, SegmentError, SegmentFull};
+pub use segment::{AddError, OwnPack, Segment, SegmentBuilder, SegmentError};
 
 /// The most entries of one segment.
 pub const MAX_ENTRIES: usize = 200_000;

@@ -239,10 +239,18 @@ fn decode_packs(rows: &[wire::PackRow], own: OwnPack) -> Result<Vec<PackRow>, Se
     rows.iter().map(decode).collect()
 }
 
-/// The builder has as much as one segment holds.
+/// Why a segment does not take an entry. Another segment does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the segment is full")]
-pub struct SegmentFull;
+#[non_exhaustive]
+pub enum AddError {
+    /// It has as much as one segment holds.
+    #[error("the segment is full")]
+    Full,
+    /// It has entries of that pack, and they say another epoch or size. One of
+    /// both is wrong; which one, nobody knows who does not read the pack.
+    #[error("the segment says another epoch or size of that pack")]
+    Contradiction,
+}
 
 /// Collects the entries of one segment. Of two entries for one chunk, the one
 /// that was added last is kept.
@@ -279,13 +287,14 @@ impl SegmentBuilder {
     /// Adds an entry.
     ///
     /// # Errors
-    /// When the segment is full; it is as it was then.
+    /// When the segment is full or contradicts the entry, which entries of one
+    /// [`Segment`] never do among each other; it is as it was then.
     ///
     /// # Panics
     /// If the entry is none that a segment can hold: its pack's size or epoch,
-    /// or its place in the pack; or if the pack was added with others. Entries
-    /// of a [`Segment`] and of a pack that was just made never do.
-    pub fn add(&mut self, entry: &IndexEntry) -> Result<(), SegmentFull> {
+    /// or its place in the pack. Entries of a [`Segment`] and of a pack that was
+    /// just made never do.
+    pub fn add(&mut self, entry: &IndexEntry) -> Result<(), AddError> {
         assert!(is_pack(entry.epoch, entry.pack_size), "a pack's row");
         let row = wire::PackRow {
             pack: entry.pack.to_vec(),
@@ -309,7 +318,7 @@ impl SegmentBuilder {
     ///
     /// # Panics
     /// If no pack can hold a chunk in that place.
-    pub fn add_own(&mut self, entry: &PackEntry) -> Result<(), SegmentFull> {
+    pub fn add_own(&mut self, entry: &PackEntry) -> Result<(), AddError> {
         let largest = u32::try_from(MAX_PACK_LEN).expect("16 MiB");
         self.push(entry, wire::PackRow::default(), largest)
     }
@@ -350,7 +359,7 @@ impl SegmentBuilder {
         entry: &PackEntry,
         row: wire::PackRow,
         pack_size: u32,
-    ) -> Result<(), SegmentFull> {
+    ) -> Result<(), AddError> {
         assert!(
             is_inside(entry.kind, entry.offset, entry.sealed_length, pack_size),
             "a sealed chunk inside its pack"
@@ -361,12 +370,13 @@ impl SegmentBuilder {
         if entries > MAX_ENTRIES
             || entries * ENTRY_LEN + packs * ROW_LEN + COLUMNS_LEN > MAX_SEGMENT_LEN
         {
-            return Err(SegmentFull);
+            return Err(AddError::Full);
         }
         let pack = match known {
             Some(place) => {
-                let known = &self.packs[place as usize];
-                assert_eq!(*known, row, "a pack has one epoch and one size");
+                if self.packs[place as usize] != row {
+                    return Err(AddError::Contradiction);
+                }
                 place
             }
             None => {
