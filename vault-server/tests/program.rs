@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
 use serde_json::Value;
 use vault_proto::invitation::Invitation;
 
-use crate::support::{Running, ask};
+use crate::support::{Running, ask, program};
 
 #[track_caller]
 fn document(output: &Output, schema: &str) -> Value {
@@ -108,7 +108,33 @@ fn what_makes_no_sense_is_exit_code_two() {
     assert_eq!(output.status.code(), Some(2), "plain HTTP/2 off loopback");
 }
 
-/// The bound, with room for another allocator: an idle server is small.
+#[test]
+fn completions_and_pages_are_made_for_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = program().args(["completions", shell]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(script.contains("inspect") && script.contains("--public-address"));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man");
+    let man = program()
+        .args(["man", "--to"])
+        .arg(&pages)
+        .output()
+        .unwrap();
+    assert!(man.status.success(), "{man:?}");
+    for (name, said) in [
+        ("coffre-server.1", "Hosts encrypted vaults"),
+        ("coffre-server-run.1", "insecure\\-behind\\-proxy"),
+        ("coffre-server-member-list.1", "Lists the members"),
+    ] {
+        let page = fs::read_to_string(pages.join(name)).unwrap();
+        assert!(page.contains(said), "{name}");
+    }
+}
+
+/// An idle server is small, with room for another allocator.
 #[test]
 fn it_idles_under_fifty_megabytes() {
     let server = Running::start(&[]);

@@ -7,6 +7,7 @@
 )]
 
 mod ask;
+mod generate;
 mod quantity;
 mod report;
 mod run;
@@ -14,6 +15,7 @@ mod run;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use vault_proto::origin::Origin;
 
 use self::quantity::{Lifetime, Size};
@@ -44,6 +46,23 @@ enum Command {
     Inspect(InspectOptions),
     /// Counts members, vaults, packs and bytes.
     Stats(AskOptions),
+    /// Prints a completion script for a shell.
+    Completions(CompletionsOptions),
+    /// Writes the manual pages.
+    Man(ManOptions),
+}
+
+#[derive(Debug, Args)]
+struct CompletionsOptions {
+    /// Which shell.
+    shell: Shell,
+}
+
+#[derive(Debug, Args)]
+struct ManOptions {
+    /// The directory to write into; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +157,8 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(options) => run::run(options),
+        Command::Completions(options) => generate::completions(&options),
+        Command::Man(options) => generate::man(&options),
         command => ask::ask(command),
     }
 }
