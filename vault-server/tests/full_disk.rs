@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use vault_proto::pack_list::PackList;
 use vault_rpc::hoster::Reason;
 
-use crate::support::{TestServer, assert_refused, pack, sorted};
+use crate::support::{TestServer, assert_refused, not_tested, pack, sorted};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -60,22 +60,16 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Past the tests' own capture: a test that could not do its work says so.
-fn say(words: &str) {
-    let _ = writeln!(io::stderr(), "{words}");
-}
-
 #[tokio::test]
 async fn a_really_full_disk_refuses_corrupts_nothing_and_recovers() {
     let disk = match SmallDisk::mount(64) {
         Ok(disk) => disk,
         Err(error) => {
-            say(&format!(
-                "NOT TESTED on a really full disk, as a file system cannot be mounted here \
-                 ({error}); only the injected error of crash::a_disk_that_fills_up_refuses_and_\
-                 recovers stands for it"
+            return not_tested(&format!(
+                "a really full disk, as a file system cannot be mounted here ({error}); only \
+                 the injected error of crash::a_disk_that_fills_up_refuses_and_recovers stands \
+                 for it"
             ));
-            return;
         }
     };
     let server = TestServer::start_in(disk.path()).await;

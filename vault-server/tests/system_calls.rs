@@ -1,11 +1,11 @@
 //! What the program asks of the kernel before it acknowledges a head: that
 //! RocksDB's log is fsynced is RocksDB's doing, and is seen nowhere else.
 
-use std::{collections::HashMap, fs, io::Write, path::Path, process::Command};
+use std::{collections::HashMap, fs, path::Path, process::Command};
 
 use vault_proto::{ids::PackId, invitation::Invitation, pack_list::PackList};
 
-use crate::support::{Member, Running, dial, pack, program, sorted};
+use crate::support::{Member, Running, dial, not_tested, pack, program, sorted};
 
 const KIB: usize = 1 << 10;
 
@@ -43,8 +43,9 @@ fn calls(recorded: &str) -> Vec<Call> {
     calls
 }
 
-/// Whether all was on the disk when the head was acknowledged.
-fn check(calls: &[Call], files: &[PackId]) -> Result<(), String> {
+/// Whether all was on the disk when the head was acknowledged; if so, which calls
+/// this rests on, and what each was for.
+fn check(calls: &[Call], files: &[PackId]) -> Result<Vec<(usize, String)>, String> {
     let synced = |call: &Call| matches!(&call.name[..], "fsync" | "fdatasync");
     // `accepted {}` as the only message of the answer.
     let answered = calls.iter().rposition(|call| {
@@ -68,6 +69,7 @@ fn check(calls: &[Call], files: &[PackId]) -> Result<(), String> {
     if written > ledger {
         return Err("the ledger's log was not synced after its last write".into());
     }
+    let mut rests_on = vec![(ledger, "the sync of the ledger's log".to_owned())];
     for pack in files {
         let name = pack.to_string();
         let renamed = last("a rename", &|call| {
@@ -88,8 +90,11 @@ fn check(calls: &[Call], files: &[PackId]) -> Result<(), String> {
                  {ledger}"
             ));
         }
+        rests_on.push((file, format!("the fsync of {name}")));
+        rests_on.push((renamed, format!("the rename of {name}")));
+        rests_on.push((directory, format!("the fsync of the directory of {name}")));
     }
-    Ok(())
+    Ok(rests_on)
 }
 
 /// Whether processes may be traced here; not in every container.
@@ -108,11 +113,9 @@ async fn the_kernel_was_asked_to_sync_all_before_the_answer() {
     let directory = tempfile::tempdir().unwrap();
     let record = directory.path().join("calls");
     if let Err(error) = can_trace(&record) {
-        let _ = writeln!(
-            std::io::stderr(),
-            "NOT TESTED that the ledger's log is fsynced: strace does not work here ({error})"
-        );
-        return;
+        return not_tested(&format!(
+            "that the ledger's log is fsynced: strace does not work here ({error})"
+        ));
     }
     let mut strace = Command::new("strace");
     strace
@@ -141,11 +144,18 @@ async fn the_kernel_was_asked_to_sync_all_before_the_answer() {
     member.commit(&mut vault, &adds, &PackList::default()).await;
     server.stop_under();
 
-    let calls = calls(&fs::read_to_string(&record).unwrap());
+    let mut calls = calls(&fs::read_to_string(&record).unwrap());
     let files: Vec<_> = packs[1..].iter().map(|pack| pack.id).collect();
+    let rests_on = check(&calls, &files).unwrap();
+    assert_eq!(rests_on.len(), 1 + 3 * files.len());
+    // The check sees each of these calls that is missing, or comes after the answer.
+    for (at, what) in rests_on {
+        let call = calls.remove(at);
+        assert!(check(&calls, &files).is_err(), "without {what}");
+        calls.push(call);
+        assert!(check(&calls, &files).is_err(), "with {what} at the end");
+        let call = calls.pop().unwrap();
+        calls.insert(at, call);
+    }
     check(&calls, &files).unwrap();
-    // The check sees a sync that is missing, or comes too late.
-    let synced = |call: &Call| matches!(&call.name[..], "fsync" | "fdatasync");
-    let without: Vec<_> = calls.into_iter().filter(|call| !synced(call)).collect();
-    check(&without, &files).unwrap_err();
 }

@@ -20,9 +20,22 @@ pub(crate) use raw::call;
 pub(crate) use server::TestServer;
 pub(crate) use slow::slow_upload;
 
+use std::io::Write;
+
 use prost::Message;
 use tonic::Status;
 use vault_rpc::hoster::{Reason, Refusal};
+
+/// Says past the harness, which would keep it to itself, what cannot be tested on
+/// this machine and why. Where CI runs as root, everything can be.
+#[track_caller]
+#[expect(clippy::disallowed_methods, reason = "tests have no other arguments")]
+pub(crate) fn not_tested(what: &str) {
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let is_root = rustix::process::geteuid().is_root();
+    assert!(!(is_ci && is_root), "NOT TESTED: {what}");
+    let _ = writeln!(std::io::stderr(), "NOT TESTED: {what}");
+}
 
 /// The refusal that a status carries.
 #[track_caller]
