@@ -59,6 +59,17 @@ impl Directory {
         Ok((Self(handle), stat))
     }
 
+    /// Like [`Self::open`], for who only wants to pass: it need not be allowed to
+    /// list the directory.
+    pub(crate) fn open_to_pass(path: &Path) -> Result<Self, Reason> {
+        Self::open_base(path, Access::Pass)
+    }
+
+    /// Like [`Self::open_child`], likewise.
+    pub(crate) fn pass_to(&self, name: &[u8]) -> Result<Self, Reason> {
+        self.child(name, Access::Pass).map(|(child, _)| child)
+    }
+
     /// Which directory this is.
     #[must_use]
     pub fn id(&self) -> FileId {

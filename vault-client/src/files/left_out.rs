@@ -52,6 +52,8 @@ pub enum Reason {
     LinkNotRestored,
     /// Not all of its bytes were written.
     Incomplete,
+    /// Reading it again gave something else than the snapshot has.
+    Different,
     /// There is no space left, or the user's quota is used up.
     DiskFull,
     /// A kind of node that this call, or this version, cannot make.
@@ -81,6 +83,7 @@ impl Reason {
             Self::NameRefused => "name-refused",
             Self::LinkNotRestored => "link-not-restored",
             Self::Incomplete => "incomplete",
+            Self::Different => "different",
             Self::DiskFull => "disk-full",
             Self::Unsupported => "unsupported",
             Self::Failed(_) => "failed",
@@ -109,6 +112,7 @@ impl fmt::Display for Reason {
                 f.write_str("the file that this is a hard link to is not restored")
             }
             Self::Incomplete => f.write_str("not all of its bytes were written"),
+            Self::Different => f.write_str("not what the snapshot has"),
             Self::DiskFull => f.write_str("no space left"),
             Self::Unsupported => f.write_str("not a kind that can be restored"),
             Self::Failed(number) => io::Error::from_raw_os_error(*number).fmt(f),

@@ -22,6 +22,9 @@ pub const MAX_HOLES: usize = 1024;
 /// `/proc` claim so and are small; some claim so and never end.
 const MAX_UNDECLARED: u64 = 256 << 20;
 
+/// Bytes read at a time where nobody keeps them.
+const BLOCK: usize = 256 << 10;
+
 /// Where a file's bytes come from: a descriptor, or what a test makes of it.
 pub trait Source: Send {
     /// What the file is now.
@@ -188,7 +191,7 @@ impl FileReader {
     }
 
     /// Fills a buffer from an offset, holes read as zeros; less only at the end.
-    pub(super) fn read_block(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Reason> {
+    pub(crate) fn read_block(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Reason> {
         let mut filled = 0;
         while filled < buffer.len() {
             let at = offset + filled as u64;
@@ -200,6 +203,29 @@ impl FileReader {
             }
         }
         Ok(filled)
+    }
+
+    /// Whether there is nothing but zeros in that part of the file. Reads only
+    /// what the file system does not know to be a hole.
+    pub(crate) fn is_zero(&self, part: &Hole) -> Result<bool, Reason> {
+        let end = part.offset.saturating_add(part.length);
+        let mut buffer = vec![0; usize::try_from(part.length).unwrap_or(BLOCK).min(BLOCK)];
+        let mut position = part.offset;
+        while position < end {
+            // A file system that knows no holes is read throughout.
+            let data = self.source.seek_data(position).unwrap_or(Some(position));
+            match data {
+                Some(data) if data < end => position = data.max(position),
+                _ => return Ok(true),
+            }
+            let wanted = usize::try_from(end - position).unwrap_or(BLOCK).min(BLOCK);
+            let read = self.read_block(&mut buffer[..wanted], position)?;
+            if read == 0 || buffer[..read].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            position += read as u64;
+        }
+        Ok(true)
     }
 
     /// How far this extent of data goes, from `position`.

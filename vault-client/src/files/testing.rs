@@ -1,6 +1,6 @@
 //! What the tests of this module share.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -27,6 +27,17 @@ pub(super) fn without_privileges<R: Send>(work: impl FnOnce() -> R + Send) -> R 
 
 pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Says past the harness, which would keep it to itself, what cannot be tested on
+/// this machine. Where CI runs as root, everything can be.
+#[track_caller]
+#[expect(clippy::disallowed_methods, reason = "tests have no other arguments")]
+pub(super) fn not_tested(what: &str) {
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!(is_ci && is_root()), "not tested: {what}");
+    let told = writeln!(std::io::stderr(), "not tested: {what}");
+    told.unwrap();
 }
 
 pub(super) fn make_fifo(path: &Path) {

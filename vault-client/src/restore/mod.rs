@@ -60,7 +60,9 @@ const SYNC_EVERY_BYTES: u64 = 64 << 20;
 pub struct RestoreOptions {
     /// What to do where something stands, whose owners to set, and so on.
     pub place: PlaceOptions,
-    /// Reads every restored file again and compares it with the snapshot.
+    /// Reads every file again, also those that were there already, and compares
+    /// its contents with the snapshot's: not its metadata. What differs is left
+    /// out, as [`Reason::Different`](crate::files::Reason::Different).
     pub verify: bool,
 }
 

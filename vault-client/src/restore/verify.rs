@@ -1,14 +1,6 @@
 //! Reading a restored tree again.
 
-use std::{
-    fs::File,
-    io,
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{FileExt as _, OpenOptionsExt as _},
-    },
-    path::Path,
-};
+use std::path::Path;
 
 use vault_core::{
     chunk::ChunkKind,
@@ -19,11 +11,12 @@ use vault_core::{
 use super::{RestoreError, RestoreReport, file_work::pieces};
 use crate::{
     contents::{Contents, ContentsError},
-    files::{LeftOut, Reason},
+    files::{Directory, FileReader, LeftOut, Reason},
 };
 
-/// Compares every file below `target` with the snapshot: its chunks are named
-/// again from what the disk gives back.
+/// Compares the contents of every file below `target` with the snapshot: its
+/// chunks are named again from what the disk gives back, and where the snapshot
+/// has holes there must be zeros. Never goes through a symlink below `target`.
 pub(super) fn verify(
     contents: &Contents,
     node: Option<&Node>,
@@ -35,15 +28,16 @@ pub(super) fn verify(
         None => tree,
         Some(node) => match node.directory() {
             Some(directory) => directory,
-            None => return verify_file(contents, node, &[], target, report),
+            None => return verify_file(contents, node, &[], &mut Way::new(target), report),
         },
     };
+    let mut way = Way::new(target);
     let mut source = contents.opened().reader.clone();
     let mut walk = Walk::new(tree);
     while let Some(step) = walk.next(&mut source).map_err(ContentsError::from)? {
         if let Step::Node(node) = step {
             let above = walk.path().split_last().map_or(&[][..], |(_, above)| above);
-            verify_file(contents, &node, above, target, report)?;
+            verify_file(contents, &node, above, &mut way, report)?;
         }
     }
     Ok(())
@@ -53,7 +47,7 @@ fn verify_file(
     contents: &Contents,
     node: &Node,
     above: &[NodeName],
-    target: &Path,
+    way: &mut Way<'_>,
     report: &mut RestoreReport,
 ) -> Result<(), RestoreError> {
     if !matches!(node.content(), NodeContent::File { .. }) {
@@ -67,46 +61,76 @@ fn verify_file(
     if report.left_out.iter().any(|left_out| left_out.path == path) {
         return Ok(());
     }
-    let on_disk = target.join(std::ffi::OsStr::from_bytes(&path[1..]));
-    match is_equal(contents, node, &on_disk)? {
-        Ok(true) => report.verified += 1,
-        Ok(false) => report.left_out.push(LeftOut {
-            path,
-            reason: Reason::Incomplete,
-        }),
-        Err(error) => report.left_out.push(LeftOut {
-            path,
-            reason: Reason::from(&error),
-        }),
+    let outcome = match way.open(above, node.name()) {
+        Ok(file) => compare(contents, node, &file)?,
+        Err(reason) => Err(reason),
+    };
+    match outcome {
+        Ok(()) => report.verified += 1,
+        Err(reason) => report.left_out.push(LeftOut { path, reason }),
     }
     Ok(())
 }
 
-fn is_equal(
+/// The directories that lead to the file looked at last, open.
+struct Way<'a> {
+    target: &'a Path,
+    base: Option<Directory>,
+    open: Vec<(NodeName, Directory)>,
+}
+
+impl<'a> Way<'a> {
+    fn new(target: &'a Path) -> Self {
+        Self {
+            target,
+            base: None,
+            open: Vec::new(),
+        }
+    }
+
+    fn open(&mut self, above: &[NodeName], name: &NodeName) -> Result<FileReader, Reason> {
+        let same = self.open.iter().zip(above);
+        let same = same.take_while(|((open, _), name)| open == *name).count();
+        self.open.truncate(same);
+        let mut at = match (self.open.last(), &self.base) {
+            (Some((_, directory)), _) | (None, Some(directory)) => directory.clone(),
+            (None, None) => {
+                let base = Directory::open_to_pass(self.target)?;
+                self.base.insert(base).clone()
+            }
+        };
+        for name in &above[same..] {
+            at = at.pass_to(name.as_bytes())?;
+            self.open.push((name.clone(), at.clone()));
+        }
+        at.open_file(name.as_bytes())
+    }
+}
+
+/// Whether the file holds what its node says; if not, or if it cannot be told,
+/// the reason.
+fn compare(
     contents: &Contents,
     node: &Node,
-    path: &Path,
-) -> Result<Result<bool, io::Error>, ContentsError> {
+    file: &FileReader,
+) -> Result<Result<(), Reason>, ContentsError> {
     let NodeContent::File {
         content,
         size,
         holes,
     } = node.content()
     else {
-        return Ok(Ok(true));
+        return Ok(Ok(()));
     };
-    let opened = File::options()
-        .read(true)
-        .custom_flags(libc_nofollow())
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) => return Ok(Err(error)),
-    };
-    match file.metadata() {
-        Ok(metadata) if metadata.len() != *size => return Ok(Ok(false)),
-        Ok(_) => {}
-        Err(error) => return Ok(Err(error)),
+    if file.stat().size != *size {
+        return Ok(Err(Reason::Different));
+    }
+    for hole in holes {
+        match file.is_zero(hole) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Err(Reason::Different)),
+            Err(reason) => return Ok(Err(reason)),
+        }
     }
     let mut source = contents.opened().reader.clone();
     let mut chunks = StreamChunks::new(content);
@@ -115,18 +139,16 @@ fn is_equal(
         let mut data = vec![0; chunk.length as usize];
         for (offset, start, end) in pieces(holes, position, u64::from(chunk.length)) {
             let piece = &mut data[start as usize..end as usize];
-            if let Err(error) = file.read_exact_at(piece, offset) {
-                return Ok(Err(error));
+            match file.read_block(piece, offset) {
+                Ok(length) if length == piece.len() => {}
+                Ok(_) => return Ok(Err(Reason::Different)),
+                Err(reason) => return Ok(Err(reason)),
             }
         }
         if contents.opened().keys.chunk_id(ChunkKind::FileData, &data) != chunk.id {
-            return Ok(Ok(false));
+            return Ok(Err(Reason::Different));
         }
         position += u64::from(chunk.length);
     }
-    Ok(Ok(true))
-}
-
-fn libc_nofollow() -> i32 {
-    i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).expect("a flag of the system's")
+    Ok(Ok(()))
 }
