@@ -266,7 +266,8 @@ pub(crate) struct Restore {
     /// What to do with a file that is there already
     #[arg(long, value_name = "WHEN", default_value = "never")]
     pub(crate) overwrite: OverwriteMode,
-    /// Reads every restored file again and compares it
+    /// Reads every file of the snapshot again, also those that were there
+    /// already, and compares its contents; not modes, times, owners, attributes
     #[arg(long)]
     pub(crate) verify: bool,
     /// Also restores set-user-id and set-group-id bits and capabilities; only

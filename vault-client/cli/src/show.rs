@@ -214,6 +214,7 @@ pub(crate) fn reason(reason: Reason) -> String {
         Reason::NameRefused => "le système de fichiers refuse ce nom",
         Reason::LinkNotRestored => "le fichier dont c’est un lien n’est pas restauré",
         Reason::Incomplete => "écrit en partie seulement",
+        Reason::Different => "différent de l’instantané",
         Reason::DiskFull => "plus de place",
         Reason::Unsupported => "d’un genre qui ne se restaure pas",
         // What the system says, as it says it.

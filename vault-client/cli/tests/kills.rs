@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -42,6 +42,10 @@ fn what_was_acknowledged_outlives_every_kill() {
         || u64::from(std::process::id()),
         |seed| seed.parse().unwrap(),
     );
+    // Past the harness, which keeps what a test prints until it has failed, and
+    // so for ever if it is killed.
+    writeln!(std::io::stderr(), "kills: seed {seed}, {rounds} rounds").unwrap();
+    let _told = OnPanic(seed);
     let mut kills = Kills::begin(seed);
     for round in 1..=rounds {
         kills.round(round);
@@ -50,6 +54,19 @@ fn what_was_acknowledged_outlives_every_kill() {
         }
     }
     println!("seed {seed}, {rounds} kills: {:?}", kills.seen);
+}
+
+/// Tells the seed where a test fails, beside whatever it says itself.
+struct OnPanic(u64);
+
+impl Drop for OnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let seed = self.0;
+            let told = writeln!(std::io::stderr(), "kills: failed with COFFRE_SEED={seed}");
+            drop(told);
+        }
+    }
 }
 
 /// The hoster, in a process that can be killed: not a test.

@@ -181,3 +181,64 @@ fn an_invitation_makes_one_account() {
     let document: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(document["code"], "invitation-used", "{document:#}");
 }
+
+/// Everything of a device's is in one directory: in that of the XDG
+/// specification for state, unless another is named.
+#[test]
+fn state_is_where_the_environment_says() {
+    let hoster = Hoster::start();
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path().join("home");
+    let elsewhere = directory.path().join("elsewhere");
+    let named = directory.path().join("named");
+    fs::create_dir(&home).unwrap();
+    let (state, named) = (elsewhere.to_str().unwrap(), named.to_str().unwrap());
+    for (variables, expected) in [
+        (&[][..], home.join(".local/state/coffre")),
+        (&[("XDG_STATE_HOME", state)], elsewhere.join("coffre")),
+        (
+            &[("XDG_STATE_HOME", state), ("COFFRE_HOME", named)],
+            named.into(),
+        ),
+        // One that is not absolute counts for nothing.
+        (
+            &[("XDG_STATE_HOME", "relative")],
+            home.join(".local/state/coffre"),
+        ),
+    ] {
+        let coffre = |arguments: &[&str]| {
+            let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_coffre"));
+            command
+                .env_clear()
+                .env("HOME", &home)
+                .envs(variables.iter().copied())
+                .current_dir(directory.path())
+                .args(arguments);
+            command
+        };
+        if !expected.exists() {
+            let phrase = directory.path().join("phrase");
+            let phrase = phrase.to_str().unwrap();
+            coffre(&["signup", "-", "--phrase-out", phrase])
+                .write_stdin(hoster.invitation(PLENTY))
+                .assert()
+                .success();
+            fs::remove_file(phrase).unwrap();
+        }
+        coffre(&["vault", "list"]).assert().success();
+        for file in ["state.db", "device.key"] {
+            assert!(expected.join(file).exists(), "{file} in {expected:?}");
+        }
+    }
+    let names = |of: &std::path::Path| {
+        let entries = fs::read_dir(of)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = entries.collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&home), [".local"]);
+    assert_eq!(names(&elsewhere), ["coffre"]);
+    assert_eq!(names(directory.path()), ["elsewhere", "home", "named"]);
+}

@@ -23,6 +23,10 @@ struct Session {
 
 impl Session {
     fn start(device: &Device, arguments: &[&str]) -> Self {
+        Self::start_with(device, arguments, &[])
+    }
+
+    fn start_with(device: &Device, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -39,7 +43,9 @@ impl Session {
             .args(arguments)
             .env("COFFRE_HOME", device.home.path())
             .env("TERM", "xterm")
-            .env("COFFRE_LANG", "en");
+            .env("COFFRE_LANG", "en")
+            .env_remove("NO_COLOR")
+            .envs(environment.iter().copied());
         let child = command
             .stdin(end())
             .stdout(end())
@@ -141,4 +147,15 @@ fn errors_are_red_on_a_terminal_only() {
     );
     session.child.wait().unwrap();
     assert!(!device.run(&["snapshots"]).stderr.contains('\u{1b}'));
+}
+
+#[test]
+fn errors_are_not_red_where_nobody_wants_colours() {
+    let device = Device::new();
+    for (variable, is_red) in [(("NO_COLOR", "1"), false), (("NO_COLOR", ""), true)] {
+        let mut session = Session::start_with(&device, &["snapshots"], &[variable]);
+        let shown = session.until("sign up first");
+        assert_eq!(shown.contains('\u{1b}'), is_red, "{variable:?}: {shown:?}");
+        session.child.wait().unwrap();
+    }
 }
