@@ -145,6 +145,44 @@ fn an_interrupted_backup_sends_nothing_again_that_arrived() {
     assert!(checked.unwrap().problems.is_empty());
 }
 
+/// However many snapshots there are, an unchanged one costs as much: five calls,
+/// and 64 kB with TLS and the login.
+///
+/// `COFFRE_SNAPSHOTS` says how many there are in the end.
+#[expect(clippy::print_stdout, reason = "the numbers are worth reading")]
+#[expect(clippy::disallowed_methods, reason = "tests have no other arguments")]
+#[test]
+fn an_unchanged_backup_costs_the_same_after_many() {
+    let snapshots = std::env::var("COFFRE_SNAPSHOTS").map_or(120, |text| text.parse().unwrap());
+    let hoster = Hoster::start();
+    let (device, vault) = Device::with_vault(&hoster);
+    drop(vault);
+    let tree = tempfile::tempdir().unwrap();
+    for file in 0..20 {
+        fs::write(tree.path().join(file.to_string()), [file; 1_000]).unwrap();
+    }
+    let tree = tree.path().canonicalize().unwrap();
+    // By the second, the cache knows the tree.
+    for _ in 0..2 {
+        save(&device, &hoster, &tree).unwrap();
+    }
+    let mut costs = Vec::new();
+    for _ in 2..snapshots {
+        let traffic = save(&device, &hoster, &tree).unwrap().traffic;
+        costs.push((traffic.sent_bytes + traffic.received_bytes, traffic.rpcs));
+    }
+    let most = costs.iter().max().unwrap();
+    let last = costs.last().unwrap();
+    println!(
+        "of {snapshots} snapshots: the first {:?}, the last {last:?}, the most {most:?}",
+        costs[0]
+    );
+    for (number, (bytes, rpcs)) in costs.iter().enumerate() {
+        assert_eq!(*rpcs, 5, "after {number}");
+        assert!(*bytes < 64_000, "{bytes} bytes after {number}");
+    }
+}
+
 /// Numbers of calls and bytes, not times: on a line of 50 ms, 20 calls one
 /// after the other would be a second.
 #[expect(clippy::print_stdout, reason = "the numbers are worth reading")]
