@@ -3,8 +3,11 @@
 //!
 //! The fuzz targets call these, and so does a test with the saved corpora.
 
+pub mod cast;
+
 use std::{convert::Infallible, hint::black_box, sync::OnceLock};
 
+use cast::CAST;
 use data_encoding::BASE64URL_NOPAD;
 use prost::Message;
 use vault_core::{
@@ -16,6 +19,7 @@ use vault_core::{
     offer::{SealedOffer, UnverifiedOffer},
     pack::{MAX_PACK_LEN, MIN_PACK_LEN, TRAILER_LEN, read_pack_entries},
     pairing::{PairingCode, PairingStep},
+    root::open_root,
     settings::AccountSettings,
     snapshot::Snapshot,
     stream::StreamRef,
@@ -26,10 +30,14 @@ use vault_proto::{
     address::Address,
     canonical::decode_canonical,
     device::DevicePublic,
-    head::UnverifiedHead,
-    ids::{PackId, VaultId},
+    head::{Head, SEALED_ROOT_BYTES, SIGNED_HEAD_BYTES, SeenHeads, UnverifiedHead, verify_path},
+    ids::{AccountId, DeviceId, EntryHash, PackId, PackListHash, RootHash, VaultId},
     invitation::Invitation,
     origin::Origin,
+    pack_list::PackList,
+    position::LogPosition,
+    sign::{SIGNATURE_BYTES, SignLabel},
+    vault_log::VaultLog,
     wire,
 };
 
@@ -42,14 +50,19 @@ pub const DECODERS: &[Decoder] = &[
     ("address", address),
     ("catalog", catalog),
     ("chunk", chunk),
+    ("device_keys", device_keys),
+    ("device_name", device_name),
     ("directory", directory),
     ("head", head),
+    ("head_path", head_path),
     ("invitation", invitation),
     ("node", node),
     ("offer", offer),
     ("pack", pack),
+    ("pack_list", pack_list),
     ("pairing", pairing),
     ("phrase", phrase),
+    ("root", root),
     ("segment", segment),
     ("settings", settings),
     ("snapshot", snapshot),
@@ -59,16 +72,17 @@ pub const DECODERS: &[Decoder] = &[
 ];
 
 /// A genesis of an account log, then entries that follow it, each preceded by
-/// its length as a varint.
+/// its length as a varint. Devices of the [`cast`] sign what bears their names.
 pub fn account_entry(bytes: &[u8]) {
     let mut rest = bytes;
-    let Some(genesis) = next_entry(&mut rest) else {
+    let label = SignLabel::AccountEntry;
+    let Some(genesis) = next_entry(&mut rest, label) else {
         return;
     };
     let Ok(mut log) = AccountLog::verify_genesis(&genesis) else {
         return;
     };
-    while let Some(entry) = next_entry(&mut rest) {
+    while let Some(entry) = next_entry(&mut rest, label) {
         let before = log.position();
         if log.append(&entry).is_err() {
             assert_eq!(log.position(), before, "a refused entry changes nothing");
@@ -76,11 +90,46 @@ pub fn account_entry(bytes: &[u8]) {
     }
 }
 
-/// The payload of an entry of a vault log. Verifying one takes account logs,
-/// which no fuzzer signs.
+/// A genesis of a vault log, then entries that follow it, likewise. The members
+/// are those of the [`cast`], who try to open the vault in the end. The same
+/// bytes are tried as a payload, too.
 pub fn vault_entry(bytes: &[u8]) {
     if let Ok(entry) = decode_canonical::<wire::VaultEntry>(bytes, 256 << 10) {
         assert_eq!(entry.encode_to_vec(), bytes);
+    }
+    let mut rest = bytes;
+    let label = SignLabel::VaultEntry;
+    let Some(genesis) = next_entry(&mut rest, label) else {
+        return;
+    };
+    let Ok(mut log) = VaultLog::verify_genesis(&genesis, &CAST.logs) else {
+        return;
+    };
+    while let Some(entry) = next_entry(&mut rest, label) {
+        let before = log.position();
+        let told = log.verify_next(&entry, &CAST.logs);
+        let done = log.append(&entry, &CAST.logs);
+        assert_eq!(told, done);
+        if done.is_err() {
+            assert_eq!(log.position(), before, "a refused entry changes nothing");
+        }
+    }
+    for member in &CAST.members {
+        black_box(VaultKeys::open(&log, &member.secrets).is_ok());
+    }
+}
+
+/// The secret file of a device's keys.
+pub fn device_keys(bytes: &[u8]) {
+    if let Ok(keys) = DeviceKeys::from_secret_bytes(bytes) {
+        assert_eq!(keys.to_secret_bytes().as_slice(), bytes);
+    }
+}
+
+/// A sealed name of a device.
+pub fn device_name(bytes: &[u8]) {
+    for member in &CAST.members {
+        black_box(member.secrets.open_name(bytes).is_ok());
     }
 }
 
@@ -89,6 +138,69 @@ pub fn head(bytes: &[u8]) {
     if let Ok(head) = UnverifiedHead::decode(bytes) {
         assert_eq!(head.to_bytes().as_slice(), bytes);
     }
+}
+
+/// Signed heads end to end, the newest first: from the beginning of the chain,
+/// and from the last of them as what is known.
+pub fn head_path(bytes: &[u8]) {
+    let (heads, _) = bytes.as_chunks::<SIGNED_HEAD_BYTES>();
+    let decoded = heads.iter().map(|head| UnverifiedHead::decode(head));
+    let Ok(heads) = decoded.collect::<Result<Vec<_>, _>>() else {
+        return;
+    };
+    let known = heads.last().map(UnverifiedHead::position);
+    black_box(verify_path(known, &heads).is_ok());
+    if let Ok(path) = SeenHeads::none().follow(heads.clone()) {
+        assert_eq!(verify_path(None, &heads), Ok(()));
+        assert_eq!(path.newest(), &heads[0]);
+    }
+}
+
+/// The packs that a head adds or removes.
+pub fn pack_list(bytes: &[u8]) {
+    if let Ok(list) = PackList::from_bytes(bytes) {
+        assert_eq!(list.to_bytes(), bytes);
+        assert!(list.packs().iter().all(|pack| list.contains(pack)));
+    }
+}
+
+/// What is sealed as a root, without the zeros at its end: a length of 4 bytes,
+/// and an encoded root. The same bytes are tried as a sealed root, too.
+pub fn root(bytes: &[u8]) {
+    let sealed_len = match bytes.len() {
+        0..4_056 => SEALED_ROOT_BYTES[0],
+        4_056..16_344 => SEALED_ROOT_BYTES[1],
+        _ => return,
+    };
+    let nobody = |byte| LogPosition {
+        seq: 1,
+        hash: EntryHash::from_array([byte; 32]),
+    };
+    let head = |root: &[u8]| Head {
+        vault: VAULT,
+        seq: 1,
+        previous: None,
+        skip: None,
+        vault_position: nobody(1),
+        account: AccountId::from_array([2; 32]),
+        device: DeviceId::from_array([3; 32]),
+        account_position: nobody(4),
+        epoch: 1,
+        root: RootHash::of(root),
+        adds: PackListHash::from_array([5; 32]),
+        removes: PackListHash::from_array([6; 32]),
+        reconciled: None,
+    };
+    let mut padded = bytes.to_vec();
+    padded.resize(sealed_len - 40, 0);
+    let key = sealed::derived(labels::ROOT_SEALING_KEY);
+    let sealed = sealed::seal(&key, &head(&[]).to_root_associated_data(), &padded);
+    let keys = keys();
+    if let Ok(root) = open_root(&keys, &head(&sealed), &sealed) {
+        assert_eq!(root.encode_to_vec(), bytes[4..][..root.encoded_len()]);
+    }
+    padded.resize(sealed_len, 0);
+    black_box(open_root(&keys, &head(&padded), &padded).is_ok());
 }
 
 /// An invitation's URL, or an origin.
@@ -390,6 +502,17 @@ mod sealed {
     }
 }
 
-fn next_entry(rest: &mut &[u8]) -> Option<wire::SignedEntry> {
-    wire::SignedEntry::decode_length_delimited(&mut *rest).ok()
+/// The next entry, in which signatures of devices of the cast are right.
+fn next_entry(rest: &mut &[u8], label: SignLabel) -> Option<wire::SignedEntry> {
+    let mut entry = wire::SignedEntry::decode_length_delimited(&mut *rest).ok()?;
+    // As many as any entry has: a fuzzer would spend its time on signing.
+    for signature in entry.signatures.iter_mut().take(4) {
+        let device = CAST.device(&signature.device);
+        if let Some(device) = device
+            && signature.signature.len() == SIGNATURE_BYTES
+        {
+            signature.signature = device.sign(label, &entry.payload).to_vec();
+        }
+    }
+    Some(entry)
 }

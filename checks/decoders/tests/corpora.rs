@@ -1,21 +1,43 @@
 //! Every saved input of the fuzzers, through its decoder.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use coffre_decoders::DECODERS;
+use coffre_decoders::{
+    DECODERS,
+    cast::{CAST, HOME, rng},
+};
+use prost::Message;
+use vault_core::{
+    author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor, countersign, create_vault},
+    keys::VaultKeys,
+};
+use vault_proto::{
+    head::SeenHeads,
+    ids::PackId,
+    pack_list::PackList,
+    vault_log::{Role, VaultKind, VaultLog},
+    wire,
+};
+
+fn corpus(name: &str) -> PathBuf {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    corpora.join(name)
+}
 
 #[test]
 fn no_saved_input_makes_a_decoder_panic() {
-    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let mut inputs = 0;
     for (name, decode) in DECODERS {
-        for entry in fs::read_dir(corpora.join(name)).unwrap_or_else(|e| panic!("{name}: {e}")) {
+        let mut inputs = 0;
+        for entry in fs::read_dir(corpus(name)).unwrap_or_else(|e| panic!("{name}: {e}")) {
             decode(&fs::read(entry.unwrap().path()).unwrap());
             inputs += 1;
         }
+        assert!(inputs > 0, "{name} has no saved input");
         decode(&[]);
     }
-    assert!(inputs >= DECODERS.len(), "each decoder has a corpus");
 }
 
 #[test]
@@ -29,4 +51,128 @@ fn every_decoder_has_a_fuzz_target() {
         );
     }
     assert_eq!(fs::read_dir(targets).unwrap().count(), DECODERS.len());
+}
+
+/// Inputs from which a fuzzer gets deep, as they are made here.
+///
+/// `COFFRE_REGENERATE_CORPORA=1` writes them.
+#[expect(clippy::disallowed_methods, reason = "tests have no other arguments")]
+#[test]
+fn the_corpora_begin_with_what_is_accepted() {
+    let is_to_write = std::env::var_os("COFFRE_REGENERATE_CORPORA").is_some();
+    for (name, seed) in seeds() {
+        let path = corpus(name).join("accepted");
+        if is_to_write {
+            fs::create_dir_all(corpus(name)).unwrap();
+            fs::write(&path, &seed).unwrap();
+        }
+        let saved = fs::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(saved == seed, "{name}");
+    }
+}
+
+fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let (log, heads) = vault();
+    let member = &CAST.members[0];
+    let delimited = |entries: &[wire::SignedEntry]| {
+        let encode = wire::SignedEntry::encode_length_delimited_to_vec;
+        entries.iter().flat_map(encode).collect::<Vec<_>>()
+    };
+    let mut account = member.log.clone();
+    let author = AccountAuthor {
+        log: &member.log,
+        secrets: &member.secrets,
+        device: &member.laptop,
+    };
+    let half = author
+        .add_device(member.phone.public(), "phone", &mut rng(8))
+        .unwrap();
+    let entry = countersign(&member.log, half, &member.phone).unwrap();
+    account.append(&entry).unwrap();
+
+    let root = root();
+    let length = u32::try_from(root.encoded_len()).unwrap().to_le_bytes();
+    let packs = [1, 2, 3].map(|byte| PackId::from_array([byte; 32]));
+    let packs = PackList::from_unordered(packs.to_vec()).unwrap();
+    vec![
+        ("account_entry", delimited(account.entries())),
+        ("vault_entry", delimited(log.entries())),
+        ("device_keys", member.laptop.to_secret_bytes().to_vec()),
+        (
+            "device_name",
+            member.secrets.seal_name("laptop", &mut rng(9)).unwrap(),
+        ),
+        ("head_path", heads),
+        ("pack_list", packs.to_bytes()),
+        ("root", [&length[..], &root.encode_to_vec()].concat()),
+    ]
+}
+
+fn root() -> wire::Root {
+    wire::Root {
+        minimum_reader: 1,
+        minimum_writer: 1,
+        committed: Some(wire::Timestamp::default()),
+        ..wire::Root::default()
+    }
+}
+
+/// A vault with two members and two epochs, and its heads, the newest first.
+fn vault() -> (VaultLog, Vec<u8>) {
+    let [owner, other] = &CAST.members;
+    let mut rng = rng(7);
+    let made = create_vault(
+        VaultKind::Storage,
+        HOME,
+        &owner.log,
+        &owner.secrets,
+        &owner.laptop,
+        &mut rng,
+    )
+    .unwrap();
+    let mut log = made.log;
+    let mut append = |log: &mut VaultLog, write: &mut dyn FnMut(&VaultAuthor<'_>) -> _| {
+        let author = VaultAuthor {
+            log: &log.clone(),
+            accounts: &CAST.logs,
+            head: None,
+            account: owner.log.id(),
+            device: &owner.laptop,
+        };
+        let entry: wire::SignedEntry = write(&author);
+        log.append(&entry, &CAST.logs).unwrap();
+    };
+    append(&mut log, &mut |author| {
+        author
+            .add_member(&made.keys, &other.log.id(), Role::Writer, &mut rng)
+            .unwrap()
+    });
+    append(&mut log, &mut |author| {
+        author.rotate(&made.keys, &mut rng).unwrap()
+    });
+    let keys = VaultKeys::open(&log, &owner.secrets).unwrap();
+
+    let mut seen = SeenHeads::none();
+    let mut heads = Vec::new();
+    let (root, nothing) = (root(), PackList::default());
+    for _ in 0..3 {
+        let author = HeadAuthor {
+            vault_log: &log,
+            accounts: &CAST.logs,
+            seen: &seen,
+            keys: &keys,
+            account: owner.log.id(),
+            device: &owner.laptop,
+        };
+        let change = HeadChange {
+            root: &root,
+            adds: &nothing,
+            removes: &nothing,
+            reconciled: None,
+        };
+        let commit = author.commit(change, &mut rng).unwrap();
+        heads.insert(0, commit.head.to_bytes());
+        seen = commit.head.seen().clone();
+    }
+    (log, heads.concat())
 }
