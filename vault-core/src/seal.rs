@@ -352,6 +352,9 @@ impl Decompressor {
 }
 
 #[cfg(test)]
+mod two_keys;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use rand::rngs::ChaCha20Rng;

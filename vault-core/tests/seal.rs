@@ -131,6 +131,46 @@ fn sealing_twice_gives_other_bytes() {
     assert_eq!(sealed.len(), 200);
 }
 
+/// Nonces are random, all 24 bytes of them: under one key, of the same chunk,
+/// none comes twice in a million.
+#[test]
+fn no_nonce_comes_twice_in_a_million_seals() {
+    const SEALS: usize = 1_000_000;
+    let keys = vault_keys();
+    let plaintext = b"x";
+    let id = keys.chunk_id(ChunkKind::Tree, plaintext);
+    let (mut compressor, mut rng) = (Compressor::default(), rng(3));
+    let mut sealed = Vec::new();
+    let mut nonces: Vec<[u8; 24]> = Vec::with_capacity(SEALS);
+    for _ in 0..SEALS {
+        sealed.clear();
+        keys.seal_chunk(
+            1,
+            ChunkKind::Tree,
+            &id,
+            plaintext,
+            &mut compressor,
+            &mut rng,
+            &mut sealed,
+        )
+        .unwrap();
+        nonces.push(sealed[..24].try_into().unwrap());
+    }
+    nonces.sort_unstable();
+    nonces.dedup();
+    assert_eq!(nonces.len(), SEALS);
+    // Not a counter with a random part: every byte takes every value.
+    for place in 0..24 {
+        let mut values = [0_u32; 256];
+        for nonce in &nonces {
+            values[usize::from(nonce[place])] += 1;
+        }
+        let expected = SEALS as u32 / 256;
+        let near = expected * 9 / 10..expected * 11 / 10;
+        assert!(values.iter().all(|count| near.contains(count)), "{place}");
+    }
+}
+
 #[test]
 fn every_flip_truncation_and_extension_is_refused() {
     let keys = vault_keys();

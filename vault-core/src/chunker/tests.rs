@@ -231,6 +231,47 @@ fn each_key_cuts_elsewhere() {
     }
 }
 
+/// What a hoster could learn of the boundaries, were they to show: the lengths
+/// of a file that it knows and of one that it does not, under keys that it does
+/// not know, come from one distribution (Kolmogorov and Smirnov's test at one in
+/// a thousand).
+#[test]
+fn a_known_files_cuts_say_nothing_of_it() {
+    const LENGTH: usize = 40_000;
+    let text = (0_u32..).flat_map(|n| format!("line {n} of a page known by heart\n").into_bytes());
+    let known: Vec<u8> = text.take(LENGTH).collect();
+    let unrelated = bytes_of(77, LENGTH);
+    let sample = |stream: &[u8], first_key: u64| {
+        let mut sample: Vec<usize> = (first_key..first_key + 80)
+            .flat_map(|key| {
+                let secret = bytes_of(1_000 + key, 48);
+                let (hash, cipher) = secret.split_at(32);
+                let keys = ChunkerKeys::new(hash.try_into().unwrap(), cipher.try_into().unwrap());
+                lengths(&Chunker::new(&keys, sizes(100, 600, 3000)), stream)
+            })
+            .collect();
+        sample.sort_unstable();
+        sample
+    };
+    let (one, other) = (sample(&known, 0), sample(&unrelated, 500));
+    assert!(one.len() > 4_000 && other.len() > 4_000);
+    let share = |sample: &[usize], length: usize| {
+        sample.partition_point(|found| *found <= length) as f64 / sample.len() as f64
+    };
+    let apart = (100..=3000)
+        .map(|length| (share(&one, length) - share(&other, length)).abs())
+        .fold(0.0, f64::max);
+    let (n, m) = (one.len() as f64, other.len() as f64);
+    let bound = 1.95 * ((n + m) / (n * m)).sqrt();
+    assert!(apart < bound, "{apart} apart, and {bound} is the bound");
+    // The test tells distributions apart that differ.
+    let longer: Vec<_> = other.iter().map(|length| length * 11 / 10).collect();
+    let apart = (100..=3000)
+        .map(|length| (share(&one, length) - share(&longer, length)).abs())
+        .fold(0.0, f64::max);
+    assert!(apart > bound);
+}
+
 #[test]
 fn lengths_have_the_distribution_that_is_promised() {
     // The last has the proportions of file data, and enough chunks to count.
