@@ -5,6 +5,7 @@ mod account;
 mod commit;
 mod devices;
 mod engine;
+mod hostile;
 mod network;
 mod refresh;
 mod support;

@@ -38,7 +38,7 @@ use vault_proto::wire::{SignedEntry, VaultKind};
 use crate::support::{Member, setup};
 
 /// Bytes that neither compress nor repeat.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
@@ -47,10 +47,10 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// Files on the disk, gone at the end.
-struct Files(TempDir);
+pub(crate) struct Files(TempDir);
 
 impl Files {
-    fn new(files: &[(&str, Vec<u8>)]) -> Self {
+    pub(crate) fn new(files: &[(&str, Vec<u8>)]) -> Self {
         let made = Self(tempfile::tempdir().unwrap());
         for (path, content) in files {
             made.write(path, content);
@@ -59,7 +59,7 @@ impl Files {
     }
 
     /// Many files of `length` bytes, each of one chunk, over a few directories.
-    fn many(seed: u64, count: usize, length: usize) -> Self {
+    pub(crate) fn many(seed: u64, count: usize, length: usize) -> Self {
         let made = Self::new(&[]);
         for number in 0..count {
             let content = noise(seed * 1_000_003 + number as u64, length);
@@ -68,45 +68,49 @@ impl Files {
         made
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn write(&self, path: &str, content: &[u8]) {
+    pub(crate) fn write(&self, path: &str, content: &[u8]) {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    fn options(&self) -> BackupOptions {
+    pub(crate) fn count(&self) -> usize {
+        content_of(self.path()).len()
+    }
+
+    pub(crate) fn options(&self) -> BackupOptions {
         BackupOptions::new(vec![self.path().to_owned()])
     }
 }
 
-fn silent() -> Arc<dyn ProgressListener> {
+pub(crate) fn silent() -> Arc<dyn ProgressListener> {
     Arc::new(NoProgress)
 }
 
-fn backed_up(vault: &mut Vault, files: &Files) -> Result<BackupReport, BackupError> {
+pub(crate) fn backed_up(vault: &mut Vault, files: &Files) -> Result<BackupReport, BackupError> {
     back_up(vault, &files.options(), &silent(), &Cancellation::new())
 }
 
-fn checked(vault: &mut Vault) -> Result<CheckReport, CheckError> {
+pub(crate) fn checked(vault: &mut Vault) -> Result<CheckReport, CheckError> {
     check(vault, ReadData::Everything, &silent(), &Cancellation::new())
 }
 
 /// A check that finds nothing.
-fn assert_whole(vault: &mut Vault) {
+pub(crate) fn assert_whole(vault: &mut Vault) {
     let report = checked(vault).unwrap();
     assert_eq!(report.problems, []);
     assert_eq!(report.read_packs, report.packs);
 }
 
-fn snapshots(vault: &Vault) -> Vec<NamedSnapshot> {
+pub(crate) fn snapshots(vault: &Vault) -> Vec<NamedSnapshot> {
     Contents::open(vault).unwrap().snapshots(None).unwrap()
 }
 
-fn restored(
+pub(crate) fn restored(
     vault: &Vault,
     snapshot: &NamedSnapshot,
     path: &Path,
@@ -115,7 +119,7 @@ fn restored(
     restored_with(vault, snapshot, path, target, &RestoreOptions::default())
 }
 
-fn restored_with(
+pub(crate) fn restored_with(
     vault: &Vault,
     snapshot: &NamedSnapshot,
     path: &Path,
@@ -135,7 +139,7 @@ fn restored_with(
 }
 
 /// Restores a snapshot of `files` and compares.
-fn assert_restores(vault: &Vault, snapshot: &NamedSnapshot, files: &Files) {
+pub(crate) fn assert_restores(vault: &Vault, snapshot: &NamedSnapshot, files: &Files) {
     let target = tempfile::tempdir().unwrap();
     let report = restored(vault, snapshot, files.path(), target.path()).unwrap();
     assert_eq!(report.left_out, []);
@@ -143,7 +147,7 @@ fn assert_restores(vault: &Vault, snapshot: &NamedSnapshot, files: &Files) {
 }
 
 /// Every file below a directory with its bytes; symlinks by their target.
-fn content_of(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn content_of(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     fn collect(root: &Path, at: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
@@ -167,7 +171,7 @@ fn content_of(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The device forgets what it has cached: whatever it needs, it has to ask for.
-fn forget_cache(vault: &Vault) {
+pub(crate) fn forget_cache(vault: &Vault) {
     let directory = vault.directory().unwrap();
     for name in ["packs", "index"] {
         match fs::remove_dir_all(directory.join(name)) {
@@ -178,7 +182,7 @@ fn forget_cache(vault: &Vault) {
 }
 
 /// The newest snapshot, by a device that has nothing cached.
-fn newest(vault: &Vault) -> Result<NamedSnapshot, ContentsError> {
+pub(crate) fn newest(vault: &Vault) -> Result<NamedSnapshot, ContentsError> {
     forget_cache(vault);
     Contents::open(vault)?.snapshot("latest", None)
 }

@@ -1,0 +1,333 @@
+//! Accounts, devices and members: substituted, added by nobody, brought back,
+//! reordered.
+
+use std::sync::{Arc, Mutex};
+
+use prost::Message;
+use vault_client::account::{AccountError, VaultSelector};
+use vault_client::remote::{Misbehaviour, RemoteError};
+use vault_client::vault::VaultError;
+use vault_core::author::{AccountAuthor, countersign};
+use vault_core::keys::{AccountSecrets, DeviceKeys};
+use vault_proto::account_log::{AccountLog, AccountLogError};
+use vault_proto::sign::SignLabel;
+use vault_proto::vault_log::{Role, VaultLogError};
+use vault_proto::wire::{AccountEntry, Signature, SignedEntry, account_entry};
+use vault_rpc::hoster::AccountEntries;
+
+use super::history::assert_matches;
+use super::scene::{Person, Scene, SecondDevice};
+use crate::support::rng;
+
+impl Scene {
+    /// The hoster sends these entries of the member's own log besides.
+    fn show_account_entries(&self, entries: Vec<SignedEntry>) {
+        let account = self.person.account.id().to_vec();
+        self.tamper(move |answer| {
+            answer.accounts.push(AccountEntries {
+                account: account.clone(),
+                entries: entries.clone(),
+            });
+        });
+    }
+
+    fn account_log_error(&mut self) -> AccountLogError {
+        match self.refused() {
+            VaultError::AccountLog { error, .. } => error,
+            error => panic!("{error}"),
+        }
+    }
+}
+
+/// An entry that adds `device` to the log, signed by both.
+fn added(log: &AccountLog, paper: &DeviceKeys, device: &DeviceKeys) -> SignedEntry {
+    let secrets = AccountSecrets::open(log, paper).unwrap();
+    let author = AccountAuthor {
+        log,
+        secrets: &secrets,
+        device: paper,
+    };
+    let half = author
+        .add_device(device.public(), "a phone", &mut rng())
+        .unwrap();
+    countersign(log, half, device).unwrap()
+}
+
+/// Signed again by others than its author named, or in his name.
+fn signed_by(entry: &SignedEntry, signers: &[(&[u8], &DeviceKeys)]) -> SignedEntry {
+    let signatures = signers.iter().map(|(name, device)| Signature {
+        device: name.to_vec(),
+        signature: device
+            .sign(SignLabel::AccountEntry, &entry.payload)
+            .to_vec(),
+    });
+    let mut signatures: Vec<_> = signatures.collect();
+    signatures.sort_by(|one, other| one.device.cmp(&other.device));
+    SignedEntry {
+        payload: entry.payload.clone(),
+        signatures,
+    }
+}
+
+/// A device that nobody of the account has added: signed by itself, by itself
+/// in the name of a device of the account, and by a stranger's.
+#[test]
+fn a_ghost_device_is_refused() {
+    let mut scene = Scene::small();
+    let paper = scene.person.paper(&scene.hostile);
+    let ghost = DeviceKeys::generate(&mut rng());
+    let log = paper.own_log();
+    let genuine = added(&log, &paper.keys, &ghost);
+    let (ghosts, papers) = (ghost.id(), paper.keys.id());
+    let lies = [
+        signed_by(&genuine, &[(ghosts.as_bytes(), &ghost)]),
+        signed_by(
+            &genuine,
+            &[(ghosts.as_bytes(), &ghost), (papers.as_bytes(), &ghost)],
+        ),
+        authored_by_itself(&genuine, &ghost),
+    ];
+    for lie in lies {
+        scene.show_account_entries(vec![lie]);
+        assert_matches!(
+            scene.account_log_error(),
+            AccountLogError::Signers
+                | AccountLogError::BadSignature { .. }
+                | AccountLogError::AuthorNotActive
+        );
+    }
+    scene.assert_honest_again();
+}
+
+/// The same entry with the new device as its author.
+fn authored_by_itself(entry: &SignedEntry, ghost: &DeviceKeys) -> SignedEntry {
+    let mut entry = AccountEntry::decode(&entry.payload[..]).unwrap();
+    entry.author = ghost.id().to_vec();
+    let payload = entry.encode_to_vec();
+    let unsigned = SignedEntry {
+        payload,
+        signatures: Vec::new(),
+    };
+    signed_by(&unsigned, &[(ghost.id().as_bytes(), ghost)])
+}
+
+/// The entry that added it is genuine, and so is the one that removed it.
+#[test]
+fn a_removed_device_is_not_added_back() {
+    let mut scene = Scene::small();
+    let paper = scene.person.paper(&scene.hostile);
+    let lost = DeviceKeys::generate(&mut rng());
+    let mut log = paper.own_log();
+    let add = added(&log, &paper.keys, &lost);
+    log.append(&add).unwrap();
+    paper.remote.append_account_entry(&add).unwrap();
+    let secrets = AccountSecrets::open(&log, &paper.keys).unwrap();
+    let author = AccountAuthor {
+        log: &log,
+        secrets: &secrets,
+        device: &paper.keys,
+    };
+    let remove = author.remove_device(&lost.id(), &mut rng()).unwrap();
+    log.append(&remove).unwrap();
+    paper.remote.append_account_entry(&remove).unwrap();
+    paper.append(scene.vault.id(), |author, _| {
+        author.refresh(&paper.account).unwrap()
+    });
+    paper.append(scene.vault.id(), |author, keys| {
+        author.rotate(keys, &mut rng()).unwrap()
+    });
+    scene.vault.refresh().unwrap();
+
+    scene.show_account_entries(vec![add.clone()]);
+    assert_matches!(
+        scene.account_log_error(),
+        AccountLogError::Repeated { seq: 2 }
+    );
+    // Even a new entry for it, by the owner's paper, is refused: what was
+    // removed once stays out.
+    let secrets = AccountSecrets::open(&log, &paper.keys).unwrap();
+    let author = AccountAuthor {
+        log: &log,
+        secrets: &secrets,
+        device: &paper.keys,
+    };
+    let again = author.add_device(lost.public(), "a phone", &mut rng());
+    assert!(again.is_err() || countersign(&log, again.unwrap(), &lost).is_err());
+    scene.assert_honest_again();
+}
+
+/// Another account under the member's id, for a device that has nothing yet but
+/// the id.
+#[test]
+fn another_account_under_an_id_is_refused() {
+    let scene = Scene::small();
+    let stranger = Person::at(&scene.hostile).paper(&scene.hostile).own_log();
+    let fresh = SecondDevice::of(&scene.person, &scene.hostile);
+    fresh.forgets(&scene.vault);
+    let before = fresh.stored();
+    let known = fresh.account.id();
+    scene.tamper(move |answer| {
+        for account in &mut answer.accounts {
+            assert_eq!(account.account, known.as_bytes());
+            account.entries = stranger.entries().to_vec();
+        }
+    });
+    let error = fresh.account.open_vault(&VaultSelector::Only).err();
+    assert_matches!(
+        error,
+        Some(AccountError::Vault(
+            VaultError::WrongGenesis | VaultError::AccountLog { .. }
+        ))
+    );
+    assert_eq!(fresh.stored(), before);
+}
+
+#[test]
+fn a_removed_members_invitation_is_not_replayed() {
+    let mut scene = Scene::small();
+    let added = Arc::new(Mutex::new(Vec::new()));
+    let kept = added.clone();
+    scene
+        .hostile
+        .orders()
+        .append_vault_entry
+        .instead(move |asked| {
+            kept.lock().unwrap().extend(asked.entry.clone());
+            None
+        });
+    let somebody = scene.joined_by_somebody(Role::Writer);
+    scene.front().behave();
+    let id = somebody.account.id();
+    let paper = scene.person.paper(&scene.hostile);
+    paper.append(scene.vault.id(), |author, _| {
+        author.remove_member(&id).unwrap()
+    });
+    paper.append(scene.vault.id(), |author, keys| {
+        author.rotate(keys, &mut rng()).unwrap()
+    });
+    scene.vault.refresh().unwrap();
+    let replayed = added.lock().unwrap().clone();
+    assert_eq!(replayed.len(), 2);
+    for entry in replayed {
+        scene.tamper(move |answer| answer.vault_entries.push(entry.clone()));
+        assert_matches!(
+            scene.refused(),
+            VaultError::VaultLog(VaultLogError::Repeated { .. })
+        );
+    }
+    scene.front().behave();
+    scene.vault.refresh().unwrap();
+    assert!(!scene.vault.log().members().any(|(member, _)| member == id));
+}
+
+/// Added, accepted, removed: in any other order than that, or with one of them
+/// left out.
+#[test]
+fn membership_is_not_reordered() {
+    let mut scene = Scene::small();
+    let second = SecondDevice::of(&scene.person, &scene.hostile);
+    let mut theirs = second.vault();
+    let somebody = scene.joined_by_somebody(Role::Writer).account.id();
+    let paper = scene.person.paper(&scene.hostile);
+    paper.append(scene.vault.id(), |author, _| {
+        author.remove_member(&somebody).unwrap()
+    });
+    let orders: [&[usize]; 7] = [
+        &[1, 0, 2],
+        &[0, 2, 1],
+        &[2, 1, 0],
+        &[1, 2],
+        &[0, 2],
+        &[2],
+        &[0, 1, 1, 2],
+    ];
+    for order in orders {
+        scene.tamper(move |answer| {
+            let entries = answer.vault_entries.clone();
+            assert_eq!(entries.len(), 3);
+            answer.vault_entries = order.iter().map(|at| entries[*at].clone()).collect();
+        });
+        let error = super::scene::refused(&second.home, &mut theirs);
+        assert_matches!(error, VaultError::VaultLog(_));
+    }
+    scene.front().behave();
+    theirs.refresh().unwrap();
+    assert!(theirs.log().rotation_due());
+}
+
+/// Keys of which anybody knows the private half, and keys that are none.
+#[test]
+fn a_hoster_with_a_weak_key_is_not_talked_to() {
+    let scene = Scene::small();
+    let before = scene.person.stored();
+    let identity = {
+        let mut point = [0; 32];
+        point[0] = 1;
+        point
+    };
+    // The identity, points of order 2, 4 and 8, one written with y >= p, and
+    // lengths that no key has.
+    let mut keys = vec![identity.to_vec(), vec![0; 32], vec![0xff; 32]];
+    keys.push(vec![7; 31]);
+    keys.push(vec![7; 33]);
+    keys.push(Vec::new());
+    let mut order_two = [0xff; 32];
+    (order_two[0], order_two[31]) = (0xec, 0x7f);
+    keys.push(order_two.to_vec());
+    let mut not_reduced = [0xff; 32];
+    (not_reduced[0], not_reduced[31]) = (0xee, 0x7f);
+    keys.push(not_reduced.to_vec());
+    for key in keys {
+        scene.hostile.orders().hello.tamper(move |_, answer| {
+            answer.hoster_key.clone_from(&key);
+            // The signature that is good for every message under such a key.
+            answer.signature = [&identity[..], &[0; 32]].concat();
+        });
+        let account = scene.person.reopened(&scene.hostile);
+        let error = account.remote().usage().unwrap_err();
+        assert_matches!(
+            error,
+            RemoteError::WrongHosterKey | RemoteError::Misbehaved(Misbehaviour::Malformed)
+        );
+        assert_eq!(scene.person.stored(), before);
+    }
+}
+
+/// A device with a weak signing key, or with an encapsulation key that is no
+/// key or has an X25519 half of low order, in an entry that is otherwise right.
+#[test]
+fn a_device_with_weak_or_malformed_keys_is_refused() {
+    let mut scene = Scene::small();
+    let paper = scene.person.paper(&scene.hostile);
+    let device = DeviceKeys::generate(&mut rng());
+    let log = paper.own_log();
+    let genuine = added(&log, &paper.keys, &device);
+    type Spoil = fn(&mut vault_proto::wire::DevicePublic);
+    let spoilt: [Spoil; 5] = [
+        |public| public.signing_key = [&[1][..], &[0; 31]].concat(),
+        |public| public.signing_key = vec![0; 32],
+        |public| public.kem_key.truncate(1_215),
+        |public| public.kem_key.clear(),
+        |public| public.kind = 7,
+    ];
+    for spoil in spoilt {
+        let mut entry = AccountEntry::decode(&genuine.payload[..]).unwrap();
+        let Some(account_entry::Body::AddDevice(add)) = &mut entry.body else {
+            panic!("an added device");
+        };
+        spoil(add.device.as_mut().unwrap().public.as_mut().unwrap());
+        let unsigned = SignedEntry {
+            payload: entry.encode_to_vec(),
+            signatures: Vec::new(),
+        };
+        let (papers, new) = (paper.keys.id(), device.id());
+        let signers: [(&[u8], &DeviceKeys); 2] =
+            [(papers.as_bytes(), &paper.keys), (new.as_bytes(), &device)];
+        scene.show_account_entries(vec![signed_by(&unsigned, &signers)]);
+        assert_matches!(
+            scene.account_log_error(),
+            AccountLogError::Device(_) | AccountLogError::Field(_) | AccountLogError::Decode(_)
+        );
+    }
+    scene.assert_honest_again();
+}
