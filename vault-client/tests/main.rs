@@ -6,6 +6,7 @@ mod commit;
 mod devices;
 mod engine;
 mod hostile;
+mod machine;
 mod network;
 mod refresh;
 mod support;
