@@ -51,6 +51,9 @@ pub enum ErrorCode {
     TooNew,
     /// The device's own state could not be read or written.
     LocalState,
+    /// A pairing of two devices came to nothing: it was refused, or took too
+    /// long. Worth another one.
+    PairingFailed,
     /// The caller stopped it.
     Cancelled,
 }
@@ -80,6 +83,7 @@ impl ErrorCode {
         Self::Corrupt,
         Self::TooNew,
         Self::LocalState,
+        Self::PairingFailed,
         Self::Cancelled,
     ];
 
@@ -109,6 +113,7 @@ impl ErrorCode {
             Self::Corrupt => "corrupt",
             Self::TooNew => "too-new",
             Self::LocalState => "local-state",
+            Self::PairingFailed => "pairing-failed",
             Self::Cancelled => "cancelled",
         }
     }

@@ -9,4 +9,5 @@ mod hostile;
 mod machine;
 mod network;
 mod refresh;
+mod remote;
 mod support;

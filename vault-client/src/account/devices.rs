@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use vault_core::keys::AccountSecrets;
 use vault_proto::device::DeviceKind;
-use vault_proto::ids::{DeviceId, VaultId};
+use vault_proto::ids::{DeviceId, HosterId, VaultId};
 
 use super::log::OwnLog;
-use super::{Account, AccountError};
+use super::{Account, AccountError, GuestLog};
 use crate::state::AccountLock;
-use crate::vault::{Upkeep, Vault, VaultError};
+use crate::vault::Upkeep;
 
 /// A device of the account, or one that was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub struct Device {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeviceRemoval {
+    /// The hosters elsewhere that had to learn of it; why it is not known which
+    /// there are, if it is not.
+    pub guest_logs: Result<Vec<GuestLog>, Arc<AccountError>>,
     /// Every vault of the account, the account's own first.
     pub vaults: Vec<VaultUpkeep>,
 }
@@ -51,7 +54,7 @@ pub struct VaultUpkeep {
     pub name: Option<String>,
     /// What was done. Where it failed, whoever writes to the vault next does it
     /// first.
-    pub upkeep: Result<Upkeep, Arc<VaultError>>,
+    pub upkeep: Result<Upkeep, Arc<AccountError>>,
 }
 
 impl Account {
@@ -123,23 +126,25 @@ impl Account {
         Ok(self.after_removal())
     }
 
-    /// Brings all vaults to where the account log is.
+    /// Brings the log's copies, and all vaults, to where the account log is.
     fn after_removal(&self) -> DeviceRemoval {
-        let mut vaults = vec![(self.row.vault, None)];
-        // The hoster lists vaults that this device has not seen yet; without it,
-        // those that are known will do.
-        let listed = self.vaults().map(|listed| {
-            let names = listed.into_iter().map(|vault| (vault.id, vault.name));
-            names.collect::<Vec<_>>()
-        });
-        let known = listed.or_else(|_| self.known_vaults());
-        vaults.extend(known.unwrap_or_default());
-        let keep_up = |(id, name): (VaultId, Option<String>)| {
-            let kept = Vault::open(self.member.clone(), id, name.clone()).and_then(|mut vault| {
-                let _lock = vault.lock()?;
-                vault.refresh()?;
-                vault.keep_up()
-            });
+        // First what keeps the device out elsewhere.
+        let guest_logs = self.push_log().map_err(Arc::new);
+        // Another device may have made vaults; without the hoster, those that
+        // are known will do.
+        let _ = self.vaults();
+        let mut vaults = vec![(self.row.vault, self.row.hoster, None)];
+        let rows = self.member.state.vaults().unwrap_or_default().into_iter();
+        let rows = rows.filter(|row| !row.creating);
+        vaults.extend(rows.map(|row| (row.id, row.hoster, row.name)));
+        let keep_up = |(id, hoster, name): (VaultId, HosterId, Option<String>)| {
+            let kept = self
+                .open_at(hoster, id, name.clone())
+                .and_then(|mut vault| {
+                    let _lock = vault.lock()?;
+                    vault.refresh()?;
+                    Ok(vault.keep_up()?)
+                });
             VaultUpkeep {
                 vault: id,
                 name,
@@ -147,6 +152,7 @@ impl Account {
             }
         };
         DeviceRemoval {
+            guest_logs,
             vaults: vaults.into_iter().map(keep_up).collect(),
         }
     }

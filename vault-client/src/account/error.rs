@@ -2,9 +2,11 @@
 
 use vault_core::author::AuthorError;
 use vault_core::keys::{AccountSecretsError, DeviceKeysError, PhraseError};
+use vault_core::pairing::PairingError;
 use vault_core::settings::SettingsError;
 use vault_proto::account_log::AccountLogError;
-use vault_proto::ids::VaultId;
+use vault_proto::ids::{HosterId, VaultId};
+use vault_proto::origin::Origin;
 
 use crate::error::ErrorCode;
 use crate::remote::RemoteError;
@@ -31,6 +33,12 @@ pub enum AccountError {
     /// A sign-up was interrupted; repeating it goes on where it was.
     #[error("the sign-up on this device was interrupted: repeat it")]
     SignUpUnfinished,
+    /// A pairing was interrupted; repeating it goes on where it was.
+    #[error("the pairing of this device was interrupted: repeat it")]
+    PairingUnfinished,
+    /// A recovery was interrupted; repeating it goes on where it was.
+    #[error("the recovery on this device was interrupted: repeat it")]
+    RecoveryUnfinished,
     /// There is an account on this device.
     #[error("there is an account on this device already")]
     AccountExists,
@@ -66,6 +74,44 @@ pub enum AccountError {
     #[error("not the name of a device")]
     DeviceName,
 
+    /// The hoster knows no account with this recovery phrase.
+    #[error("this hoster knows no account with this recovery phrase")]
+    UnknownPhrase,
+    /// The recovery phrase was removed from its account.
+    #[error("this recovery phrase was removed from its account")]
+    RemovedPhrase,
+    /// The account is at home at another hoster than the one that answers: it is
+    /// a guest there, or somebody stands in between.
+    #[error("the account is not at home at the hoster that answers")]
+    NotItsHome {
+        /// Its home.
+        home: HosterId,
+        /// Where that is, if the log says so.
+        origin: Option<Origin>,
+    },
+    /// The hoster does not show the vault of the account's settings.
+    #[error("the hoster does not show the account's own vault")]
+    NoAccountVault,
+    /// A code, or a message of a pairing.
+    #[error(transparent)]
+    Pairing(#[from] PairingError),
+    /// Nobody answered while the pairing's code was good, or the device that
+    /// showed it is not there.
+    #[error("the pairing was not answered in time: show a new code")]
+    PairingOver,
+    /// Another device has used the code.
+    #[error("the pairing code was used already: show a new one")]
+    PairingCodeUsed,
+    /// The other device's member refused.
+    #[error("the other device refused the pairing")]
+    PairingRefused,
+    /// The account's log went on meanwhile.
+    #[error("another device changed the account meanwhile: show a new code")]
+    PairingOvertaken,
+    /// The settings do not say where that hoster is.
+    #[error("the account does not know where hoster {0} is")]
+    UnknownHoster(HosterId),
+
     /// No vault answers to that.
     #[error("there is no such vault")]
     NoSuchVault,
@@ -100,7 +146,26 @@ impl AccountError {
             Self::Remote(error) => error.code(),
             Self::State(error) => error.code(),
             Self::Vault(error) => error.code(),
-            Self::NoAccount | Self::SignUpUnfinished => ErrorCode::NoAccount,
+            Self::NoAccount
+            | Self::SignUpUnfinished
+            | Self::PairingUnfinished
+            | Self::RecoveryUnfinished => ErrorCode::NoAccount,
+            Self::UnknownPhrase | Self::RemovedPhrase => ErrorCode::WrongKey,
+            Self::NotItsHome { .. } | Self::NoAccountVault => ErrorCode::HosterMisbehaved,
+            Self::Pairing(error) => match error {
+                PairingError::Code | PairingError::Version(_) | PairingError::TooLong => {
+                    ErrorCode::InvalidArgument
+                }
+                PairingError::Unopenable(_) | PairingError::OtherDevice => {
+                    ErrorCode::HosterMisbehaved
+                }
+                _ => ErrorCode::Corrupt,
+            },
+            Self::PairingOver
+            | Self::PairingCodeUsed
+            | Self::PairingRefused
+            | Self::PairingOvertaken => ErrorCode::PairingFailed,
+            Self::UnknownHoster(_) => ErrorCode::InvalidArgument,
             Self::AccountExists => ErrorCode::AccountExists,
             Self::DeviceKeyMissing
             | Self::OtherDeviceKey

@@ -1,9 +1,10 @@
 //! A member's account, on one of his devices.
 //!
 //! ```text
-//! invitation ─▶ sign_up ─▶ Account ─┬─ create_vault ─▶ Vault
-//!                                   ├─ vaults
-//!                                   └─ open_vault ───▶ Vault
+//! invitation ────────▶ sign_up ─┐
+//! code, other device ─▶ pairing ─┼▶ Account ─┬─ create_vault ─▶ Vault
+//! recovery phrase ───▶ recover ─┘           ├─ vaults
+//!                                            └─ open_vault ───▶ Vault
 //! ```
 //!
 //! What the devices of one account agree on (which vaults there are, and what
@@ -11,7 +12,12 @@
 
 mod devices;
 mod error;
+mod fetch_log;
+mod hosters;
+mod joining;
 mod log;
+pub mod pairing;
+mod recover;
 mod settings;
 mod sign_up;
 mod vaults;
@@ -26,12 +32,16 @@ use vault_proto::origin::Origin;
 
 pub use devices::{Device, DeviceRemoval, VaultUpkeep};
 pub use error::AccountError;
+pub(crate) use fetch_log::fetch_log;
+use hosters::Elsewhere;
+pub use hosters::GuestLog;
+pub(crate) use hosters::put_log;
 pub use vaults::{Standing, VaultSelector, VaultSummary};
 
 use crate::platform::{Clock, Randomness, SystemClock, SystemRandomness};
 use crate::remote::grpc::{GrpcConnect, Runtime};
 use crate::remote::{Connect, Credentials, HosterAddress, Remote};
-use crate::state::{AccountRow, FileKeyStore, KeySlot, KeyStore, State};
+use crate::state::{AccountRow, FileKeyStore, JoiningWay, KeySlot, KeyStore, State};
 use crate::vault::{Freshness, Member, Vault, VaultError};
 
 /// What an account runs on.
@@ -75,16 +85,23 @@ pub struct Account {
     member: Arc<Member>,
     row: AccountRow,
     keys: Arc<dyn KeyStore>,
+    elsewhere: Elsewhere,
 }
 
 impl Account {
     /// Opens the account of this device, without asking anybody.
     ///
     /// # Errors
-    /// [`AccountError::NoAccount`], or [`AccountError::SignUpUnfinished`] when
-    /// a sign-up was interrupted: repeat it.
+    /// [`AccountError::NoAccount`]; [`AccountError::SignUpUnfinished`],
+    /// [`AccountError::PairingUnfinished`] or
+    /// [`AccountError::RecoveryUnfinished`] when that was interrupted: repeat it.
     pub fn open(setup: &Setup) -> Result<Self, AccountError> {
-        let state = State::open(&setup.home)?;
+        let state = Arc::new(State::open(&setup.home)?);
+        match state.joining()?.map(|row| row.way) {
+            None => {}
+            Some(JoiningWay::Pairing { .. }) => return Err(AccountError::PairingUnfinished),
+            Some(JoiningWay::Recovery { .. }) => return Err(AccountError::RecoveryUnfinished),
+        }
         let row = state.account()?.ok_or(AccountError::NoAccount)?;
         if row.invitation.is_some() {
             return Err(AccountError::SignUpUnfinished);
@@ -92,7 +109,7 @@ impl Account {
         Self::assemble(setup, state, row)
     }
 
-    fn assemble(setup: &Setup, state: State, row: AccountRow) -> Result<Self, AccountError> {
+    fn assemble(setup: &Setup, state: Arc<State>, row: AccountRow) -> Result<Self, AccountError> {
         let secret = setup
             .keys
             .load(KeySlot::Device)?
@@ -115,7 +132,7 @@ impl Account {
             account: row.account,
             device,
             device_name: row.device_name.clone(),
-            state: Arc::new(state),
+            state,
             remote: setup.connect.connect(address, credentials),
             clock: setup.clock.clone(),
             randomness: setup.randomness.clone(),
@@ -124,6 +141,7 @@ impl Account {
             member: Arc::new(member),
             row,
             keys: setup.keys.clone(),
+            elsewhere: Elsewhere::new(setup.connect.clone()),
         })
     }
 
@@ -157,7 +175,7 @@ impl Account {
         &self.row.origin
     }
 
-    /// The line to the hoster, which all vaults of this handle share.
+    /// The line to the hoster, which all vaults there share with this handle.
     #[must_use]
     pub fn remote(&self) -> Arc<dyn Remote> {
         self.member.remote.clone()

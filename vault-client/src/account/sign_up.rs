@@ -4,6 +4,8 @@
 //! repeated: a sign-up that was interrupted anywhere, an answer lost or the
 //! process killed, is finished by calling it again with the same invitation.
 
+use std::sync::Arc;
+
 use vault_core::author::{NamedDevice, create_account, create_vault};
 use vault_core::keys::{DeviceKeys, PhraseLanguage, RecoveryPhrase};
 use vault_core::settings::KnownHoster;
@@ -12,9 +14,9 @@ use vault_proto::vault_log::VaultKind;
 use vault_proto::wire::SignedEntry;
 use zeroize::Zeroizing;
 
-use super::{Account, AccountError, Setup, settings};
+use super::{Account, AccountError, Setup};
 use crate::platform::Rng;
-use crate::state::{AccountRow, KeySlot, KeyStore, NewEntries, State, StateError};
+use crate::state::{AccountRow, JoiningWay, KeySlot, KeyStore, NewEntries, State, StateError};
 
 /// What the paper device is called in the account log.
 const PAPER_NAME: &str = "paper";
@@ -35,8 +37,17 @@ impl Account {
         invitation: &Invitation,
         device_name: &str,
     ) -> Result<(Self, RecoveryPhrase), AccountError> {
-        let state = State::open(&setup.home)?;
+        let state = Arc::new(State::open(&setup.home)?);
         let _lock = state.home().lock_account()?;
+        match state.joining()?.map(|row| row.way) {
+            // Nobody has let this device into an account yet.
+            Some(JoiningWay::Pairing {
+                signature: None, ..
+            }) => state.forget_joining()?,
+            Some(JoiningWay::Pairing { .. }) => return Err(AccountError::PairingUnfinished),
+            Some(JoiningWay::Recovery { .. }) => return Err(AccountError::RecoveryUnfinished),
+            None => {}
+        }
         let row = match state.account()? {
             Some(row) if row.invitation.is_none() => {
                 let phrase = load_phrase(&*setup.keys)?.ok_or(AccountError::AccountExists)?;
@@ -74,8 +85,7 @@ impl Account {
             origin: invitation.origin.to_string(),
             tls: invitation.tls,
         };
-        let mut vault = self.account_vault()?;
-        settings::change(&mut vault, |settings| settings.set_hoster(hoster.clone()))?;
+        self.change_settings(|settings| settings.set_hoster(hoster.clone()))?;
         state.forget_invitation()?;
         Ok(())
     }
@@ -139,7 +149,7 @@ fn genesis(state: &State, log: &[u8; 32]) -> Result<SignedEntry, StateError> {
 }
 
 /// The device's keys: those of a sign-up that was interrupted, or new ones.
-fn device_keys(keys: &dyn KeyStore, rng: &mut Rng) -> Result<DeviceKeys, AccountError> {
+pub(super) fn device_keys(keys: &dyn KeyStore, rng: &mut Rng) -> Result<DeviceKeys, AccountError> {
     if let Some(secret) = keys.load(KeySlot::Device)? {
         return Ok(DeviceKeys::from_secret_bytes(&secret)?);
     }

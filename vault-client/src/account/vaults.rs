@@ -10,6 +10,7 @@ use vault_proto::vault_log::VaultKind as Kind;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 use super::{Account, AccountError, settings};
+use crate::remote::{Remote, RemoteError};
 use crate::state::{NewEntries, StateError, VaultRow};
 use crate::vault::Vault;
 
@@ -18,8 +19,7 @@ use crate::vault::Vault;
 pub struct VaultSummary {
     /// Its id.
     pub id: VaultId,
-    /// What the account calls it; `None` for one that the hoster lists and the
-    /// account has not named yet.
+    /// What the account calls it.
     pub name: Option<String>,
     /// The hoster that keeps it.
     pub hoster: HosterId,
@@ -35,7 +35,7 @@ pub enum Standing {
     Listed,
     /// The hoster does not list it.
     Hidden,
-    /// Another hoster keeps it, who was not asked.
+    /// Another hoster keeps it, who could not be asked.
     Elsewhere,
 }
 
@@ -82,17 +82,16 @@ impl Account {
             }
         };
         self.member.remote.create_vault(&genesis)?;
-        let settings = settings::change(&mut account_vault, |settings| {
-            name_vault(settings, row.id, row.hoster, name)
-        })?;
+        let settings =
+            self.change_settings(|settings| name_vault(settings, row.id, row.hoster, name))?;
         let row = VaultRow {
             creating: false,
             ..row
         };
-        let mut rows = self.rows(&settings, &[]);
-        rows.retain(|known| known.id != row.id);
-        rows.push(row.clone());
-        state.set_vaults(&rows)?;
+        let mut known = rows(&settings);
+        known.retain(|known| known.id != row.id);
+        known.push(row.clone());
+        state.set_vaults(&known)?;
         Ok(Vault::open(self.member.clone(), row.id, row.name)?)
     }
 
@@ -130,31 +129,29 @@ impl Account {
     }
 
     /// The vaults for files, ordered by name: those that the account knows,
-    /// compared with those that the hoster lists.
+    /// compared with those that their hosters list. What a hoster lists besides
+    /// is not shown: it could plant a vault.
     ///
     /// # Errors
     /// [`AccountError`].
     pub fn vaults(&self) -> Result<Vec<VaultSummary>, AccountError> {
-        let mut account_vault = self.account_vault()?;
-        account_vault.refresh()?;
-        let settings = settings::read(&account_vault)?;
-        let listed = self.member.remote.list_vaults()?;
-        let listed: Vec<_> = listed
-            .into_iter()
-            .filter(|(_, kind)| *kind == VaultKind::Storage)
-            .map(|(vault, _)| vault)
-            .collect();
-        let rows = self.rows(&settings, &listed);
+        let settings = self.settings()?;
+        let mut listings = BTreeMap::from([(self.row.hoster, Some(listed(&*self.member.remote)?))]);
+        let rows = rows(&settings);
+        for row in &rows {
+            listings.entry(row.hoster).or_insert_with(|| {
+                let remote = self.remote_at(row.hoster).ok()?;
+                listed(&*remote).ok()
+            });
+        }
         self.member.state.set_vaults(&rows)?;
         let mut summaries: Vec<_> = rows
             .into_iter()
             .map(|row| VaultSummary {
-                standing: if row.hoster != self.row.hoster {
-                    Standing::Elsewhere
-                } else if listed.contains(&row.id) {
-                    Standing::Listed
-                } else {
-                    Standing::Hidden
+                standing: match listings.get(&row.hoster).and_then(Option::as_ref) {
+                    None => Standing::Elsewhere,
+                    Some(listed) if listed.contains(&row.id) => Standing::Listed,
+                    Some(_) => Standing::Hidden,
                 },
                 id: row.id,
                 name: row.name,
@@ -194,7 +191,7 @@ impl Account {
                 })?
             }
         };
-        Ok(Vault::open(self.member.clone(), row.id, row.name)?)
+        self.open_at(row.hoster, row.id, row.name)
     }
 
     fn select(&self, selector: &VaultSelector) -> Result<Option<VaultRow>, AccountError> {
@@ -212,26 +209,29 @@ impl Account {
             several => Err(AccountError::Ambiguous(several)),
         }
     }
+}
 
-    /// Every vault for files that settings or hoster know, but for deleted ones.
-    fn rows(&self, settings: &AccountSettings, listed: &[VaultId]) -> Vec<VaultRow> {
-        let row = |id, hoster, name| VaultRow {
-            id,
+/// Every vault for files that the settings know, but for deleted ones.
+pub(super) fn rows(settings: &AccountSettings) -> Vec<VaultRow> {
+    let known = settings.vaults().iter().filter(|known| !known.deleted);
+    known
+        .map(|known| VaultRow {
+            id: known.vault,
             kind: VaultKind::Storage,
-            hoster,
-            name,
+            hoster: known.hoster,
+            name: Some(known.name.clone()),
             creating: false,
-        };
-        let mut rows = BTreeMap::new();
-        for known in settings.vaults().iter().filter(|known| !known.deleted) {
-            let known = row(known.vault, known.hoster, Some(known.name.clone()));
-            rows.insert(known.id, known);
-        }
-        for id in listed.iter().filter(|id| settings.vault(**id).is_none()) {
-            rows.insert(*id, row(*id, self.row.hoster, None));
-        }
-        rows.into_values().collect()
-    }
+        })
+        .collect()
+}
+
+/// The vaults for files that a hoster lists.
+fn listed(remote: &dyn Remote) -> Result<Vec<VaultId>, RemoteError> {
+    let listed = remote.list_vaults()?.into_iter();
+    Ok(listed
+        .filter(|(_, kind)| *kind == VaultKind::Storage)
+        .map(|(vault, _)| vault)
+        .collect())
 }
 
 /// The vault that has this name.

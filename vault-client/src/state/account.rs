@@ -53,12 +53,7 @@ impl State {
         let Some((ids, (device_name, origin), (mode, pin), invitation)) = row else {
             return Ok(None);
         };
-        let tls = match TlsMode::try_from(mode) {
-            Ok(TlsMode::Pinned) => TlsTrust::Pinned(array(&pin, "a TLS pin")?),
-            Ok(TlsMode::Public) => TlsTrust::Public,
-            Ok(TlsMode::Proxy) => TlsTrust::Proxy,
-            _ => return Err(StateError::Damaged("a TLS mode")),
-        };
+        let tls = tls_from_columns(mode, &pin)?;
         let invitation = invitation
             .map(|secret| array(&secret, "an invitation").map(InvitationSecret::from_array))
             .transpose()?;
@@ -109,13 +104,30 @@ impl State {
     }
 }
 
-fn write_account(database: &Transaction<'_>, row: &AccountRow) -> Result<(), StateError> {
-    let (mode, pin): (_, &[u8]) = match &row.tls {
-        TlsTrust::Pinned(pin) => (TlsMode::Pinned, pin),
-        TlsTrust::Public => (TlsMode::Public, &[]),
-        TlsTrust::Proxy => (TlsMode::Proxy, &[]),
-        _ => return Err(StateError::Damaged("a kind of TLS that is not known here")),
-    };
+/// How TLS is ended somewhere, as two columns.
+pub(super) fn tls_to_columns(tls: &TlsTrust) -> Result<(TlsMode, &[u8]), StateError> {
+    match tls {
+        TlsTrust::Pinned(pin) => Ok((TlsMode::Pinned, pin)),
+        TlsTrust::Public => Ok((TlsMode::Public, &[])),
+        TlsTrust::Proxy => Ok((TlsMode::Proxy, &[])),
+        _ => Err(StateError::Damaged("a kind of TLS that is not known here")),
+    }
+}
+
+pub(super) fn tls_from_columns(mode: i32, pin: &[u8]) -> Result<TlsTrust, StateError> {
+    match TlsMode::try_from(mode) {
+        Ok(TlsMode::Pinned) => Ok(TlsTrust::Pinned(array(pin, "a TLS pin")?)),
+        Ok(TlsMode::Public) => Ok(TlsTrust::Public),
+        Ok(TlsMode::Proxy) => Ok(TlsTrust::Proxy),
+        _ => Err(StateError::Damaged("a TLS mode")),
+    }
+}
+
+pub(super) fn write_account(
+    database: &Transaction<'_>,
+    row: &AccountRow,
+) -> Result<(), StateError> {
+    let (mode, pin) = tls_to_columns(&row.tls)?;
     database.execute(
         "INSERT OR REPLACE INTO account
          (id, account, vault, device, device_name, hoster, origin, tls_mode, tls_pin, invitation)

@@ -12,7 +12,6 @@ use super::{Durability, State, StateError, signed, unsigned};
 impl State {
     /// From now on it is not known whether what the hosters show of these logs
     /// is the newest: the ids of accounts and vaults.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a recovery begins with it"))]
     pub(crate) fn doubt(&self, logs: &[[u8; 32]]) -> Result<(), StateError> {
         self.write(Durability::Durable, |database| {
             for log in logs {

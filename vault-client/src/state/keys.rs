@@ -19,6 +19,8 @@ pub enum KeySlot {
     /// The recovery phrase's entropy, from its making until the member has
     /// confirmed that it is written down.
     Phrase,
+    /// The code of a pairing that this device has begun, until it has ended.
+    Pairing,
 }
 
 impl KeySlot {
@@ -28,6 +30,7 @@ impl KeySlot {
         match self {
             Self::Device => "device",
             Self::Phrase => "phrase",
+            Self::Pairing => "pairing",
         }
     }
 }
@@ -53,7 +56,7 @@ pub trait KeyStore: Send + Sync + 'static {
     fn remove(&self, slot: KeySlot) -> Result<(), StateError>;
 }
 
-/// Secrets as files of mode 0600 in one directory: `device.key`, `phrase.key`.
+/// Secrets as files of mode 0600 in one directory: `device.key` and the like.
 ///
 /// Whoever can read the member's files can read them. What [`KeyStore::remove`]
 /// unlinks may stay on the disk until it is overwritten by chance.

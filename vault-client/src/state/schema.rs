@@ -115,6 +115,44 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (vault, seq)
     ) WITHOUT ROWID;
 ",
+    "
+    -- A pairing or a recovery that this device has begun and not finished.
+    CREATE TABLE joining (
+        id           INTEGER PRIMARY KEY CHECK (id = 1),
+        origin       TEXT NOT NULL,
+        device_name  TEXT NOT NULL,
+        began        INTEGER NOT NULL,  -- seconds since 1970
+        introduction BLOB,              -- the messages of a pairing, sealed
+        proposal     BLOB,
+        signature    BLOB,
+        entry        BLOB               -- of a recovery: coffre.v1.SignedEntry
+    );
+
+    -- What another device has said of vaults, until it has been held against
+    -- what their hosters show.
+    CREATE TABLE told (
+        vault     BLOB PRIMARY KEY,
+        hoster    BLOB NOT NULL,
+        seq       INTEGER NOT NULL,     -- of the vault log
+        hash      BLOB NOT NULL,
+        head_seq  INTEGER,
+        head_hash BLOB
+    ) WITHOUT ROWID;
+
+    -- What this device has proposed to new ones that it brings in.
+    CREATE TABLE proposal (
+        name    BLOB PRIMARY KEY,
+        message BLOB NOT NULL           -- sealed
+    ) WITHOUT ROWID;
+
+    -- Where the account's hosters are, as its settings last said.
+    CREATE TABLE hoster (
+        id       BLOB PRIMARY KEY,
+        origin   TEXT NOT NULL,
+        tls_mode INTEGER NOT NULL,      -- coffre.v1.TlsMode
+        tls_pin  BLOB NOT NULL
+    ) WITHOUT ROWID;
+",
 ];
 
 /// Brings a database up to the newest version.

@@ -70,6 +70,15 @@ pub enum VaultError {
     /// A log has another entry than one that this device has seen at its place.
     #[error("a log has another entry than the one that was seen at its place")]
     LogFork,
+    /// The hoster shows a log that ends before an entry that another device has
+    /// seen.
+    #[error("the hoster shows a log up to entry {got}; entry {known} was seen before")]
+    LogWentBack {
+        /// What was seen.
+        known: u64,
+        /// What the hoster shows.
+        got: u64,
+    },
     /// A head does not verify, or does not extend the one that was seen.
     #[error("the vault's head: {0}")]
     Head(HeadError),
@@ -124,6 +133,7 @@ impl VaultError {
             | Self::VaultLog(_)
             | Self::WrongGenesis
             | Self::LogFork
+            | Self::LogWentBack { .. }
             | Self::Head(_)
             | Self::Root(OpenRootError::NotThisRoot)
             | Self::Answer(_)

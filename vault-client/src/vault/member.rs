@@ -10,7 +10,8 @@ use crate::platform::{Clock, Randomness, Rng};
 use crate::remote::Remote;
 use crate::state::State;
 
-/// A member on one of his devices.
+/// A member on one of his devices, with the line to one hoster.
+#[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) account: AccountId,
     pub(crate) device: Arc<DeviceKeys>,

@@ -16,6 +16,7 @@ mod error;
 mod fetch;
 mod freshness;
 mod member;
+mod reach;
 mod upkeep;
 mod view;
 

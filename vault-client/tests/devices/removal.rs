@@ -24,6 +24,10 @@ fn share(owner: &Member, vault: &mut Vault, reader: &Member, role: Role) -> Vaul
     reader
         .paper()
         .append(vault.id(), |author, _| author.accept().unwrap());
+    let known_at = &reader.hoster;
+    reader
+        .paper()
+        .know_vault(known_at, known_at, vault.id(), "shared");
     vault.refresh().unwrap();
     let selector = VaultSelector::Id(vault.id());
     let mut shared = reader.account.open_vault(&selector).unwrap();

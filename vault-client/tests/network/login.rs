@@ -108,7 +108,7 @@ fn whoever_has_stolen_the_tls_key_is_still_not_the_hoster() {
 }
 
 /// Ends TLS with the hoster's own key, and speaks TLS to the hoster.
-async fn man_in_the_middle(hoster: &Hoster) -> SocketAddr {
+pub(super) async fn man_in_the_middle(hoster: &Hoster) -> SocketAddr {
     let target = hoster.server_address();
     let directory = hoster.data.path().join("tls");
     let certificate = CertificateDer::from_pem_file(directory.join("cert.pem")).unwrap();

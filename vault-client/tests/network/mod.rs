@@ -5,3 +5,4 @@ mod line;
 mod login;
 mod packs;
 mod vaults;
+mod visitor;

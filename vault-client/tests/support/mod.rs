@@ -4,6 +4,7 @@ pub(crate) mod hoster;
 mod machine;
 mod other;
 pub(crate) mod relay;
+mod settings;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,0 +1,228 @@
+//! The hosters of an account: its home, and others where it is a guest.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prost::Message;
+use vault_core::settings::{AccountSettings, SettingsError};
+use vault_proto::account_log::AccountLog;
+use vault_proto::ids::{HosterId, VaultId};
+use vault_proto::origin::Origin;
+use vault_proto::wire::SignedEntry;
+
+use super::{Account, AccountError, settings};
+use crate::remote::{Connect, Credentials, HosterAddress, Remote};
+use crate::vault::{Member, Vault};
+
+/// The most bytes of entries in one call: hosters take messages of a few MiB.
+const MAX_PUT_BYTES: usize = 1 << 20;
+
+/// The lines to hosters that are not the home; clones share them.
+#[derive(Clone)]
+pub(super) struct Elsewhere {
+    connect: Arc<dyn Connect>,
+    members: Arc<Mutex<BTreeMap<HosterId, Line>>>,
+}
+
+/// A hoster as it is dialled, and the member there.
+type Line = (HosterAddress, Arc<Member>);
+
+impl Elsewhere {
+    pub(super) fn new(connect: Arc<dyn Connect>) -> Self {
+        Self {
+            connect,
+            members: Arc::default(),
+        }
+    }
+}
+
+/// A hoster whose copy of the account's log was to be brought up to date.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct GuestLog {
+    /// The hoster.
+    pub hoster: HosterId,
+    /// Where it is dialled.
+    pub origin: Origin,
+    /// Why it has not the newest entries, if it has not.
+    pub pushed: Result<(), Arc<AccountError>>,
+}
+
+impl Account {
+    /// The way to any hoster.
+    #[must_use]
+    pub fn connect(&self) -> Arc<dyn Connect> {
+        self.elsewhere.connect.clone()
+    }
+
+    /// The line to a hoster of the account's.
+    ///
+    /// # Errors
+    /// [`AccountError::UnknownHoster`] if the settings do not name it, and the
+    /// others.
+    pub fn remote_at(&self, hoster: HosterId) -> Result<Arc<dyn Remote>, AccountError> {
+        Ok(self.member_at(hoster)?.remote.clone())
+    }
+
+    /// The member, with the line to that hoster. Asks nobody where this device
+    /// knows the way.
+    pub(crate) fn member_at(&self, hoster: HosterId) -> Result<Arc<Member>, AccountError> {
+        if hoster == self.row.hoster {
+            return Ok(self.member.clone());
+        }
+        let state = &self.member.state;
+        let address = match state.hoster(&hoster)? {
+            Some(address) => address,
+            // Another device may have met it.
+            None => {
+                self.settings()?;
+                let known = state.hoster(&hoster)?;
+                known.ok_or(AccountError::UnknownHoster(hoster))?
+            }
+        };
+        let members = self.elsewhere.members.lock();
+        let mut members = members.unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, member)) = members.get(&hoster)
+            && *known == address
+        {
+            return Ok(member.clone());
+        }
+        let credentials = Credentials {
+            account: self.row.account,
+            device: self.member.device.clone(),
+        };
+        let member = Arc::new(Member {
+            remote: self.elsewhere.connect.connect(address.clone(), credentials),
+            ..Member::clone(&self.member)
+        });
+        members.insert(hoster, (address, member.clone()));
+        Ok(member)
+    }
+
+    /// Opens a vault at its hoster, as this device last saw it.
+    pub(crate) fn open_at(
+        &self,
+        hoster: HosterId,
+        id: VaultId,
+        name: Option<String>,
+    ) -> Result<Vault, AccountError> {
+        let mut vault = Vault::open(self.member_at(hoster)?, id, name)?;
+        self.check_told(&mut vault)?;
+        Ok(vault)
+    }
+
+    /// The settings as they are now; notes where the hosters are.
+    pub(crate) fn settings(&self) -> Result<AccountSettings, AccountError> {
+        let mut vault = self.account_vault()?;
+        vault.refresh()?;
+        let settings = settings::read(&vault)?;
+        self.note_hosters(&settings)?;
+        Ok(settings)
+    }
+
+    /// Changes the settings in one commit, and gives them.
+    pub(crate) fn change_settings(
+        &self,
+        change: impl Fn(&mut AccountSettings) -> Result<(), SettingsError>,
+    ) -> Result<AccountSettings, AccountError> {
+        let settings = settings::change(&mut self.account_vault()?, change)?;
+        self.note_hosters(&settings)?;
+        Ok(settings)
+    }
+
+    pub(super) fn note_hosters(&self, settings: &AccountSettings) -> Result<(), AccountError> {
+        let hosters = addresses(settings);
+        let state = &self.member.state;
+        let mut known = hosters.iter();
+        let are_known = known.try_fold(true, |all, hoster| {
+            Ok::<_, AccountError>(all && state.hoster(&hoster.hoster)?.as_ref() == Some(hoster))
+        })?;
+        if !are_known {
+            state.set_hosters(&hosters)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the copies of the account's log up to date that other hosters have
+    /// where it is a guest. To be called after any change of the log.
+    ///
+    /// # Errors
+    /// [`AccountError`], when it is not known which hosters there are; what a
+    /// hoster says is in the answer.
+    pub fn push_log(&self) -> Result<Vec<GuestLog>, AccountError> {
+        let settings = self.settings()?;
+        let account_vault = self.account_vault()?;
+        let log = account_vault.own_log();
+        let push = |at: HosterAddress| {
+            let pushed = self
+                .member_at(at.hoster)
+                .and_then(|member| put_log(&*member.remote, log));
+            GuestLog {
+                hoster: at.hoster,
+                origin: at.origin,
+                pushed: pushed.map_err(Arc::new),
+            }
+        };
+        let elsewhere = self.addresses_elsewhere(&settings);
+        Ok(elsewhere.into_iter().map(push).collect())
+    }
+
+    /// The hosters that are not the home.
+    pub(super) fn addresses_elsewhere(&self, settings: &AccountSettings) -> Vec<HosterAddress> {
+        let mut all = addresses(settings);
+        all.retain(|address| address.hoster != self.row.hoster);
+        all
+    }
+}
+
+/// Brings a hoster's copy of a log up to date.
+pub(crate) fn put_log(remote: &dyn Remote, log: &AccountLog) -> Result<(), AccountError> {
+    let mut rest = log.entries();
+    while !rest.is_empty() {
+        let (some, others) = rest.split_at(fitting(rest));
+        remote.put_account_log(&log.id(), some)?;
+        rest = others;
+    }
+    Ok(())
+}
+
+/// How many of the entries one call takes; at least one.
+fn fitting(entries: &[SignedEntry]) -> usize {
+    let mut bytes = 0;
+    let fits = |entry: &&SignedEntry| {
+        bytes += entry.encoded_len();
+        bytes <= MAX_PUT_BYTES
+    };
+    entries.iter().take_while(fits).count().max(1)
+}
+
+fn addresses(settings: &AccountSettings) -> Vec<HosterAddress> {
+    let known = settings.hosters().iter();
+    known
+        .filter_map(|known| {
+            Some(HosterAddress {
+                // Settings bound its length and no more.
+                origin: Origin::parse(&known.origin).ok()?,
+                hoster: known.hoster,
+                tls: known.tls,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_sent_in_calls_that_hosters_take() {
+        let entry = |bytes| SignedEntry {
+            payload: vec![0; bytes],
+            signatures: Vec::new(),
+        };
+        assert_eq!(fitting(&[entry(10), entry(20)]), 2);
+        let large = entry(MAX_PUT_BYTES * 2 / 3);
+        assert_eq!(fitting(&[entry(10), large.clone(), large.clone()]), 2);
+        assert_eq!(fitting(&[entry(MAX_PUT_BYTES * 2), entry(1)]), 1);
+    }
+}
