@@ -142,6 +142,11 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens a vault as its newest verified root has it.
     pub(crate) fn open(vault: &Vault) -> Result<Self, TransferError> {
+        Self::at(vault, vault.root())
+    }
+
+    /// Opens a vault as another root of it has it.
+    pub(crate) fn at(vault: &Vault, root: &Root) -> Result<Self, TransferError> {
         let directory = vault.directory()?;
         let keys = vault.keys();
         let own_packs = if others_write(vault) {
@@ -160,7 +165,7 @@ impl Opened {
             remote.clone(),
             cache.clone(),
         );
-        index.follow(&vault.root().segments, &reader)?;
+        index.follow(&root.segments, &reader)?;
         Ok(Self {
             keys,
             index,

@@ -26,4 +26,5 @@ mod transfer;
 pub mod backup;
 pub mod check;
 pub mod contents;
+pub mod reconcile;
 pub mod restore;

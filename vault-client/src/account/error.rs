@@ -11,6 +11,7 @@ use vault_proto::origin::Origin;
 use crate::error::ErrorCode;
 use crate::remote::RemoteError;
 use crate::state::StateError;
+use crate::transfer::TransferError;
 use crate::vault::VaultError;
 
 /// Why something about an account failed.
@@ -64,6 +65,21 @@ pub enum AccountError {
     /// No device of the account answers to that, or none any more.
     #[error("there is no such device")]
     NoSuchDevice,
+    /// Nobody else is a member of the vault.
+    #[error("nobody else is a member of this vault: delete it instead")]
+    OnlyMember,
+    /// Somebody else is a member of the vault.
+    #[error("others are members of this vault: leave it, or remove them first")]
+    OthersAreMembers,
+    /// Nobody else manages the vault.
+    #[error("nobody else manages this vault: make another member its manager first")]
+    LastManager,
+    /// What the vault holds could not be read.
+    #[error(transparent)]
+    Transfer(TransferError),
+    /// The phrase is none of this account's, or none any more.
+    #[error("this recovery phrase is none of this account's")]
+    WrongPhrase,
     /// A device does not remove itself: another one of the account does.
     #[error("a device cannot remove itself: remove it on another one")]
     ThisDevice,
@@ -178,7 +194,11 @@ impl AccountError {
             | Self::NoSuchDevice
             | Self::DeviceName
             | Self::ThisDevice => ErrorCode::InvalidArgument,
-            Self::PaperNeeded => ErrorCode::NotAllowed,
+            Self::PaperNeeded | Self::OnlyMember | Self::OthersAreMembers | Self::LastManager => {
+                ErrorCode::NotAllowed
+            }
+            Self::Transfer(error) => error.code(),
+            Self::WrongPhrase => ErrorCode::WrongKey,
             Self::NoSuchVault | Self::NoVault => ErrorCode::NoVault,
             Self::Ambiguous(_) => ErrorCode::AmbiguousVault,
             Self::NameTaken(_) => ErrorCode::VaultExists,
@@ -194,6 +214,7 @@ impl AccountError {
             Self::Remote(error) => error.is_transient(),
             Self::State(error) => error.is_transient(),
             Self::Vault(error) => error.is_transient(),
+            Self::Transfer(error) => error.is_transient(),
             Self::Overtaken => true,
             _ => false,
         }

@@ -15,6 +15,7 @@ mod error;
 mod fetch_log;
 mod hosters;
 mod joining;
+mod leaving;
 mod log;
 pub mod pairing;
 mod recover;

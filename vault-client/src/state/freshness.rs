@@ -106,6 +106,7 @@ mod tests {
             entries: Vec::new(),
             accounts: Vec::new(),
             head: heads(3).pop(),
+            links: Vec::new(),
             witness: Some(witness),
             accepted: None,
         }

@@ -12,6 +12,10 @@ use super::logs::{self, NewEntries};
 use super::{Durability, State, StateError, array, signed, unsigned};
 use crate::remote::CommitRequest;
 
+/// How far back the hashes of heads are kept: a hoster that restores a backup
+/// goes back less.
+const KEPT_HEADS: u64 = 100_000;
+
 /// A verified head, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredHead {
@@ -35,6 +39,8 @@ pub(crate) struct Progress {
     pub(crate) accounts: Vec<AccountId>,
     /// The new head; `None` when only logs moved.
     pub(crate) head: Option<StoredHead>,
+    /// Heads on the way to the new one, and those that they link to.
+    pub(crate) links: Vec<HeadPosition>,
     /// Who made the new head.
     pub(crate) witness: Option<Witness>,
     /// When the new head is the commit that was signed here: the packs that it
@@ -138,10 +144,18 @@ impl State {
                 forget_signed_commit(database, &progress.vault, adds)?;
             }
             freshness::follow(database, progress)?;
-            if let Some(head) = &progress.head {
+            for at in &progress.links {
                 database.execute(
-                    "INSERT OR REPLACE INTO head (vault, head, root, skips) VALUES (?1, ?2, ?3, ?4)",
-                    params![vault, head.signed, head.root, encode_skips(&head.seen)],
+                    "INSERT OR REPLACE INTO seen_head (vault, seq, hash) VALUES (?1, ?2, ?3)",
+                    params![vault, signed(at.seq)?, at.hash.as_bytes()],
+                )?;
+            }
+            if let Some(head) = &progress.head {
+                write_head(database, &progress.vault, head)?;
+                let seq = head.seen.position().map_or(0, |at| at.seq);
+                database.execute(
+                    "DELETE FROM seen_head WHERE vault = ?1 AND seq < ?2",
+                    params![vault, signed(seq.saturating_sub(KEPT_HEADS))?],
                 )?;
             }
             Ok(Advanced::Done)
@@ -242,7 +256,24 @@ fn forget_signed_commit(
     Ok(())
 }
 
-fn read_head(
+pub(super) fn write_head(
+    database: &Transaction<'_>,
+    vault: &VaultId,
+    head: &StoredHead,
+) -> Result<(), StateError> {
+    database.execute(
+        "INSERT OR REPLACE INTO head (vault, head, root, skips) VALUES (?1, ?2, ?3, ?4)",
+        params![
+            vault.as_bytes(),
+            head.signed,
+            head.root,
+            encode_skips(&head.seen)
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn read_head(
     database: &Transaction<'_>,
     vault: &VaultId,
 ) -> Result<Option<StoredHead>, StateError> {
@@ -358,6 +389,7 @@ pub(super) mod tests {
             entries: Vec::new(),
             accounts: Vec::new(),
             head: Some(to.clone()),
+            links: Vec::new(),
             witness: None,
             accepted: None,
         }

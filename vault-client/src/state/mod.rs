@@ -17,6 +17,7 @@ mod hosters;
 mod joining;
 mod keys;
 mod logs;
+mod lost;
 mod pending;
 mod schema;
 mod signed_entries;

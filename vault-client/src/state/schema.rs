@@ -153,6 +153,26 @@ const STEPS: &[&str] = &[
         tls_pin  BLOB NOT NULL
     ) WITHOUT ROWID;
 ",
+    "
+    -- Heads that a hoster has lost, while they are brought back; of the newest,
+    -- all of it.
+    CREATE TABLE lost_head (
+        vault BLOB NOT NULL,
+        seq   INTEGER NOT NULL,
+        hash  BLOB NOT NULL,
+        head  BLOB,
+        root  BLOB,
+        PRIMARY KEY (vault, seq)
+    ) WITHOUT ROWID;
+
+    -- Entries of vault logs, likewise.
+    CREATE TABLE lost_entry (
+        vault BLOB NOT NULL,
+        seq   INTEGER NOT NULL,
+        entry BLOB NOT NULL,
+        PRIMARY KEY (vault, seq)
+    ) WITHOUT ROWID;
+",
 ];
 
 /// Brings a database up to the newest version.

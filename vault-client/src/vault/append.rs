@@ -142,7 +142,7 @@ impl Vault {
 
     /// Takes over an entry that the hoster has accepted. False when more than
     /// this entry has to be known first.
-    fn adopt_entry(
+    pub(super) fn adopt_entry(
         &mut self,
         entry: &SignedEntry,
         accounts: BTreeMap<AccountId, AccountLog>,
@@ -199,13 +199,13 @@ impl Vault {
 }
 
 /// Whether one of two logs of an account begins with the other.
-fn agree(one: &AccountLog, other: &AccountLog) -> bool {
+pub(super) fn agree(one: &AccountLog, other: &AccountLog) -> bool {
     let common = one.position().seq.min(other.position().seq);
     one.hash_at(common) == other.hash_at(common)
 }
 
 /// The head that an entry of this device's names.
-fn named_head(entry: &SignedEntry) -> Result<Option<HeadPosition>, StateError> {
+pub(super) fn named_head(entry: &SignedEntry) -> Result<Option<HeadPosition>, StateError> {
     let damaged = || StateError::Damaged("an entry that was signed");
     let entry = VaultEntry::decode(&entry.payload[..]).map_err(|_| damaged())?;
     let head = entry

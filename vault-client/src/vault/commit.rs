@@ -8,7 +8,7 @@
 
 use vault_core::author::{HeadAuthor, HeadChange};
 use vault_core::root::{check_writer, open_root};
-use vault_proto::head::{HeadContext, PreviousHeads, UnverifiedHead};
+use vault_proto::head::{Head, HeadContext, PreviousHeads, UnverifiedHead, skip_seq};
 use vault_proto::ids::{HeadHash, PackId};
 use vault_proto::pack_list::PackList;
 use vault_proto::position::HeadPosition;
@@ -106,7 +106,10 @@ impl Vault {
                 }
             }
         }
-        let (head, request) = self.sign(&plan, replaced)?;
+        // What a hoster has lost at this place stays named, whoever replaces it.
+        let place = self.view.seen.next_links().seq;
+        let lost = self.member.state.lost_head(&self.id, place)?;
+        let (head, request) = self.sign(&plan, lost.or(replaced))?;
         match self.send(&head, &request)? {
             Sent::Accepted(at) => Ok(CommitResult::Committed(at)),
             Sent::Lost => Ok(CommitResult::LostRace),
@@ -252,6 +255,7 @@ impl Vault {
                 root: request.root.clone(),
                 seen: verified.seen().clone(),
             }),
+            links: links_of(head.claims()),
             witness: Some(Witness::Own),
             accepted: Some(request.adds.clone()),
         };
@@ -269,6 +273,17 @@ impl Vault {
             Advanced::Contradiction => Err(VaultError::LogFork),
         }
     }
+}
+
+/// A head, and those that it links to.
+pub(super) fn links_of(head: &Head) -> Vec<HeadPosition> {
+    let at = |seq, hash: Option<HeadHash>| Some(HeadPosition { seq, hash: hash? });
+    let linked = [
+        at(head.seq, Some(head.hash())),
+        at(head.seq.saturating_sub(1), head.previous),
+        at(skip_seq(head.seq), head.skip),
+    ];
+    linked.into_iter().flatten().collect()
 }
 
 /// Whether the head can be accepted on top of what is known.

@@ -38,6 +38,10 @@ pub enum VaultError {
         /// What the hoster shows; 0 for none.
         got: u64,
     },
+    /// The hoster shows an older state, of which this device cannot tell whether
+    /// the newest came after it: another device has seen more.
+    #[error("this device has not seen enough to bring the vault forward; try another one")]
+    CannotReconcile,
     /// What was to be confirmed is no printed head of this vault: a letter is
     /// wrong, or it is another vault's.
     #[error("that is no printed head of this vault")]
@@ -128,6 +132,7 @@ impl VaultError {
             Self::State(error) => error.code(),
             Self::HosterWentBack { .. }
             | Self::PrintedHeadMissing { .. }
+            | Self::CannotReconcile
             | Self::Hidden
             | Self::AccountLog { .. }
             | Self::VaultLog(_)

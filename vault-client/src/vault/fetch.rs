@@ -11,6 +11,7 @@ use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::{VaultLog, VaultLogError};
 use vault_proto::wire::SignedEntry;
 
+use super::commit::links_of;
 use super::view::{Place, View};
 use super::{Member, VaultError};
 use crate::remote::{SyncAnswer, SyncRequest};
@@ -59,6 +60,15 @@ pub(super) fn refreshed(
     Err(VaultError::Overtaken)
 }
 
+/// Fetches all of a vault and verifies it by itself, whatever was seen of it
+/// before; nothing is stored.
+pub(super) fn from_nothing(
+    member: &Member,
+    vault: &VaultId,
+) -> Result<(View, Progress), VaultError> {
+    Fetch::begin(member, vault, None).run()
+}
+
 /// What a view becomes with an entry that the hoster has accepted; nothing is
 /// stored yet. `accounts` are the logs that it was made with.
 pub(super) fn with_entry(
@@ -82,6 +92,7 @@ pub(super) fn with_entry(
     let heads = Heads {
         seen: base.seen.clone(),
         new: None,
+        links: Vec::new(),
     };
     fetch.finish(heads, Vec::new())
 }
@@ -114,6 +125,7 @@ fn explain(error: VaultError, member: &Member, base: Option<&View>) -> VaultErro
 struct Heads {
     seen: SeenHeads,
     new: Option<Vec<u8>>,
+    links: Vec<HeadPosition>,
 }
 
 /// One refresh under way. Nothing of it is stored yet.
@@ -248,6 +260,7 @@ impl<'a> Fetch<'a> {
             Heads {
                 seen: seen.clone(),
                 new: None,
+                links: Vec::new(),
             }
         } else {
             let heads = answer.heads.iter().map(|head| UnverifiedHead::decode(head));
@@ -268,6 +281,11 @@ impl<'a> Fetch<'a> {
             Heads {
                 seen: head.seen().clone(),
                 new: Some(head.to_bytes().to_vec()),
+                links: path
+                    .heads()
+                    .iter()
+                    .flat_map(|head| links_of(head.claims()))
+                    .collect(),
             }
         };
         // Of a head that is not new, too: another root would be that of a head
@@ -305,7 +323,7 @@ impl<'a> Fetch<'a> {
     }
 
     fn finish(self, heads: Heads, sealed_root: Vec<u8>) -> Result<(View, Progress), VaultError> {
-        let Heads { seen, new } = heads;
+        let Heads { seen, new, links } = heads;
         let vault_log = self
             .vault_log
             .ok_or(VaultError::Answer("a vault without a log"))?;
@@ -351,6 +369,7 @@ impl<'a> Fetch<'a> {
                 root: sealed_root,
                 seen: view.seen.clone(),
             }),
+            links,
             witness,
             accepted: None,
         };

@@ -11,6 +11,7 @@
 //! state as they were.
 
 mod append;
+mod behind;
 mod commit;
 mod error;
 mod fetch;

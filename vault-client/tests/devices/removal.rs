@@ -14,7 +14,7 @@ fn is_out(machine: &Machine) -> bool {
 }
 
 /// `reader` may read the vault of `owner`.
-fn share(owner: &Member, vault: &mut Vault, reader: &Member, role: Role) -> Vault {
+pub(super) fn share(owner: &Member, vault: &mut Vault, reader: &Member, role: Role) -> Vault {
     let (id, log) = (reader.account.id(), reader.paper().own_log());
     owner
         .paper()

@@ -185,3 +185,35 @@ fn a_device_relies_on_what_it_has_stored_itself() {
     let newest = snapshots(&common.vault).pop().unwrap();
     assert_restores(&common.vault, &newest, &again);
 }
+
+/// The other writer indexes garbage under the id of a chunk that is there
+/// already: every reader finds the place behind it.
+#[test]
+fn what_another_member_indexes_in_front_of_a_chunk_hides_nothing() {
+    let mut common = Common::new();
+    let content = super::noise(1, 100_000);
+    let files = Files::new(&[("ours", content.clone())]);
+    backed_up(&mut common.vault, &files).unwrap();
+    let snapshot = snapshots(&common.vault).pop().unwrap();
+    // Less than the shortest chunk: the file is one.
+    common.plant(common.id_of(&content), None);
+    super::forget_cache(&common.vault);
+    assert_restores(&common.vault, &snapshot, &files);
+    let contents = vault_client::contents::Contents::open(&common.vault).unwrap();
+    let mut read = Vec::new();
+    let path = files.path().join("ours");
+    let path = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+    contents
+        .read_file(&snapshot.snapshot, path, &mut read)
+        .unwrap();
+    assert_eq!(read, content);
+    // The check says so, and whose fault it is.
+    let report = super::checked(&mut common.vault).unwrap();
+    assert!(!report.problems.is_empty());
+    assert!(
+        report
+            .problems
+            .iter()
+            .all(|problem| !problem.is_the_hosters())
+    );
+}

@@ -4,6 +4,7 @@ mod common;
 mod hostile;
 mod lies;
 mod races;
+mod reconcile;
 mod recovery;
 
 use std::collections::BTreeMap;

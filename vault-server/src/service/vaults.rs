@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use prost::Message;
 use vault_proto::{
-    head::skip_path,
+    head::{UnverifiedHead, skip_path},
     ids::{AccountId, HosterId, VaultId},
+    position::HeadPosition,
     vault_log::{MemberState, Role, VaultLog, VaultLogError},
     wire::{SignedEntry, VaultEntry},
 };
@@ -136,7 +137,7 @@ impl Hoster {
         let appended = self.ledger.append_vault_entry(&NewVaultEntry {
             vault,
             seq: after.position().seq,
-            head: after.pinned_head(),
+            head: self.current_head(&vault, after.pinned_head())?,
             entry: &encoded,
             joined: now.difference(&before).next().copied(),
             left,
@@ -153,6 +154,27 @@ impl Hoster {
             Appended::LostRace { .. } => Err(Refusal::lost_race()),
             Appended::RecordsFull(fullness) => Err(Refusal::records(fullness)),
         }
+    }
+
+    /// The head that an entry names, as this hoster has it: where the newest head
+    /// has taken the place of the one named, because that was lost here, it is
+    /// that one.
+    fn current_head(
+        &self,
+        vault: &VaultId,
+        named: Option<HeadPosition>,
+    ) -> Result<Option<HeadPosition>, Refusal> {
+        let Some(named) = named else {
+            return Ok(None);
+        };
+        let Some(held) = self.ledger.head(vault, named.seq)? else {
+            return Ok(Some(named));
+        };
+        let Ok(held) = UnverifiedHead::decode(&held.signed) else {
+            return Ok(Some(named));
+        };
+        let makes_up = held.claims().reconciled == Some(named.hash);
+        Ok(Some(if makes_up { held.position() } else { named }))
     }
 
     pub(crate) fn list_vaults(&self, caller: Caller) -> Result<ListVaultsResponse, Refusal> {

@@ -11,6 +11,7 @@ use vault_proto::head::{
 use vault_proto::ids::{AccountId, DeviceId, HosterId, PackId, VaultId};
 use vault_proto::invitation::InvitationSecret;
 use vault_proto::pack_list::PackList;
+use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::{Role, VaultLog, VaultLogError};
 use vault_proto::wire::{SignedEntry, VaultKind};
 
@@ -274,7 +275,17 @@ impl Books {
             Err(error) => return Err(invalid(error)),
             Ok(()) => {}
         }
-        if log.pinned_head() != shelf.heads.last().map(UnverifiedHead::position) {
+        let newest = shelf.heads.last();
+        // One that takes the place of a head that was lost here stands for it.
+        let lost = newest.and_then(|head| {
+            let hash = head.claims().reconciled?;
+            Some(HeadPosition {
+                seq: head.seq(),
+                hash,
+            })
+        });
+        let named = log.pinned_head();
+        if named != newest.map(UnverifiedHead::position) && (named.is_none() || named != lost) {
             return Err(refused(RefusalReason::LostRace, "a head was first"));
         }
         shelf.log = log;
