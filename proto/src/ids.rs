@@ -107,7 +107,6 @@ id!(
     HeadHash,
     "a head hash"
 );
-
 id!(
     /// A sealed root, by the hash that its head names.
     RootHash,

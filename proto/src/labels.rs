@@ -31,6 +31,8 @@ pub const SIGN_HELLO: &str = "coffre v1 sign hello";
 pub const SIGN_OFFER: &str = "coffre v1 sign offer";
 /// Signs a device's half of a login.
 pub const SIGN_LOGIN: &str = "coffre v1 sign login";
+/// Signs a link's capsule.
+pub const SIGN_CAPSULE: &str = "coffre v1 sign capsule";
 
 /// `BLAKE3-derive_key(label, parts end to end)`.
 pub(crate) fn hash(label: &str, parts: &[&[u8]]) -> [u8; 32] {

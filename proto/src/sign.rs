@@ -32,17 +32,20 @@ pub enum SignLabel {
     Login,
     /// An offer of membership.
     Offer,
+    /// A link's capsule.
+    Capsule,
 }
 
 impl SignLabel {
     /// Every label.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AccountEntry,
         Self::VaultEntry,
         Self::Head,
         Self::Hello,
         Self::Login,
         Self::Offer,
+        Self::Capsule,
     ];
 
     /// The label's text.
@@ -55,6 +58,7 @@ impl SignLabel {
             Self::Hello => labels::SIGN_HELLO,
             Self::Login => labels::SIGN_LOGIN,
             Self::Offer => labels::SIGN_OFFER,
+            Self::Capsule => labels::SIGN_CAPSULE,
         }
     }
 }

@@ -23,11 +23,13 @@ pub enum ChunkKind {
     Snapshot = 6,
     /// The settings of an account vault.
     Settings = 7,
+    /// The list of live links.
+    Links = 8,
 }
 
 impl ChunkKind {
     /// Every kind, in the order of their bytes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::FileData,
         Self::Tree,
         Self::StreamList,
@@ -35,6 +37,7 @@ impl ChunkKind {
         Self::Catalog,
         Self::Snapshot,
         Self::Settings,
+        Self::Links,
     ];
 
     /// The byte that stands for this kind in footers, segments and associated data.
@@ -56,7 +59,7 @@ impl ChunkKind {
             Self::FileData => 4 << 20,
             Self::Index => 12 << 20,
             Self::Tree | Self::StreamList | Self::Snapshot => 64 << 10,
-            Self::Catalog | Self::Settings => 1 << 20,
+            Self::Catalog | Self::Settings | Self::Links => 1 << 20,
         }
     }
 

@@ -53,6 +53,7 @@ pub const fn chunk_id_key(kind: ChunkKind) -> &'static str {
         ChunkKind::Catalog => "coffre v1 chunk id key catalog",
         ChunkKind::Snapshot => "coffre v1 chunk id key snapshot",
         ChunkKind::Settings => "coffre v1 chunk id key settings",
+        ChunkKind::Links => "coffre v1 chunk id key links",
     }
 }
 
@@ -83,6 +84,11 @@ pub const fn pairing_key(step: PairingStep) -> &'static str {
 pub const PAIRING_WORDS: &str = "coffre v1 pairing words";
 /// Two account ids to the number that their members compare (nothing secret).
 pub const CONTACT_NUMBER: &str = "coffre v1 contact number";
+/// A link's secret to the id that the hoster knows it by.
+pub const LINK_ID: &str = "coffre v1 link id";
+/// A link's secret, and its stretched password if it has one, to the key of its
+/// capsule.
+pub const LINK_CAPSULE_KEY: &str = "coffre v1 link capsule key";
 
 // Beginnings of HPKE's `info` and of associated data.
 
@@ -114,6 +120,8 @@ pub const EPOCH_WRAP: &str = "coffre v1 epoch wrap";
 pub const PACK_FOOTER: &str = "pack footer";
 /// In the associated data of a pack's trailer.
 pub const PACK_TRAILER: &str = "pack trailer";
+/// Begins the associated data of a sealed capsule.
+pub const LINK_CAPSULE: &str = "coffre v1 link capsule";
 
 #[cfg(test)]
 mod tests {
@@ -141,6 +149,8 @@ mod tests {
             PRINTED_HEAD,
             PAIRING_WORDS,
             CONTACT_NUMBER,
+            LINK_ID,
+            LINK_CAPSULE_KEY,
         ];
         labels.extend(ChunkKind::ALL.map(chunk_id_key));
         labels.extend(PairingStep::ALL.map(pairing_box));

@@ -11,6 +11,9 @@
 //!                                  hoster ◀── author ◀── root ◀── index
 //! ```
 //!
+//! A link hands a subtree of a snapshot, with the keys of its chunks, to whoever
+//! holds a URL (`links`).
+//!
 //! Reading goes the same way back: a verified head names the root, the root the
 //! index and the catalog, the catalog the snapshots, and so on down to bytes.
 //! Every byte layout is drawn in `docs/format.md`.
@@ -38,6 +41,7 @@ pub mod index;
 
 pub mod root;
 pub mod author;
+pub mod links;
 
 pub mod contact;
 pub mod offer;

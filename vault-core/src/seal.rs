@@ -102,6 +102,15 @@ impl Compressor {
     }
 }
 
+impl Compressor {
+    /// One zstd frame that says how long its content is.
+    pub(crate) fn compress(&mut self, content: &[u8]) -> Vec<u8> {
+        self.context
+            .compress(content)
+            .expect("the buffer is as long as zstd asks for")
+    }
+}
+
 impl Default for Compressor {
     fn default() -> Self {
         Self::new(CompressionLevel::default())
@@ -249,10 +258,68 @@ impl VaultKeys {
         Ok(plaintext)
     }
 
+    /// The key of one chunk as it is sealed in `epoch`, to be handed to somebody
+    /// who may read that chunk and nothing else.
+    ///
+    /// # Errors
+    /// When no secret of the epoch is known.
+    pub fn export_chunk_key(&self, epoch: u64, id: &ChunkId) -> Result<ChunkKey, OpenError> {
+        self.chunk_key(epoch, id).map(ChunkKey)
+    }
+
     /// `BLAKE3-keyed(epoch's chunk sealing key, chunk id)`.
     pub(crate) fn chunk_key(&self, epoch: u64, id: &ChunkId) -> Result<Secret, OpenError> {
         let root = &self.epoch(epoch)?.chunk;
         Ok(Secret::from_array(root.keyed_hash(id.as_bytes())))
+    }
+}
+
+/// The key of one sealed chunk: what opens it, and nothing else.
+///
+/// `key = BLAKE3-keyed(epoch's chunk sealing key, chunk id)`
+///
+/// Wiped when it is dropped, never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChunkKey(Secret);
+
+impl ChunkKey {
+    pub(crate) const fn from_array(bytes: [u8; 32]) -> Self {
+        Self(Secret::from_array(bytes))
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// Opens the sealed chunk whose BLAKE3 is `sealed_hash`.
+    ///
+    /// Who has the key alone cannot compute the chunk's id. Key and hash together
+    /// leave one plaintext, as key and id do.
+    ///
+    /// Allocates at most the sealed chunk's length and `kind.max_len()`.
+    ///
+    /// # Errors
+    /// One, whatever is wrong.
+    pub fn open_chunk(
+        &self,
+        kind: ChunkKind,
+        sealed_hash: &[u8; 32],
+        sealed: &[u8],
+        decompressor: &mut Decompressor,
+    ) -> Result<Vec<u8>, OpenError> {
+        if sealed.len() > kind.max_len() + MAX_SEALED_OVERHEAD
+            || blake3::hash(sealed) != *sealed_hash
+        {
+            return Err(OpenError);
+        }
+        let body = aead::open(&self.0, &associated(kind), sealed)?;
+        plaintext_of(kind, body, decompressor)
+    }
+}
+
+impl fmt::Debug for ChunkKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChunkKey(…)")
     }
 }
 
@@ -335,7 +402,7 @@ impl Decompressor {
 
     /// Decompresses exactly one frame, which must say that it holds `length`
     /// bytes.
-    fn decompress(&mut self, frame: &[u8], length: usize) -> Result<Vec<u8>, OpenError> {
+    pub(crate) fn decompress(&mut self, frame: &[u8], length: usize) -> Result<Vec<u8>, OpenError> {
         let claimed = zstd_safe::get_frame_content_size(frame).map_err(|_| OpenError)?;
         let frame_len = zstd_safe::find_frame_compressed_size(frame).map_err(|_| OpenError)?;
         if claimed != Some(length as u64) || frame_len != frame.len() {

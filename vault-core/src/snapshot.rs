@@ -94,6 +94,12 @@ impl fmt::Debug for SeriesId {
 pub struct SnapshotId([u8; 32]);
 
 impl SnapshotId {
+    /// Takes exactly 32 bytes; `None` for any other length.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -277,7 +283,7 @@ impl Snapshot {
 }
 
 /// `/`, or components that nodes can have, each after a slash.
-fn is_absolute(path: &[u8]) -> bool {
+pub(crate) fn is_absolute(path: &[u8]) -> bool {
     match path {
         b"/" => true,
         [b'/', components @ ..] => components

@@ -371,7 +371,7 @@ fn hostile_segments_are_refused() {
     let twice = refused(&|s| s.chunk_ids.copy_within(0..32, 32));
     assert_eq!(twice, SegmentError::NotAscending);
     assert_eq!(refused(&|s| s.kinds[0] = 0), SegmentError::Kind);
-    assert_eq!(refused(&|s| s.kinds[0] = 8), SegmentError::Kind);
+    assert_eq!(refused(&|s| s.kinds[0] = 9), SegmentError::Kind);
 
     assert_eq!(refused(&|s| s.rows[0] = 3), SegmentError::Rows);
     assert_eq!(refused(&|s| s.rows = vec![0, 0, 1]), SegmentError::Rows);

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use vault_core::catalog::{Catalog, Series, SeriesKind};
 use vault_core::chunk::{ChunkId, ChunkKind};
 use vault_core::index::{IndexEntry, OwnPack, Segment, SegmentBuilder};
+use vault_core::links::{Link, LinkSecret, Links, PasswordStretching};
 use vault_core::pack::PackEntry;
 use vault_core::settings::{AccountSettings, Contact, KnownHoster, KnownVault};
-use vault_core::snapshot::{SeriesId, Snapshot, SnapshotFields, Totals};
+use vault_core::snapshot::{SeriesId, Snapshot, SnapshotFields, SnapshotId, Totals};
 use vault_core::stream::{ChunkRef, StreamBuilder, StreamReader, StreamRef};
 use vault_core::timestamp::Timestamp;
 use vault_core::tree::{
@@ -55,7 +56,7 @@ fn vector(name: &'static str, bytes: Vec<u8>) -> Vector {
     Vector { name, bytes, given }
 }
 
-const FILES: [File; 7] = [
+const FILES: [File; 8] = [
     File {
         name: "stream",
         about: "bytes: an encoded coffre.v1.Stream of kind `given.kind`. given.chunks: the \
@@ -94,6 +95,13 @@ const FILES: [File; 7] = [
         about: "bytes: an encoded coffre.v1.AccountSettings.",
         describe: describe_settings,
         make: make_settings,
+    },
+    File {
+        name: "links",
+        about: "bytes: an encoded coffre.v1.Links. The keys of the capsules are those of links \
+                without a password.",
+        describe: describe_links,
+        make: make_links,
     },
     File {
         name: "segment",
@@ -153,6 +161,11 @@ fn catalogs_are_as_in_the_vectors() {
 #[test]
 fn settings_are_as_in_the_vectors() {
     check("settings");
+}
+
+#[test]
+fn lists_of_links_are_as_in_the_vectors() {
+    check("links");
 }
 
 #[test]
@@ -888,6 +901,80 @@ fn make_settings() -> Vec<Vector> {
     bad("a contact without a place", &|s| {
         s.contacts[0].position = None
     });
+    vectors
+}
+
+// --------------------------------------------------------------------- links
+
+fn describe_links(bytes: &[u8], _: &Value) -> Described {
+    let links = Links::decode(bytes).map_err(refused)?;
+    assert_eq!(links.encode(), bytes);
+    let link = |link: &Link| {
+        assert_eq!(link.capsule_key, link.secret.capsule_key(None));
+        json!({
+            "id": link.id().to_string(),
+            "capsule": link.capsule.to_string(),
+            "capsule_size": link.capsule_size,
+            "password": link.password.is_some(),
+            "account": link.account.to_string(),
+            "created": [link.created.seconds(), link.created.nanoseconds()],
+            "expires": link.expires,
+            "max_downloads": link.max_downloads,
+            "snapshot": link.snapshot.to_string(),
+            "path": hex(&link.path),
+            "label": link.label,
+        })
+    };
+    Ok(json!({ "links": links.all().iter().map(link).collect::<Vec<_>>() }))
+}
+
+fn make_links() -> Vec<Vector> {
+    let mut links = Links::default();
+    for (number, password, label) in [(1, false, ""), (2, true, "for \u{c9}lo\u{ef}se")] {
+        let secret = LinkSecret::from_array([number; 32]);
+        let stretching = PasswordStretching::new(65_536, 1, 1, [number; 16]).unwrap();
+        let link = Link {
+            capsule_key: secret.capsule_key(None),
+            secret,
+            capsule: PackId::from_array([number + 2; 32]),
+            capsule_size: 16 << 10,
+            password: password.then_some(stretching),
+            account: AccountId::from_array([5; 32]),
+            created: Timestamp::new(1_795_000_000, 7).unwrap(),
+            expires: if password { 1_800_000_000 } else { 0 },
+            max_downloads: if password { 3 } else { 0 },
+            snapshot: SnapshotId::from_slice(&[6; 32]).unwrap(),
+            path: b"/home/ada".to_vec(),
+            label: label.to_owned(),
+        };
+        links.add(link).unwrap();
+    }
+    let good = links.encode();
+    let mut vectors = vec![
+        vector("nothing", Vec::new()),
+        vector("two links, one with all there is", good.clone()),
+    ];
+    let mut bad = |name, change: &dyn Fn(&mut wire::Links)| {
+        vectors.push(vector(name, changed(&good, change)));
+    };
+    bad("links out of order", &|l| l.links.reverse());
+    bad("a link twice", &|l| l.links[1] = l.links[0].clone());
+    bad("a secret of 31 bytes", &|l| l.links[0].secret.truncate(31));
+    bad("a capsule of a size that no pack has", &|l| {
+        l.links[0].capsule_size = 20_000
+    });
+    bad("no time", &|l| l.links[0].created = None);
+    bad("a relative path", &|l| l.links[0].path = b"a".to_vec());
+    bad("a path that goes up", &|l| {
+        l.links[0].path = b"/a/..".to_vec()
+    });
+    bad("a label with a line break", &|l| {
+        l.links[0].label = "a\nb".to_owned()
+    });
+    bad("a password that is stretched by nothing", &|l| {
+        l.links[0].password = Some(wire::PasswordStretching::default())
+    });
+    vectors.push(vector("an unknown field", with(&good, &[0x78, 1])));
     vectors
 }
 

@@ -16,6 +16,7 @@ use vault_core::{
     index::{OwnPack, Segment, sorted},
     keys::{DeviceKeys, RecoveryPhrase, VaultKeys},
     labels,
+    links::{Capsule, LinkSecret, LinkUrl, Links, OpenLinkError},
     offer::{SealedOffer, UnverifiedOffer},
     pack::{MAX_PACK_LEN, MIN_PACK_LEN, TRAILER_LEN, read_pack_entries},
     pairing::{PairingCode, PairingStep},
@@ -48,6 +49,7 @@ pub type Decoder = (&'static str, fn(&[u8]));
 pub const DECODERS: &[Decoder] = &[
     ("account_entry", account_entry),
     ("address", address),
+    ("capsule", capsule),
     ("catalog", catalog),
     ("chunk", chunk),
     ("device_keys", device_keys),
@@ -56,6 +58,8 @@ pub const DECODERS: &[Decoder] = &[
     ("head", head),
     ("head_path", head_path),
     ("invitation", invitation),
+    ("link_url", link_url),
+    ("links", links),
     ("node", node),
     ("offer", offer),
     ("pack", pack),
@@ -287,6 +291,71 @@ fn own_device() -> DevicePublic {
         keys.public().clone()
     };
     DEVICE.get_or_init(make).clone()
+}
+
+/// A link's URL.
+pub fn link_url(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(link) = LinkUrl::parse(text)
+    {
+        assert_eq!(LinkUrl::parse(&link.to_url()), Ok(link));
+    }
+}
+
+/// A capsule as whoever has the link's secret can seal it, and a device sign it:
+/// a byte of flags, then an encoded capsule, whose link and device are put right
+/// unless a flag is set. The same bytes are tried as a sealed capsule, too.
+pub fn capsule(bytes: &[u8]) {
+    let secret = LinkSecret::from_array(EPOCH_SECRET);
+    let key = secret.capsule_key(None);
+    black_box(Capsule::open(&key, secret.id(), bytes).is_ok());
+    let Some((&flags, payload)) = bytes.split_first() else {
+        return;
+    };
+    let Ok(device) = DeviceKeys::from_secret_bytes(&[1; 65]) else {
+        return;
+    };
+    let mut payload = payload.to_vec();
+    if flags & 1 == 0
+        && let Ok(mut capsule) = wire::Capsule::decode(payload.as_slice())
+    {
+        capsule.link = secret.id().to_vec();
+        capsule.device = Some(device.public().to_wire());
+        payload = capsule.encode_to_vec();
+    }
+    let signature = device.sign(SignLabel::Capsule, &payload).to_vec();
+    let signed = wire::SignedCapsule { payload, signature }.encode_to_vec();
+    let Ok(frame) = zstd::bulk::compress(&signed, 1) else {
+        return;
+    };
+    let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let wrong = |bit: u8| u32::from(flags >> bit & 1);
+    let mut padded = (narrow(frame.len()) ^ wrong(1)).to_le_bytes().to_vec();
+    padded.extend((narrow(signed.len()) ^ wrong(2) << 30).to_le_bytes());
+    padded.extend(frame);
+    let size = (padded.len() + 40).next_power_of_two().max(MIN_PACK_LEN);
+    if size > MAX_PACK_LEN {
+        return;
+    }
+    padded.resize(size - 40, flags >> 3 & 1);
+    let key_bytes = blake3::derive_key(labels::LINK_CAPSULE_KEY, &EPOCH_SECRET);
+    let place = [labels::LINK_CAPSULE.as_bytes(), secret.id().as_bytes()].concat();
+    let sealed = sealed::seal(&key_bytes, &place, &padded);
+    match Capsule::open(&key, secret.id(), &sealed) {
+        Ok(capsule) => {
+            let fields = capsule.fields();
+            assert!(fields.nodes.iter().all(|node| node.mode <= 0o777));
+            black_box((fields.totals(), fields.blocks().len()));
+        }
+        Err(error) => assert!(matches!(error, OpenLinkError::Malformed(_)), "{error}"),
+    }
+}
+
+/// The list of a vault's links.
+pub fn links(bytes: &[u8]) {
+    if let Ok(links) = Links::decode(bytes) {
+        assert_eq!(links.encode(), bytes);
+    }
 }
 
 /// A pack of the vault that [`keys`] opens, as a member would seal it who does

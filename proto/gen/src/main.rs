@@ -27,6 +27,7 @@ const OUTPUTS: [Output; 2] = [
             "coffre/v1/sealed.proto",
             "coffre/v1/invitation.proto",
             "coffre/v1/exchange.proto",
+            "coffre/v1/link.proto",
         ],
         folder: "src/generated",
         services: false,

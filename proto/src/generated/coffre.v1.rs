@@ -700,10 +700,12 @@ pub struct Root {
     /// Newest last.
     #[prost(message, repeated, tag = "5")]
     pub segments: ::prost::alloc::vec::Vec<SegmentRef>,
-    /// The newest head that took packs away; 0 for none.
+    /// The newest head that took packs of chunks away; 0 for none. Packs that hold
+    /// nothing but a capsule or the list of links do not count: no chunk in them is
+    /// ever named again.
     #[prost(uint64, tag = "6")]
     pub last_removal_seq: u64,
-    /// Reserved: the live links.
+    /// Absent while there are no links.
     #[prost(message, optional, tag = "7")]
     pub links: ::core::option::Option<Located>,
     /// Only in an account vault.
@@ -1041,6 +1043,202 @@ impl PairingOutcome {
             "PAIRING_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
             "PAIRING_OUTCOME_DONE" => Some(Self::Done),
             "PAIRING_OUTCOME_REFUSED" => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+/// How a password is stretched.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PasswordStretching {
+    #[prost(enumeration = "PasswordAlgorithm", tag = "1")]
+    pub algorithm: i32,
+    /// 0x13.
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// From 65,536 to 524,288.
+    #[prost(uint32, tag = "3")]
+    pub memory_kibibytes: u32,
+    /// From 1 to 16.
+    #[prost(uint32, tag = "4")]
+    pub passes: u32,
+    /// From 1 to 4.
+    #[prost(uint32, tag = "5")]
+    pub lanes: u32,
+    /// 16 random bytes.
+    #[prost(bytes = "vec", tag = "6")]
+    pub salt: ::prost::alloc::vec::Vec<u8>,
+}
+/// What follows the # of a link's URL.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LinkUrl {
+    /// 1.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// 32 bytes: the hoster id.
+    #[prost(bytes = "vec", tag = "2")]
+    pub hoster: ::prost::alloc::vec::Vec<u8>,
+    #[prost(enumeration = "TlsMode", tag = "3")]
+    pub tls_mode: i32,
+    /// 32 bytes: SHA-256 of the certificate's SubjectPublicKeyInfo; empty unless pinned.
+    #[prost(bytes = "vec", tag = "4")]
+    pub tls_pin: ::prost::alloc::vec::Vec<u8>,
+    /// 32 random bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub secret: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes: the pack that is the sealed capsule.
+    #[prost(bytes = "vec", tag = "6")]
+    pub capsule: ::prost::alloc::vec::Vec<u8>,
+    /// Absent where no password is needed.
+    #[prost(message, optional, tag = "7")]
+    pub password: ::core::option::Option<PasswordStretching>,
+}
+/// An entry of the tree. What stands in a directory follows it, one deeper.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CapsuleNode {
+    /// 0 for the first, and for no other.
+    #[prost(uint32, tag = "1")]
+    pub depth: u32,
+    /// One path component; empty only where the first stands for a whole snapshot.
+    #[prost(bytes = "vec", tag = "2")]
+    pub name: ::prost::alloc::vec::Vec<u8>,
+    /// A file, a directory or a symlink.
+    #[prost(enumeration = "NodeKind", tag = "3")]
+    pub kind: i32,
+    /// The low 9 bits of st_mode.
+    #[prost(uint32, tag = "4")]
+    pub mode: u32,
+    #[prost(message, optional, tag = "5")]
+    pub modified: ::core::option::Option<Timestamp>,
+    #[prost(bytes = "vec", tag = "6")]
+    pub symlink_target: ::prost::alloc::vec::Vec<u8>,
+    /// Of a file: bytes with the holes.
+    #[prost(uint64, tag = "7")]
+    pub size: u64,
+    /// In ascending order, not touching each other.
+    #[prost(message, repeated, tag = "8")]
+    pub holes: ::prost::alloc::vec::Vec<Hole>,
+    /// Of a file: its chunks, by their place in the columns below.
+    #[prost(uint32, repeated, tag = "9")]
+    pub chunks: ::prost::alloc::vec::Vec<u32>,
+}
+/// A subtree of a snapshot, for whoever has the link: no ids, no owners, no
+/// attributes. The columns of chunks are of equal length.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Capsule {
+    /// 1.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// 32 bytes: the link that it is made for.
+    #[prost(bytes = "vec", tag = "2")]
+    pub link: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes: who made it.
+    #[prost(bytes = "vec", tag = "3")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "4")]
+    pub device: ::core::option::Option<DevicePublic>,
+    #[prost(message, optional, tag = "5")]
+    pub created: ::core::option::Option<Timestamp>,
+    #[prost(message, repeated, tag = "6")]
+    pub nodes: ::prost::alloc::vec::Vec<CapsuleNode>,
+    /// 32 bytes a pack, ordered, each used by a chunk.
+    #[prost(bytes = "vec", tag = "7")]
+    pub packs: ::prost::alloc::vec::Vec<u8>,
+    /// Bytes of each pack, a power of two.
+    #[prost(uint32, repeated, tag = "8")]
+    pub pack_sizes: ::prost::alloc::vec::Vec<u32>,
+    /// Which of the packs, a chunk.
+    #[prost(uint32, repeated, tag = "9")]
+    pub rows: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "10")]
+    pub offsets: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "11")]
+    pub sealed_lengths: ::prost::alloc::vec::Vec<u32>,
+    /// Bytes of each chunk.
+    #[prost(uint32, repeated, tag = "12")]
+    pub lengths: ::prost::alloc::vec::Vec<u32>,
+    /// 32 bytes a chunk: its key.
+    #[prost(bytes = "vec", tag = "13")]
+    pub keys: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes a chunk: BLAKE3 of its sealed bytes.
+    #[prost(bytes = "vec", tag = "14")]
+    pub sealed_hashes: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignedCapsule {
+    /// An encoded Capsule.
+    #[prost(bytes = "vec", tag = "1")]
+    pub payload: ::prost::alloc::vec::Vec<u8>,
+    /// 64 bytes, by the device that the payload names.
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
+}
+/// A live link, as the members of its vault see it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Link {
+    /// 32 bytes, as in the URL.
+    #[prost(bytes = "vec", tag = "1")]
+    pub secret: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes: what opens the capsule, without the password.
+    #[prost(bytes = "vec", tag = "2")]
+    pub capsule_key: ::prost::alloc::vec::Vec<u8>,
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub capsule: ::prost::alloc::vec::Vec<u8>,
+    /// Bytes of the capsule's pack, a power of two.
+    #[prost(uint32, tag = "4")]
+    pub capsule_size: u32,
+    /// As in the URL.
+    #[prost(message, optional, tag = "5")]
+    pub password: ::core::option::Option<PasswordStretching>,
+    /// 32 bytes: the account that made it.
+    #[prost(bytes = "vec", tag = "6")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    #[prost(message, optional, tag = "7")]
+    pub created: ::core::option::Option<Timestamp>,
+    /// Seconds since 1970; 0 for never.
+    #[prost(uint64, tag = "8")]
+    pub expires: u64,
+    /// 0 for any number.
+    #[prost(uint32, tag = "9")]
+    pub max_downloads: u32,
+    /// 32 bytes: the snapshot, and the absolute path in it.
+    #[prost(bytes = "vec", tag = "10")]
+    pub snapshot: ::prost::alloc::vec::Vec<u8>,
+    #[prost(bytes = "vec", tag = "11")]
+    pub path: ::prost::alloc::vec::Vec<u8>,
+    /// For people.
+    #[prost(string, tag = "12")]
+    pub label: ::prost::alloc::string::String,
+}
+/// The live links of a vault, ordered by link id.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Links {
+    #[prost(message, repeated, tag = "1")]
+    pub links: ::prost::alloc::vec::Vec<Link>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PasswordAlgorithm {
+    Unspecified = 0,
+    /// RFC 9106, without secret and associated data, 32 bytes.
+    Argon2id = 1,
+}
+impl PasswordAlgorithm {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PASSWORD_ALGORITHM_UNSPECIFIED",
+            Self::Argon2id => "PASSWORD_ALGORITHM_ARGON2ID",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PASSWORD_ALGORITHM_UNSPECIFIED" => Some(Self::Unspecified),
+            "PASSWORD_ALGORITHM_ARGON2ID" => Some(Self::Argon2id),
             _ => None,
         }
     }

@@ -420,7 +420,7 @@ pub(crate) fn entries_of(pack: &SentPack) -> impl Iterator<Item = IndexEntry> + 
 fn is_indexed(entry: &PackEntry) -> bool {
     !matches!(
         entry.kind,
-        ChunkKind::Index | ChunkKind::Catalog | ChunkKind::Settings
+        ChunkKind::Index | ChunkKind::Catalog | ChunkKind::Settings | ChunkKind::Links
     )
 }
 

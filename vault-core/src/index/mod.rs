@@ -56,7 +56,7 @@ fn is_pack(epoch: u64, size: u32) -> bool {
 }
 
 /// Whether a sealed chunk of `kind` can stand there in a pack of that size.
-fn is_inside(kind: ChunkKind, offset: u32, sealed_length: u32, pack_size: u32) -> bool {
+pub(crate) fn is_inside(kind: ChunkKind, offset: u32, sealed_length: u32, pack_size: u32) -> bool {
     let longest = kind.max_len() + MAX_SEALED_OVERHEAD;
     let end = u64::from(offset) + u64::from(sealed_length);
     (MIN_SEALED_LEN..=longest).contains(&(sealed_length as usize))

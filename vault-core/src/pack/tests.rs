@@ -87,7 +87,7 @@ fn columns_must_be_of_equal_length_and_kinds_known() {
         Forgery::footer(|footer| footer.chunk_ids.push(0)),
         Forgery::footer(|footer| footer.sealed_lengths = vec![2 * SEALED]),
         Forgery::footer(|footer| footer.kinds[1] = 0),
-        Forgery::footer(|footer| footer.kinds[1] = 8),
+        Forgery::footer(|footer| footer.kinds[1] = 9),
         Forgery {
             chunks: 1,
             ..Forgery::honest()

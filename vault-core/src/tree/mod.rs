@@ -19,6 +19,7 @@ mod walk;
 pub use diff::{Change, Diff};
 pub use directory::{AddError, DirectoryReader, DirectoryWriter, TreeError};
 pub use node::{Hole, Metadata, Node, NodeContent, NodeError, NodeName, Xattr};
+pub(crate) use node::{check_holes, is_target};
 pub use walk::{Step, Walk, resolve};
 
 /// The deepest that a tree may be: a path of 4,096 bytes has no more

@@ -16,6 +16,11 @@ const MAX_NAME_LEN: usize = 4_096;
 /// The longest target of a symlink, in bytes.
 const MAX_TARGET_LEN: usize = 65_535;
 
+/// Whether a symlink can point there: 1 to 65,535 bytes without NUL.
+pub(crate) fn is_target(target: &[u8]) -> bool {
+    (1..=MAX_TARGET_LEN).contains(&target.len()) && !target.contains(&0)
+}
+
 /// The longest name of an owner, of a group or of an attribute, in bytes.
 const MAX_LABEL_LEN: usize = 255;
 
@@ -377,16 +382,12 @@ fn check_content(content: &NodeContent) -> Result<(), NodeError> {
             size,
             holes,
         } => check_holes(content.length(), *size, holes),
-        NodeContent::Symlink { target }
-            if !(1..=MAX_TARGET_LEN).contains(&target.len()) || target.contains(&0) =>
-        {
-            Err(NodeError::Target)
-        }
+        NodeContent::Symlink { target } if !is_target(target) => Err(NodeError::Target),
         _ => Ok(()),
     }
 }
 
-fn check_holes(stored: u64, size: u64, holes: &[Hole]) -> Result<(), NodeError> {
+pub(crate) fn check_holes(stored: u64, size: u64, holes: &[Hole]) -> Result<(), NodeError> {
     let mut total = stored;
     let mut end_before = None;
     for hole in holes {

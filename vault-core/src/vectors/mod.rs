@@ -13,6 +13,7 @@ mod boxes;
 mod chunks;
 mod exchange;
 mod keys;
+mod links;
 mod logs;
 mod packs;
 mod phrases;
