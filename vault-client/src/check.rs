@@ -26,6 +26,7 @@ use vault_proto::{
 use crate::{
     contents::{Contents, ContentsError, NamedSnapshot},
     error::ErrorCode,
+    link::{self, LinkError},
     progress::{Cancellation, Meter, ProgressListener, count, reporting},
     remote::{Misbehaviour, PackRange, RemoteError},
     transfer::{TransferError, unreadable_range},
@@ -176,6 +177,7 @@ pub fn check(
         check.snapshots()?;
         check.read(read_data)?;
         check.report.problems.sort();
+        check.report.problems.dedup();
         Ok(check.report)
     })
 }
@@ -196,6 +198,8 @@ struct Pack {
     size: u32,
     /// Entries of the index that place a chunk in it.
     indexed: u64,
+    /// Whether it is the sealed capsule of a link, which holds no chunk.
+    is_capsule: bool,
 }
 
 impl Check<'_> {
@@ -209,6 +213,7 @@ impl Check<'_> {
                 epoch: entry.epoch,
                 size: entry.pack_size,
                 indexed: 0,
+                is_capsule: false,
             };
             packs.entry(entry.pack).or_insert(pack).indexed += 1;
             Ok::<_, TransferError>(())
@@ -230,9 +235,11 @@ impl Check<'_> {
                 epoch: at.epoch,
                 size: at.pack_size,
                 indexed: 0,
+                is_capsule: false,
             };
             self.packs.entry(id).or_insert(pack);
         }
+        self.capsules()?;
         self.report.packs = self.packs.len() as u64;
         let ids: Vec<_> = self.packs.keys().copied().collect();
         let there = self
@@ -245,6 +252,42 @@ impl Check<'_> {
                 self.report.problems.push(Problem::PackMissing(*id));
                 self.packs.remove(id);
             }
+        }
+        Ok(())
+    }
+
+    /// Collects the packs that are capsules of links.
+    fn capsules(&mut self) -> Result<(), CheckError> {
+        let listed = match link::read_list(self.vault) {
+            Ok(listed) => listed,
+            Err(LinkError::Transfer(error)) if !error.is_lasting() => return Err(error.into()),
+            // Which of the packs are capsules is not known then. What is wrong with
+            // the list's own pack is.
+            Err(error) => {
+                let at = self.vault.root().links.as_ref();
+                let id = at.and_then(|at| PackId::from_slice(&at.pack).ok());
+                let missing = RemoteError::Misbehaved(Misbehaviour::PackMissing);
+                let problem = |id| match &error {
+                    LinkError::Transfer(TransferError::Remote(error)) if *error == missing => {
+                        Problem::PackMissing(id)
+                    }
+                    error if error.code() == ErrorCode::HosterMisbehaved => {
+                        Problem::PackAltered(id)
+                    }
+                    _ => Problem::PackMalformed(id),
+                };
+                self.report.problems.extend(id.map(problem));
+                return Ok(());
+            }
+        };
+        for link in listed.all() {
+            let pack = Pack {
+                epoch: 0,
+                size: link.capsule_size,
+                indexed: 0,
+                is_capsule: true,
+            };
+            self.packs.insert(link.capsule, pack);
         }
         Ok(())
     }
@@ -420,6 +463,9 @@ impl Check<'_> {
                 Err(error) if !error.is_lasting() => Err(error),
                 _ => Ok(Some(Problem::PackAltered(*id))),
             };
+        }
+        if pack.is_capsule {
+            return Ok(None);
         }
         let Ok(entries) = read_pack_entries(&opened.keys, pack.epoch, id, &bytes) else {
             return malformed;

@@ -54,6 +54,8 @@ pub enum ErrorCode {
     /// A pairing of two devices came to nothing: it was refused, or took too
     /// long. Worth another one.
     PairingFailed,
+    /// A link has expired, was revoked, or has been used as often as it may be.
+    LinkOver,
     /// The caller stopped it.
     Cancelled,
 }
@@ -84,6 +86,7 @@ impl ErrorCode {
         Self::TooNew,
         Self::LocalState,
         Self::PairingFailed,
+        Self::LinkOver,
         Self::Cancelled,
     ];
 
@@ -114,6 +117,7 @@ impl ErrorCode {
             Self::TooNew => "too-new",
             Self::LocalState => "local-state",
             Self::PairingFailed => "pairing-failed",
+            Self::LinkOver => "link-over",
             Self::Cancelled => "cancelled",
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! platform ─▶ remote ─▶ state ─▶ vault ─▶ account ─▶ backup · restore · check
 //! clock,      the       what     one      who we     what moves files
-//! randomness  hoster    we know  vault    are        (and `files`)
+//! randomness  hoster    we know  vault    are        (and `files`), `link`
 //! ```
 //!
 //! The library never prints, never reads the environment and never exits.
@@ -28,3 +28,4 @@ pub mod check;
 pub mod contents;
 pub mod reconcile;
 pub mod restore;
+pub mod link;

@@ -6,6 +6,7 @@ mod commit;
 mod devices;
 mod engine;
 mod hostile;
+mod links;
 mod machine;
 mod network;
 mod refresh;

@@ -904,7 +904,7 @@ pub struct PairingProposal {
     pub tls_mode: i32,
     #[prost(bytes = "vec", tag = "5")]
     pub tls_pin: ::prost::alloc::vec::Vec<u8>,
-    /// 32 bytes: the account vault; empty while there is none.
+    /// 32 bytes.
     #[prost(bytes = "vec", tag = "6")]
     pub account_vault: ::prost::alloc::vec::Vec<u8>,
     /// Ordered by vault.

@@ -66,7 +66,8 @@ impl Exit {
             | ErrorCode::AccountExists
             | ErrorCode::Corrupt
             | ErrorCode::TooNew
-            | ErrorCode::LocalState => Self::Failed,
+            | ErrorCode::LocalState
+            | ErrorCode::LinkOver => Self::Failed,
             // The library may learn codes before this program does.
             _ => Self::Failed,
         }
@@ -108,6 +109,7 @@ mod tests {
             ErrorCode::Corrupt => 1,
             ErrorCode::TooNew => 1,
             ErrorCode::LocalState => 1,
+            ErrorCode::LinkOver => 1,
             ErrorCode::Cancelled => 130,
             other => panic!("{other} needs an exit code"),
         };

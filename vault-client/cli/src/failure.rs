@@ -99,6 +99,7 @@ pub(crate) fn french(code: ErrorCode) -> &'static str {
         ErrorCode::Corrupt => "données endommagées",
         ErrorCode::TooNew => "écrit par une version plus récente",
         ErrorCode::LocalState => "erreur sur cet appareil",
+        ErrorCode::LinkOver => "le lien n’est plus valable",
         ErrorCode::Cancelled => "interrompu",
         _ => "erreur",
     }

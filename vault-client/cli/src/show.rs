@@ -216,6 +216,7 @@ pub(crate) fn reason(reason: Reason) -> String {
         Reason::Incomplete => "écrit en partie seulement",
         Reason::Different => "différent de l’instantané",
         Reason::DiskFull => "plus de place",
+        Reason::LeadsOut => "lien symbolique qui mène hors du partage",
         Reason::Unsupported => "d’un genre qui ne se restaure pas",
         // What the system says, as it says it.
         _ => return reason.to_string(),

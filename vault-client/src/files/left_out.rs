@@ -56,6 +56,8 @@ pub enum Reason {
     Different,
     /// There is no space left, or the user's quota is used up.
     DiskFull,
+    /// A symlink that leads out of what is restored, and comes from somebody else.
+    LeadsOut,
     /// A kind of node that this call, or this version, cannot make.
     Unsupported,
     /// The system refused with this error number.
@@ -85,6 +87,7 @@ impl Reason {
             Self::Incomplete => "incomplete",
             Self::Different => "different",
             Self::DiskFull => "disk-full",
+            Self::LeadsOut => "leads-out",
             Self::Unsupported => "unsupported",
             Self::Failed(_) => "failed",
         }
@@ -114,6 +117,7 @@ impl fmt::Display for Reason {
             Self::Incomplete => f.write_str("not all of its bytes were written"),
             Self::Different => f.write_str("not what the snapshot has"),
             Self::DiskFull => f.write_str("no space left"),
+            Self::LeadsOut => f.write_str("a symlink that leads out of the link"),
             Self::Unsupported => f.write_str("not a kind that can be restored"),
             Self::Failed(number) => io::Error::from_raw_os_error(*number).fmt(f),
         }

@@ -36,6 +36,7 @@ pub use exclude::{ExcludeError, Excludes};
 pub use left_out::{LeftOut, Reason};
 pub use metadata::ReadMetadata;
 pub use owners::{OwnerNames, OwnerSource, SystemOwners};
+pub(crate) use place::Wanted;
 pub use place::{
     FilePlacement, Finished, Overwrite, Ownership, PlaceError, PlaceOptions, Placed, PlannedFile,
     Target, TargetDirectory,

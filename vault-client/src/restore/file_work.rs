@@ -10,7 +10,7 @@ use vault_core::tree::{Hole, Metadata, Node, NodeContent};
 use crate::files::{PlannedFile, Reason};
 
 /// Whoever lets go of it last ends it: see [`FileWork::finish`].
-pub(super) struct FileWork {
+pub(crate) struct FileWork {
     planned: PlannedFile,
     metadata: Metadata,
     holes: Vec<Hole>,
@@ -19,13 +19,13 @@ pub(super) struct FileWork {
 }
 
 /// What became of a file.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Written { bytes: u64 },
     LeftOut { path: Vec<u8>, reason: Reason },
 }
 
 impl FileWork {
-    pub(super) fn new(planned: PlannedFile, metadata: Metadata, holes: Vec<Hole>) -> Self {
+    pub(crate) fn new(planned: PlannedFile, metadata: Metadata, holes: Vec<Hole>) -> Self {
         let bytes = planned.missing_bytes();
         Self {
             planned,
@@ -38,7 +38,7 @@ impl FileWork {
 
     /// Writes data whose place in the file's stream, holes left out, is
     /// `position`.
-    pub(super) fn write(&self, position: u64, data: &[u8]) {
+    pub(crate) fn write(&self, position: u64, data: &[u8]) {
         if self.has_failed() {
             return;
         }
@@ -52,7 +52,7 @@ impl FileWork {
     }
 
     /// Says why the file cannot be restored. False if it could not before.
-    pub(super) fn fail(&self, reason: Reason) -> bool {
+    pub(crate) fn fail(&self, reason: Reason) -> bool {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = failure.is_none();
         failure.get_or_insert(reason);
@@ -60,7 +60,7 @@ impl FileWork {
     }
 
     /// Gives the file its metadata and its name, or removes what there is of it.
-    pub(super) fn finish(self) -> Outcome {
+    pub(crate) fn finish(self) -> Outcome {
         let path = self.planned.path();
         let bytes = self.bytes;
         let failure = self
@@ -87,7 +87,7 @@ impl FileWork {
 
 /// Where bytes of a stream stand in the file, when the holes are counted:
 /// (offset in the file, beginning and end in the bytes).
-pub(super) fn pieces(holes: &[Hole], position: u64, length: u64) -> Vec<(u64, u64, u64)> {
+pub(crate) fn pieces(holes: &[Hole], position: u64, length: u64) -> Vec<(u64, u64, u64)> {
     let mut pieces = Vec::with_capacity(1);
     let (mut shift, mut start) = (0, 0);
     for hole in holes {
@@ -111,11 +111,11 @@ pub(super) fn pieces(holes: &[Hole], position: u64, length: u64) -> Vec<(u64, u6
 
 /// What nodes with the same link say that their file holds.
 #[derive(Default)]
-pub(super) struct Links(Mutex<HashMap<[u8; 16], NodeContent>>);
+pub(crate) struct Links(Mutex<HashMap<[u8; 16], NodeContent>>);
 
 impl Links {
     /// Whether a node says the same as the first with its link.
-    pub(super) fn agrees(&self, node: &Node) -> bool {
+    pub(crate) fn agrees(&self, node: &Node) -> bool {
         let Some(link) = node.hard_link() else {
             return true;
         };

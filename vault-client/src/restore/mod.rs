@@ -10,7 +10,7 @@
 //! rest goes on; a file of which a chunk is missing is not left behind.
 
 mod batch;
-mod file_work;
+pub(crate) mod file_work;
 mod room;
 mod verify;
 

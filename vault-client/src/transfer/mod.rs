@@ -15,7 +15,7 @@ mod upload;
 
 pub(crate) use assembler::Assembler;
 pub(crate) use pack_cache::PackCache;
-pub(crate) use plan::{Fetch, Splitter, plan};
+pub(crate) use plan::{Fetch, Splitter, plan, plan_exactly};
 pub(crate) use reader::{Reader, unreadable_range};
 pub(crate) use store::{ChunkWorker, Store};
 pub(crate) use upload::{Destination, Outbox, SentPack};

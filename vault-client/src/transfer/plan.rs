@@ -27,6 +27,16 @@ pub(crate) struct Fetch {
 /// The ranges that hold `wanted`, in the order of packs in which they were
 /// wanted first.
 pub(crate) fn plan(wanted: &[IndexEntry]) -> Vec<Fetch> {
+    plan_merging(wanted, MERGED_GAP)
+}
+
+/// Likewise, without a block that holds nothing of what is wanted: who reads
+/// through a link may read no other.
+pub(crate) fn plan_exactly(wanted: &[IndexEntry]) -> Vec<Fetch> {
+    plan_merging(wanted, 0)
+}
+
+fn plan_merging(wanted: &[IndexEntry], gap: u32) -> Vec<Fetch> {
     let mut order = Vec::new();
     let mut by_pack: BTreeMap<PackId, Vec<IndexEntry>> = BTreeMap::new();
     for entry in wanted {
@@ -43,13 +53,13 @@ pub(crate) fn plan(wanted: &[IndexEntry]) -> Vec<Fetch> {
         if let Some(mut chunks) = by_pack.remove(&pack) {
             chunks.sort_by_key(|chunk| chunk.offset);
             chunks.dedup_by_key(|chunk| chunk.offset);
-            plan_pack(pack, chunks, &mut fetches);
+            plan_pack(pack, chunks, gap, &mut fetches);
         }
     }
     fetches
 }
 
-fn plan_pack(pack: PackId, chunks: Vec<IndexEntry>, fetches: &mut Vec<Fetch>) {
+fn plan_pack(pack: PackId, chunks: Vec<IndexEntry>, gap: u32, fetches: &mut Vec<Fetch>) {
     let Some(size) = chunks.first().map(|chunk| chunk.pack_size) else {
         return;
     };
@@ -59,7 +69,7 @@ fn plan_pack(pack: PackId, chunks: Vec<IndexEntry>, fetches: &mut Vec<Fetch>) {
         let end = (chunk.offset + chunk.sealed_length).div_ceil(ALIGNMENT) * ALIGNMENT;
         let end = end.min(size);
         match &mut open {
-            Some(fetch) if start <= fetch.offset + fetch.length + MERGED_GAP => {
+            Some(fetch) if start <= fetch.offset + fetch.length + gap => {
                 fetch.length = fetch.length.max(end - fetch.offset);
                 fetch.chunks.push(chunk);
             }

@@ -24,7 +24,7 @@ mod view;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use vault_core::keys::VaultKeys;
+use vault_core::keys::{DeviceKeys, VaultKeys};
 use vault_core::timestamp::Timestamp;
 use vault_proto::account_log::AccountLog;
 use vault_proto::ids::{AccountId, DeviceId, VaultId};
@@ -158,6 +158,11 @@ impl Vault {
     #[must_use]
     pub fn device(&self) -> DeviceId {
         self.member.device.id()
+    }
+
+    /// The keys of that device.
+    pub(crate) fn device_keys(&self) -> &DeviceKeys {
+        &self.member.device
     }
 
     /// What its owner calls it.

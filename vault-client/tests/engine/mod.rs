@@ -190,13 +190,13 @@ pub(crate) fn newest(vault: &Vault) -> Result<NamedSnapshot, ContentsError> {
 
 /// The member's paper device, with a state of its own, as a second device that
 /// runs the same program.
-struct SecondDevice {
+pub(crate) struct SecondDevice {
     _home: TempDir,
     account: Account,
 }
 
 impl SecondDevice {
-    fn of(member: &Member) -> Self {
+    pub(crate) fn of(member: &Member) -> Self {
         Self::dialling(member, member.hoster.clone())
     }
 
@@ -222,7 +222,7 @@ impl SecondDevice {
         }
     }
 
-    fn vault(&self) -> Vault {
+    pub(crate) fn vault(&self) -> Vault {
         self.account.open_vault(&VaultSelector::Only).unwrap()
     }
 }

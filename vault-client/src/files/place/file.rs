@@ -62,36 +62,47 @@ impl TargetDirectory {
         let NodeContent::File { content, size, .. } = node.content() else {
             return Err(Reason::Unsupported);
         };
-        self.check_name(node.name())?;
-        if let Some(group) = node.hard_link() {
+        self.plan(&Wanted {
+            name: node.name(),
+            metadata: node.metadata(),
+            size: *size,
+            stored_bytes: content.length(),
+            hard_link: node.hard_link(),
+        })
+    }
+
+    /// Likewise, of a file that is no node of a tree.
+    pub(crate) fn plan(&self, file: &Wanted<'_>) -> Result<FilePlacement, Reason> {
+        self.check_name(file.name)?;
+        if let Some(group) = file.hard_link {
             let name = Name {
                 directory: self.clone(),
-                name: node.name().clone(),
+                name: file.name.clone(),
             };
             if self.0.shared.links.join(group, name)? == Turn::Linked {
                 return Ok(FilePlacement::Linked);
             }
         }
-        let made = match self.make_own(node.name())? {
+        let made = match self.make_own(file.name)? {
             Some(made) => made,
-            None => match self.look_at_standing(node, *size)? {
+            None => match self.look_at_standing(file)? {
                 Some(kept) => return Ok(kept),
                 None => self.make_part()?,
             },
         };
-        if let Some(group) = node.hard_link() {
+        if let Some(group) = file.hard_link {
             self.0.shared.links.begin(*group);
         }
         let slot = Slot::holding(Arc::new(made.fd));
         self.0.shared.files.admit(&slot);
         let file = PlannedFile {
             directory: self.clone(),
-            name: node.name().clone(),
+            name: file.name.clone(),
             part: made.part,
-            group: node.hard_link().copied(),
+            group: file.hard_link.copied(),
             before: made.stat,
-            size: *size,
-            expected_bytes: content.length(),
+            size: file.size,
+            expected_bytes: file.stored_bytes,
             written_bytes: AtomicU64::new(0),
             caching: Caching::of_size(*size),
             slot,
@@ -134,15 +145,15 @@ impl TargetDirectory {
     }
 
     /// Decides about what stands there; `None` if it is to be replaced.
-    fn look_at_standing(&self, node: &Node, size: u64) -> Result<Option<FilePlacement>, Reason> {
+    fn look_at_standing(&self, file: &Wanted<'_>) -> Result<Option<FilePlacement>, Reason> {
         let shared = &self.0.shared;
-        let stat = match self.stat_entry(node.name()) {
+        let stat = match self.stat_entry(file.name) {
             Err(Reason::Vanished) => return Ok(None),
             other => other?,
         };
         let looks_same = stat.kind == NodeKind::File
-            && stat.size == size
-            && stat.modified == node.metadata().modified;
+            && stat.size == file.size
+            && stat.modified == file.metadata.modified;
         // The earlier restore wrote this, and it may never have reached the
         // disk: what would be kept is made again.
         let is_doubtful = looks_same
@@ -159,18 +170,18 @@ impl TargetDirectory {
         }
         if looks_same {
             if shared.options.overwrite == Overwrite::Changed {
-                self.refresh(node, &stat);
+                self.refresh(file, &stat);
             }
-            if let Some(group) = node.hard_link() {
-                shared.links.done(group, self.first(node.name()), stat.id);
+            if let Some(group) = file.hard_link {
+                shared.links.done(group, self.first(file.name), stat.id);
             }
         }
         Ok(Some(FilePlacement::Kept { looks_same }))
     }
 
     /// Brings the metadata of a file that stays up to date.
-    fn refresh(&self, node: &Node, stat: &Stat) {
-        let metadata = node.metadata();
+    fn refresh(&self, file: &Wanted<'_>, stat: &Stat) {
+        let metadata = file.metadata;
         let shared = &self.0.shared;
         let is_owner_right = shared
             .owner_of(metadata)
@@ -180,7 +191,7 @@ impl TargetDirectory {
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let result = self.fd().and_then(|directory| {
-            let name = node.name().as_bytes();
+            let name = file.name.as_bytes();
             let fd = openat(&*directory, name, flags, Mode::empty())?;
             if Stat::from(&fstat(&fd)?).id != stat.id {
                 return Err(Reason::Replaced);
@@ -188,9 +199,21 @@ impl TargetDirectory {
             apply_to_file(&fd, stat, metadata, shared)
         });
         if let Err(reason) = result {
-            self.leave_out(node.name(), reason);
+            self.leave_out(file.name, reason);
         }
     }
+}
+
+/// A file that is to be made.
+pub(crate) struct Wanted<'a> {
+    pub(crate) name: &'a NodeName,
+    pub(crate) metadata: &'a Metadata,
+    /// Bytes, with the holes.
+    pub(crate) size: u64,
+    /// Bytes, holes left out.
+    pub(crate) stored_bytes: u64,
+    /// What it shares with the other names of the same file.
+    pub(crate) hard_link: Option<&'a [u8; 16]>,
 }
 
 /// A file that was just made.

@@ -30,6 +30,7 @@ mod marker;
 mod target;
 
 pub use directory::{Placed, TargetDirectory};
+pub(crate) use file::Wanted;
 pub use file::{FilePlacement, PlannedFile};
 pub use target::{Finished, Overwrite, Ownership, PlaceError, PlaceOptions, Target};
 
