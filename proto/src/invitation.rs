@@ -165,7 +165,7 @@ impl Invitation {
         Ok(Self {
             origin,
             hoster: HosterId::from_array(array(&message.hoster, "hoster")?),
-            tls: TlsTrust::from_wire(message.tls_mode(), &message.tls_pin)?,
+            tls,
             secret: InvitationSecret::from_array(array(&message.secret, "secret")?),
             expires: message.expires,
         })

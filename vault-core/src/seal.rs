@@ -228,30 +228,11 @@ impl VaultKeys {
         epoch: u64,
         kind: ChunkKind,
         id: &ChunkId,
-        mut sealed: Vec<u8>,
+        sealed: Vec<u8>,
         decompressor: &mut Decompressor,
     ) -> Result<Plaintext, OpenError> {
-        if sealed.len() > kind.max_len() + MAX_SEALED_OVERHEAD {
-            return Err(OpenError);
-        }
         let key = self.chunk_key(epoch, id)?;
-        let body = aead::open_in_place(&key, &associated(kind), &mut sealed)?;
-        let plaintext = match body.split_first() {
-            Some((&RAW, raw)) => {
-                let start = aead::NONCE_LEN + 1;
-                let end = start + raw.len();
-                sealed.truncate(end);
-                Plaintext {
-                    bytes: sealed,
-                    start,
-                }
-            }
-            Some((&ZSTD, _)) => Plaintext {
-                bytes: decompressor.decompress_body(kind, body)?,
-                start: 0,
-            },
-            _ => return Err(OpenError),
-        };
+        let plaintext = open_sealed(&key, kind, sealed, decompressor)?;
         if self.chunk_id(kind, &plaintext) != *id {
             return Err(OpenError);
         }
@@ -312,14 +293,43 @@ impl ChunkKey {
         {
             return Err(OpenError);
         }
-        let body = aead::open(&self.0, &associated(kind), sealed)?;
-        plaintext_of(kind, body, decompressor)
+        Ok(open_sealed(&self.0, kind, sealed.to_vec(), decompressor)?.into())
     }
 }
 
 impl fmt::Debug for ChunkKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ChunkKey(…)")
+    }
+}
+
+/// Opens a sealed chunk of at most its kind's length, where it stands if it was
+/// kept as it is. What it is a chunk of is for the caller to see.
+fn open_sealed(
+    key: &Secret,
+    kind: ChunkKind,
+    mut sealed: Vec<u8>,
+    decompressor: &mut Decompressor,
+) -> Result<Plaintext, OpenError> {
+    if sealed.len() > kind.max_len() + MAX_SEALED_OVERHEAD {
+        return Err(OpenError);
+    }
+    let body = aead::open_in_place(key, &associated(kind), &mut sealed)?;
+    match body.split_first() {
+        Some((&RAW, raw)) => {
+            let start = aead::NONCE_LEN + 1;
+            let end = start + raw.len();
+            sealed.truncate(end);
+            Ok(Plaintext {
+                bytes: sealed,
+                start,
+            })
+        }
+        Some((&ZSTD, _)) => Ok(Plaintext {
+            bytes: decompressor.decompress_body(kind, body)?,
+            start: 0,
+        }),
+        _ => Err(OpenError),
     }
 }
 

@@ -362,12 +362,7 @@ fn codes_are_read_whole_or_not_at_all() {
     for length in 0..text.len() {
         assert!(PairingCode::parse(&text[..length]).is_err());
     }
-    for bad in [
-        "",
-        "coffre-pair:AA",
-        "coffre:AAAA",
-        &"x".repeat(300),
-    ] {
+    for bad in ["", "coffre-pair:AA", "coffre:AAAA", &"x".repeat(300)] {
         assert_eq!(PairingCode::parse(bad), Err(PairingError::Code), "{bad}");
     }
     let later = text.replace("coffre-pair:CAES", "coffre-pair:CAIS");

@@ -11,7 +11,7 @@ use coffre_decoders::{
 };
 use prost::Message;
 use vault_core::{
-    author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor, countersign, create_vault},
+    author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor, create_vault},
     keys::VaultKeys,
 };
 use vault_proto::{
@@ -84,10 +84,11 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         secrets: &member.secrets,
         device: &member.laptop,
     };
-    let half = author
-        .add_device(member.phone.public(), "phone", &mut rng(8))
+    let addition = author
+        .draft_addition(member.phone.public(), "phone", &mut rng(8))
         .unwrap();
-    let entry = countersign(&member.log, half, &member.phone).unwrap();
+    let signature = addition.sign(&member.phone).unwrap();
+    let entry = author.complete_addition(&addition, &signature).unwrap();
     account.append(&entry).unwrap();
 
     let root = root();
@@ -131,7 +132,7 @@ fn vault() -> (VaultLog, Vec<u8>) {
     )
     .unwrap();
     let mut log = made.log;
-    let mut append = |log: &mut VaultLog, write: &mut dyn FnMut(&VaultAuthor<'_>) -> _| {
+    let append = |log: &mut VaultLog, write: &mut dyn FnMut(&VaultAuthor<'_>) -> _| {
         let author = VaultAuthor {
             log: &log.clone(),
             accounts: &CAST.logs,

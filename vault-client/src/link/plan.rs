@@ -321,7 +321,7 @@ impl Hasher<'_> {
         let number = self.plan.numbers.get(&place.id);
         let number = *number.ok_or(TransferError::Unknown)? as usize;
         let reader = &self.contents.opened().reader;
-        let Ok(plaintext) = reader.open(place, sealed, &mut self.decompressor) else {
+        let Ok(plaintext) = reader.open(place, sealed.to_vec(), &mut self.decompressor) else {
             return Ok(());
         };
         if plaintext.len() != self.plan.chunks[number].1 as usize {

@@ -29,6 +29,7 @@ use vault_core::snapshot::{SeriesId, Snapshot, SnapshotFields, Totals};
 use vault_core::stream::{StreamRef, StreamWriter};
 use vault_core::timestamp::Timestamp;
 use vault_core::tree::MAX_DEPTH;
+use vault_proto::ids::PackId;
 use vault_proto::wire::{self, Located, NodeKind, Root, SegmentRef};
 
 use super::{
@@ -815,6 +816,6 @@ fn segments_that_contradict_each_other_stop_no_backup() {
 /// holds.
 #[test]
 fn segments_that_grow_together_stop_no_backup() {
-    let half = |number| (number * 90_000..(number + 1) * 90_000).map(entry_of_nothing);
+    let half = |number: u32| (number * 90_000..(number + 1) * 90_000).map(entry_of_nothing);
     assert_backs_up_beside(vec![half(0).collect(), half(1).collect()], 4_000);
 }

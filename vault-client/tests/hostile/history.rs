@@ -7,7 +7,7 @@ use vault_client::account::{AccountError, VaultSelector};
 use vault_client::backup::BackupError;
 use vault_client::error::ErrorCode;
 use vault_client::vault::{Vault, VaultError};
-use vault_core::author::{AccountAuthor, countersign};
+use vault_core::author::AccountAuthor;
 use vault_core::keys::{AccountSecrets, DeviceKeys, VaultKeysError};
 use vault_proto::account_log::AccountLog;
 use vault_proto::head::{Head, HeadError, UnverifiedHead};
@@ -327,10 +327,11 @@ fn lost_device(person: &Person, hostile: &Hostile) -> (DeviceKeys, AccountLog) {
         secrets: &secrets,
         device: &paper.keys,
     };
-    let half = author
-        .add_device(lost.public(), "a phone", &mut rng())
+    let addition = author
+        .draft_addition(lost.public(), "a phone", &mut rng())
         .unwrap();
-    let entry = countersign(&log, half, &lost).unwrap();
+    let signature = addition.sign(&lost).unwrap();
+    let entry = author.complete_addition(&addition, &signature).unwrap();
     paper.remote.append_account_entry(&entry).unwrap();
     log.append(&entry).unwrap();
     let author = AccountAuthor {

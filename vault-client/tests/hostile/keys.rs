@@ -7,7 +7,7 @@ use prost::Message;
 use vault_client::account::{AccountError, VaultSelector};
 use vault_client::remote::{Misbehaviour, RemoteError};
 use vault_client::vault::VaultError;
-use vault_core::author::{AccountAuthor, countersign};
+use vault_core::author::{AccountAuthor, AuthorError};
 use vault_core::keys::{AccountSecrets, DeviceKeys};
 use vault_proto::account_log::{AccountLog, AccountLogError};
 use vault_proto::sign::SignLabel;
@@ -47,10 +47,11 @@ fn added(log: &AccountLog, paper: &DeviceKeys, device: &DeviceKeys) -> SignedEnt
         secrets: &secrets,
         device: paper,
     };
-    let half = author
-        .add_device(device.public(), "a phone", &mut rng())
+    let addition = author
+        .draft_addition(device.public(), "a phone", &mut rng())
         .unwrap();
-    countersign(log, half, device).unwrap()
+    let signature = addition.sign(device).unwrap();
+    author.complete_addition(&addition, &signature).unwrap()
 }
 
 /// Signed again by others than its author named, or in his name.
@@ -151,8 +152,11 @@ fn a_removed_device_is_not_added_back() {
         secrets: &secrets,
         device: &paper.keys,
     };
-    let again = author.add_device(lost.public(), "a phone", &mut rng());
-    assert!(again.is_err() || countersign(&log, again.unwrap(), &lost).is_err());
+    let again = author.draft_addition(lost.public(), "a phone", &mut rng());
+    assert!(again.is_err_and(|error| matches!(
+        error,
+        AuthorError::AccountLog(AccountLogError::DeviceReused(_))
+    )));
     scene.assert_honest_again();
 }
 

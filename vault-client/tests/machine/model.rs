@@ -6,9 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{CommitOutcome, CommitRequest};
-use vault_core::author::{
-    AccountAuthor, HeadAuthor, HeadChange, VaultAuthor, countersign, create_vault,
-};
+use vault_core::author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor, create_vault};
 use vault_core::chunk::ChunkKind;
 use vault_core::keys::{AccountSecrets, DeviceKeys, VaultKeys};
 use vault_core::pack::PackBuilder;
@@ -189,12 +187,13 @@ impl Model {
         let author = self.active(member, by);
         let keys = DeviceKeys::generate(&mut rng());
         let log = author.own_log();
-        let half = account_author(&log, &author.keys, |writes| {
-            writes
-                .add_device(keys.public(), "a phone", &mut rng())
-                .unwrap()
+        let entry = account_author(&log, &author.keys, |writes| {
+            let addition = writes
+                .draft_addition(keys.public(), "a phone", &mut rng())
+                .unwrap();
+            let signature = addition.sign(&keys).unwrap();
+            writes.complete_addition(&addition, &signature).unwrap()
         });
-        let entry = countersign(&log, half, &keys).unwrap();
         author.remote.append_account_entry(&entry).unwrap();
         // It is sent the newest account key, and with it all before.
         let reach = self.members[member].devices[0].reach.clone();

@@ -104,7 +104,7 @@ impl TargetDirectory {
             size: file.size,
             expected_bytes: file.stored_bytes,
             written_bytes: AtomicU64::new(0),
-            caching: Caching::of_size(*size),
+            caching: Caching::of_size(file.size),
             slot,
             is_finished: false,
         };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vault_rpc::admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest};
 use vault_server::admin::{ClientError, connect};
 
-use crate::{Command, MemberCommand, Output, RunOptions, report};
+use crate::{Command, MemberCommand, Output, report};
 
 /// What a command prints: for a person, or for a program.
 pub(crate) struct Report {
@@ -28,7 +28,7 @@ pub(crate) fn ask(command: Command) -> ExitCode {
         Command::Invite(options) => options.output,
         Command::Inspect(options) => options.ask.output,
         Command::Member(MemberCommand::List(options)) | Command::Stats(options) => options.output,
-        Command::Run(RunOptions { .. }) => Output { json: false },
+        Command::Run(_) | Command::Completions(_) | Command::Man(_) => Output { json: false },
     };
     match answer(command) {
         Ok(Report { text, document }) => {
@@ -93,7 +93,9 @@ fn answer(command: Command) -> Result<Report, Failure> {
                 let answer = client.stats(StatsRequest {}).await?;
                 Ok(report::stats(answer.into_inner()))
             }
-            Command::Run(_) => Err(failed("run is no question".into())),
+            Command::Run(_) | Command::Completions(_) | Command::Man(_) => {
+                Err(failed("this is no question to a server".into()))
+            }
         }
     })
 }
