@@ -11,4 +11,5 @@ mod machine;
 mod network;
 mod refresh;
 mod remote;
+mod sharing;
 mod support;

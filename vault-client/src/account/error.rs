@@ -2,10 +2,12 @@
 
 use vault_core::author::AuthorError;
 use vault_core::keys::{AccountSecretsError, DeviceKeysError, PhraseError};
+use vault_core::offer::OfferError;
 use vault_core::pairing::PairingError;
 use vault_core::settings::SettingsError;
 use vault_proto::account_log::AccountLogError;
-use vault_proto::ids::{HosterId, VaultId};
+use vault_proto::address::AddressError;
+use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
 use crate::error::ErrorCode;
@@ -149,6 +151,37 @@ pub enum AccountError {
     /// The account vault's settings do not open, or are none.
     #[error("the account's settings cannot be read")]
     SettingsUnreadable,
+    /// The member has not said yet what others are to call him.
+    #[error("say first what you are called: your address begins with it")]
+    NoName,
+    /// An address is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// An address is the account's own.
+    #[error("this is your own address")]
+    OwnAddress,
+    /// The log that a hoster shows for an account is not that account's, is not
+    /// at home there, or is not what was seen of it before.
+    #[error("what is shown for account {0} is not its log")]
+    ContactLog(AccountId),
+    /// The hoster in an address knows no such account.
+    #[error("the hoster of this address knows no account {0}")]
+    NoSuchAccount(AccountId),
+    /// No contact has that account.
+    #[error("there is no such contact")]
+    NoSuchContact,
+    /// Nobody in the vault has that account.
+    #[error("there is no such member of the vault")]
+    NoSuchMember,
+    /// The account is a member already, and another member made it one.
+    #[error("another member has shared this vault with that account already")]
+    MemberAlready,
+    /// No such offer waits for the account.
+    #[error("there is no such offer")]
+    NoSuchOffer,
+    /// An offer is none, or is not what the logs say.
+    #[error("the offer: {0}")]
+    Offer(#[from] OfferError),
     /// Other devices change the account faster than this one can follow.
     #[error("other devices keep changing this account")]
     Overtaken,
@@ -203,6 +236,21 @@ impl AccountError {
             Self::Ambiguous(_) => ErrorCode::AmbiguousVault,
             Self::NameTaken(_) => ErrorCode::VaultExists,
             Self::SettingsAltered => ErrorCode::HosterMisbehaved,
+            Self::NoName
+            | Self::Address(_)
+            | Self::OwnAddress
+            | Self::NoSuchAccount(_)
+            | Self::NoSuchContact
+            | Self::NoSuchMember
+            | Self::MemberAlready
+            | Self::NoSuchOffer => ErrorCode::InvalidArgument,
+            Self::ContactLog(_) => ErrorCode::HosterMisbehaved,
+            Self::Offer(OfferError::Version(_)) => ErrorCode::TooNew,
+            Self::Offer(OfferError::Text) => ErrorCode::InvalidArgument,
+            Self::Offer(OfferError::Unopenable(_) | OfferError::OtherRecipient(_)) => {
+                ErrorCode::WrongKey
+            }
+            Self::Offer(_) => ErrorCode::NotAllowed,
             Self::Overtaken => ErrorCode::VaultBusy,
         }
     }

@@ -10,6 +10,7 @@
 //! What the devices of one account agree on (which vaults there are, and what
 //! they are called) is in its *account vault*, a small vault of its own.
 
+mod contacts;
 mod devices;
 mod error;
 mod fetch_log;
@@ -20,6 +21,7 @@ mod log;
 pub mod pairing;
 mod recover;
 mod settings;
+mod share;
 mod sign_up;
 mod vaults;
 
@@ -37,6 +39,7 @@ pub(crate) use fetch_log::fetch_log;
 use hosters::Elsewhere;
 pub use hosters::GuestLog;
 pub(crate) use hosters::put_log;
+pub use share::{MemberSummary, OfferSelector, OfferSummary, Offers, Shared};
 pub use vaults::{Standing, VaultSelector, VaultSummary};
 
 use crate::platform::{Clock, Randomness, SystemClock, SystemRandomness};
