@@ -4,7 +4,7 @@ mod contacts;
 mod hostile;
 
 use tempfile::TempDir;
-use vault_client::account::{Account, OfferSelector, Shared};
+use vault_client::account::{Account, AccountError, OfferSelector, Shared};
 use vault_client::error::ErrorCode;
 use vault_client::remote::memory::{MemoryHoster, MemoryNetwork};
 use vault_client::vault::{CommitResult, Upkeep, Vault};
@@ -273,4 +273,36 @@ fn an_offer_is_declined_for_all_devices() {
         .account
         .share(&mut of_alice, &bob.address(), Role::Writer);
     bob.accept(&shared.unwrap());
+}
+
+#[test]
+fn a_manager_shares_further_and_only_who_shared_offers() {
+    let (alice, bob, mut of_alice) = alice_and_bob();
+    let carol = Person::new("carol", &alice.network, &alice.hoster);
+    let shared = alice
+        .account
+        .share(&mut of_alice, &bob.address(), Role::Manager)
+        .unwrap();
+    let mut of_bob = bob.accept(&shared);
+    let shared = bob
+        .account
+        .share(&mut of_bob, &carol.address(), Role::Reader)
+        .unwrap();
+    let error = alice
+        .account
+        .share(&mut of_alice, &carol.address(), Role::Reader)
+        .unwrap_err();
+    assert!(matches!(error, AccountError::MemberAlready), "{error}");
+    let of_carol = carol.accept(&shared);
+    assert!(can_read(&of_alice, &of_carol.keys()));
+    // A reader shares with nobody.
+    let dave = Person::new("dave", &alice.network, &alice.hoster);
+    let mut of_carol = of_carol;
+    let error = carol
+        .account
+        .share(&mut of_carol, &dave.address(), Role::Reader)
+        .unwrap_err();
+    assert!(!error.is_transient(), "{error}");
+    of_alice.refresh().unwrap();
+    assert_eq!(of_alice.log().members().count(), 3);
 }
