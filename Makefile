@@ -12,7 +12,7 @@ with_env := scripts/with-env
 build_programs := $(with_env) cargo build --workspace --bins --examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint fuzz bench instructions rocksdb tools prerequisites
+.PHONY: help demo test build install lint fuzz bench instructions rocksdb tools prerequisites
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
@@ -29,6 +29,12 @@ test: prerequisites ## every test
 
 build: prerequisites ## coffre and coffre-server, as the demo and the tests use them
 	$(build_programs)
+
+PREFIX ?= $(HOME)/.local
+
+install: prerequisites ## both programs, manual pages, completions: make install [PREFIX=~/.local]
+	$(with_env) cargo build --release -p coffre -p vault-server --bins
+	@$(with_env) scripts/install "$(PREFIX)"
 
 lint: prerequisites ## format, clippy, licences and banned crates
 	cargo fmt --all --check
