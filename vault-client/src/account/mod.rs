@@ -18,6 +18,7 @@ mod hosters;
 mod joining;
 mod leaving;
 mod log;
+mod paper;
 pub mod pairing;
 mod recover;
 mod settings;
@@ -35,6 +36,7 @@ use vault_proto::origin::Origin;
 
 pub use devices::{Device, DeviceRemoval, VaultUpkeep};
 pub use error::AccountError;
+pub use paper::PaperStanding;
 pub(crate) use fetch_log::fetch_log;
 use hosters::Elsewhere;
 pub use hosters::GuestLog;

@@ -19,7 +19,7 @@ use crate::platform::Rng;
 use crate::state::{AccountRow, JoiningWay, KeySlot, KeyStore, NewEntries, State, StateError};
 
 /// What the paper device is called in the account log.
-const PAPER_NAME: &str = "paper";
+pub(super) const PAPER_NAME: &str = "paper";
 
 impl Account {
     /// Makes an account of this device and a recovery phrase, and its account
@@ -100,7 +100,7 @@ fn begin(
 ) -> Result<AccountRow, AccountError> {
     let mut rng = Rng::new(setup.randomness.clone());
     let device = device_keys(&*setup.keys, &mut rng)?;
-    let phrase = phrase(&*setup.keys, &mut rng)?;
+    let phrase = store_phrase(&*setup.keys, &mut rng)?;
     let author = NamedDevice {
         keys: &device,
         name: device_name,
@@ -159,7 +159,7 @@ pub(super) fn device_keys(keys: &dyn KeyStore, rng: &mut Rng) -> Result<DeviceKe
 }
 
 /// The phrase, likewise.
-fn phrase(keys: &dyn KeyStore, rng: &mut Rng) -> Result<RecoveryPhrase, AccountError> {
+pub(super) fn store_phrase(keys: &dyn KeyStore, rng: &mut Rng) -> Result<RecoveryPhrase, AccountError> {
     if let Some(phrase) = load_phrase(keys)? {
         return Ok(phrase);
     }
@@ -169,7 +169,7 @@ fn phrase(keys: &dyn KeyStore, rng: &mut Rng) -> Result<RecoveryPhrase, AccountE
     Ok(phrase)
 }
 
-fn load_phrase(keys: &dyn KeyStore) -> Result<Option<RecoveryPhrase>, AccountError> {
+pub(super) fn load_phrase(keys: &dyn KeyStore) -> Result<Option<RecoveryPhrase>, AccountError> {
     let Some(words) = keys.load(KeySlot::Phrase)? else {
         return Ok(None);
     };

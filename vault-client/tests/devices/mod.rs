@@ -4,5 +4,6 @@ mod freshness;
 mod leaving;
 mod log;
 mod pairing;
+mod phrases;
 mod recovery;
 mod removal;
