@@ -59,9 +59,30 @@ pub(crate) enum ProgressMode {
 pub(crate) enum Command {
     /// Makes an account at a hoster from an invitation
     Signup(Signup),
-    /// Makes and lists vaults
+    /// Brings an account back on a new computer, from its recovery phrase
+    Recover(Recover),
+    /// Shows this account's address, to be given to others
+    Whoami(Whoami),
+    /// Lists, adds and removes the devices of this account
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Replaces the recovery phrase, or proves that it still works
+    #[command(subcommand)]
+    Phrase(PhraseCommand),
+    /// Makes, lists and changes vaults
     #[command(subcommand)]
     Vault(VaultCommand),
+    /// Shares a vault with somebody, or answers who shared one
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Share(Share),
+    /// Ends somebody's membership of a vault
+    Unshare(Unshare),
+    /// Keeps the addresses of others, and compares them
+    #[command(subcommand)]
+    Contact(ContactCommand),
+    /// Gives a file or folder to whoever has a link
+    #[command(subcommand)]
+    Link(LinkCommand),
     /// Saves files and directories as a snapshot
     Backup(Backup),
     /// Lists the snapshots
@@ -93,8 +114,15 @@ impl Command {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Signup(_) => "signup",
-            Self::Vault(VaultCommand::Create(_)) => "vault-create",
-            Self::Vault(VaultCommand::List) => "vault-list",
+            Self::Recover(_) => "recover",
+            Self::Whoami(_) => "whoami",
+            Self::Device(command) => command.name(),
+            Self::Phrase(command) => command.name(),
+            Self::Vault(command) => command.name(),
+            Self::Share(share) => share.name(),
+            Self::Unshare(_) => "unshare",
+            Self::Contact(command) => command.name(),
+            Self::Link(command) => command.name(),
             Self::Backup(_) => "backup",
             Self::Snapshots(_) => "snapshots",
             Self::Ls(_) => "ls",
@@ -154,12 +182,170 @@ pub(crate) enum Language {
     Fr,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// Where the hoster is: HOST:PORT, or any coffre:// address of it; - to
+    /// read it from standard input
+    ///
+    /// Nothing else is needed: the words themselves tell whether it is the
+    /// right hoster.
+    #[arg(value_name = "HOSTER")]
+    pub(crate) hoster: String,
+    /// Reads the words from this file instead of asking for them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+    /// What to call this device; without it, the name of the machine
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Whoami {
+    /// Changes the name in front of the address; it is no key, only a help
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// Lists the devices, the removed ones too
+    List,
+    /// Adds a device: run it on both, the new one first
+    ///
+    /// On the new device, with the hoster's address: shows a code. On a device
+    /// of the account, with that code. Both then show six words; say yes on the
+    /// old device only if they are the same.
+    Pair(Pair),
+    /// Takes a device out of the account, and changes all keys that it had
+    Remove(DeviceRemove),
+    /// Gives a device another name
+    Rename(DeviceRename),
+}
+
+impl DeviceCommand {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::List => "device-list",
+            Self::Pair(_) => "device-pair",
+            Self::Remove(_) => "device-remove",
+            Self::Rename(_) => "device-rename",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pair {
+    /// On a new device, the hoster's HOST:PORT; on a device of the account, the
+    /// coffre-pair: code that the new one shows. - to read it from standard input
+    #[arg(value_name = "HOSTER|CODE")]
+    pub(crate) what: String,
+    /// What to call this device, when it is the new one; without it, the name of
+    /// the machine
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+    /// Goes on if these are the six words, instead of asking; - reads them from
+    /// standard input once they are shown
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) words: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceRemove {
+    /// The device, by its name or the beginning of its id
+    #[arg(value_name = "DEVICE")]
+    pub(crate) device: String,
+    /// To remove a recovery phrase: the file with the words of another one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceRename {
+    /// The device, by its name or the beginning of its id
+    #[arg(value_name = "DEVICE")]
+    pub(crate) device: String,
+    /// What to call it; the hoster does not learn the name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PhraseCommand {
+    /// Makes a new recovery phrase
+    ///
+    /// With the old words (--phrase-file, or asked for) it takes their place.
+    /// Without them the old phrase stays: nobody who only has this device can
+    /// take it away.
+    New(PhraseNew),
+    /// Proves that the words on paper are right
+    Check(PhraseCheck),
+}
+
+impl PhraseCommand {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::New(_) => "phrase-new",
+            Self::Check(_) => "phrase-check",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PhraseNew {
+    /// The old words are lost: keeps the old phrase, and adds another
+    #[arg(long, conflicts_with = "phrase_file")]
+    pub(crate) lost: bool,
+    /// Reads the old words from this file instead of asking for them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+    /// Writes the new phrase to this new file instead of showing it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_out: Option<PathBuf>,
+    /// The language of the new words; without it, that of the messages
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) language: Option<Language>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PhraseCheck {
+    /// Reads the words from this file instead of asking for them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) phrase_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum VaultCommand {
     /// Makes a vault
     Create(VaultCreate),
     /// Lists the vaults
     List,
+    /// Lists who is in a vault
+    Members(NamedVault),
+    /// Gives a vault another name, for this account
+    Rename(VaultRename),
+    /// Deletes a vault, or leaves one that others shared
+    Delete(VaultDelete),
+    /// Brings a vault forward again after its hoster restored an old backup
+    Reconcile(VaultReconcile),
+    /// Prints where a vault stands, to be kept or compared
+    Head(NamedVault),
+    /// Compares a vault with what `vault head` printed, here or elsewhere
+    Confirm(VaultConfirm),
+}
+
+impl VaultCommand {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "vault-create",
+            Self::List => "vault-list",
+            Self::Members(_) => "vault-members",
+            Self::Rename(_) => "vault-rename",
+            Self::Delete(_) => "vault-delete",
+            Self::Reconcile(_) => "vault-reconcile",
+            Self::Head(_) => "vault-head",
+            Self::Confirm(_) => "vault-confirm",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +353,240 @@ pub(crate) struct VaultCreate {
     /// What to call it; the hoster does not learn the name
     pub(crate) name: String,
 }
+
+/// A vault that has to be named.
+#[derive(Debug, Args)]
+pub(crate) struct NamedVault {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultRename {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// What to call it from now on
+    #[arg(value_name = "NEW-NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultDelete {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultReconcile {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultConfirm {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// What `coffre vault head` printed
+    #[arg(value_name = "HEAD")]
+    pub(crate) head: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Share {
+    #[command(subcommand)]
+    pub(crate) command: Option<ShareCommand>,
+    #[command(flatten)]
+    pub(crate) with: Option<ShareWith>,
+}
+
+impl Share {
+    fn name(&self) -> &'static str {
+        match &self.command {
+            None => "share",
+            Some(ShareCommand::List) => "share-list",
+            Some(ShareCommand::Accept(_)) => "share-accept",
+            Some(ShareCommand::Decline(_)) => "share-decline",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShareWith {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// With whom: the address that `coffre whoami` shows them, or the name of a
+    /// contact
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+    /// What they may do
+    #[arg(long, value_name = "ROLE", default_value = "reader")]
+    pub(crate) role: RoleArgument,
+}
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleArgument {
+    /// Read everything, the past too
+    Reader,
+    /// And back up into it
+    Writer,
+    /// And say who is in it
+    Manager,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShareCommand {
+    /// Lists the vaults that others offer
+    List,
+    /// Takes up an offer
+    Accept(ShareAccept),
+    /// Declines an offer
+    Decline(ShareDecline),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShareAccept {
+    /// The offer: the beginning of its id, or the coffre-offer: text itself, or -
+    /// to read that from standard input; not needed while there is only one
+    #[arg(value_name = "OFFER")]
+    pub(crate) offer: Option<String>,
+    /// What to call the vault here; without it, as whoever offers it calls it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShareDecline {
+    /// The offer, by the beginning of its id; not needed while there is only one
+    #[arg(value_name = "OFFER")]
+    pub(crate) offer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unshare {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// Who is out: an address, or the name of a contact
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContactCommand {
+    /// Keeps an address, and the key it stands for
+    Add(ContactAddress),
+    /// Lists the contacts
+    List,
+    /// Shows a number that both can read aloud to each other
+    Verify(ContactVerify),
+}
+
+impl ContactCommand {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Add(_) => "contact-add",
+            Self::List => "contact-list",
+            Self::Verify(_) => "contact-verify",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContactAddress {
+    /// name@host:port#fingerprint, as `coffre whoami` shows it to its owner
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContactVerify {
+    /// An address, or the name of a contact
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+    /// Notes that the numbers were the same, instead of asking
+    #[arg(long)]
+    pub(crate) same: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LinkCommand {
+    /// Makes a link to a file or folder of a snapshot, without uploading it again
+    Create(LinkCreate),
+    /// Lists the links of a vault
+    List(WhichVault),
+    /// Ends a link
+    Revoke(LinkRevoke),
+    /// Fetches what a link leads to; needs no account
+    Get(LinkGet),
+}
+
+impl LinkCommand {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "link-create",
+            Self::List(_) => "link-list",
+            Self::Revoke(_) => "link-revoke",
+            Self::Get(_) => "link-get",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinkCreate {
+    /// A snapshot, and what in it
+    #[arg(value_name = "SNAPSHOT:PATH")]
+    pub(crate) what: SnapshotPath,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// When it ends: a number and m, h, d or w
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = lifetime)]
+    pub(crate) expires: Lifetime,
+    /// How often it may be fetched
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_downloads: Option<u32>,
+    /// Asks for a password that is needed besides the link
+    #[arg(long)]
+    pub(crate) password: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinkRevoke {
+    /// The link, by the beginning of its id
+    #[arg(value_name = "LINK")]
+    pub(crate) link: String,
+    #[command(flatten)]
+    pub(crate) vault: WhichVault,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinkGet {
+    /// The link, or - to read it from standard input
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The directory to write into; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// What to do with a file that is there already
+    #[arg(long, value_name = "WHEN", default_value = "never")]
+    pub(crate) overwrite: OverwriteMode,
+}
+
+/// How long a link lives, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lifetime(pub(crate) u64);
 
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
@@ -333,6 +753,15 @@ fn compression(text: &str) -> Result<CompressionLevel, String> {
     level.ok_or_else(|| "a level is a whole number from -7 to 19".to_owned())
 }
 
+fn lifetime(text: &str) -> Result<Lifetime, String> {
+    const UNITS: [(char, u64); 4] = [('m', 60), ('h', 3_600), ('d', 86_400), ('w', 604_800)];
+    let parsed = UNITS.iter().find_map(|(unit, seconds)| {
+        let number = text.strip_suffix(*unit)?.parse::<u32>().ok()?;
+        (number > 0).then(|| Lifetime(u64::from(number) * seconds))
+    });
+    parsed.ok_or_else(|| "a time is a number and m, h, d or w, such as 30d".to_owned())
+}
+
 fn read_data(text: &str) -> Result<ReadData, String> {
     let number = text
         .strip_suffix('%')
@@ -367,6 +796,35 @@ mod tests {
             panic!("not a check")
         };
         assert_eq!(check.read_data, Some(ReadData::Everything));
+    }
+
+    #[test]
+    fn a_lifetime_has_a_unit() {
+        assert_eq!(lifetime("90m"), Ok(Lifetime(5_400)));
+        assert_eq!(lifetime("30d"), Ok(Lifetime(30 * 86_400)));
+        for text in ["", "d", "0d", "-1d", "1.5d", "30", "30 d", "99999999999w"] {
+            assert!(lifetime(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sharing_and_answering_share_a_name() {
+        let parsed = |words: &[&str]| {
+            let words = ["coffre", "share"].iter().chain(words);
+            Cli::try_parse_from(words).map(|cli| cli.command.name())
+        };
+        assert_eq!(
+            parsed(&["photos", "a@b:1#c", "--role", "writer"]).unwrap(),
+            "share"
+        );
+        assert_eq!(parsed(&["accept"]).unwrap(), "share-accept");
+        assert_eq!(
+            parsed(&["accept", "1a2b", "--name", "x"]).unwrap(),
+            "share-accept"
+        );
+        assert_eq!(parsed(&["list"]).unwrap(), "share-list");
+        assert!(parsed(&[]).is_err());
+        assert!(parsed(&["photos"]).is_err());
     }
 
     #[test]

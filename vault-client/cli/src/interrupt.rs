@@ -16,6 +16,15 @@ use crate::language::say;
 ///
 /// Call it once.
 pub(crate) fn cancellation(remote: Arc<dyn Remote>) -> Result<Cancellation, Failure> {
+    listen(move || remote.interrupt())
+}
+
+/// Likewise, for what waits for nobody long: no call is ended.
+pub(crate) fn visiting() -> Result<Cancellation, Failure> {
+    listen(|| {})
+}
+
+fn listen(interrupt: impl Fn() + Send + 'static) -> Result<Cancellation, Failure> {
     let cancellation = Cancellation::new();
     let cancelled = cancellation.clone();
     let again = AtomicBool::new(false);
@@ -29,7 +38,7 @@ pub(crate) fn cancellation(remote: Arc<dyn Remote>) -> Result<Cancellation, Fail
         );
         anstream::eprintln!("{text}");
         cancelled.cancel();
-        remote.interrupt();
+        interrupt();
     };
     ctrlc::set_handler(handler).map_err(|error| {
         Failure::new(

@@ -119,9 +119,14 @@ impl VaultFields {
 impl Session {
     /// Opens the vault that was asked for, or the only one.
     pub(crate) fn vault(&self, which: &WhichVault) -> Result<Vault, Failure> {
-        let Some(name) = &which.vault else {
-            return Ok(self.account.open_vault(&VaultSelector::Only)?);
-        };
+        match &which.vault {
+            Some(name) => self.vault_named(name),
+            None => Ok(self.account.open_vault(&VaultSelector::Only)?),
+        }
+    }
+
+    /// Opens the vault of that name or id.
+    pub(crate) fn vault_named(&self, name: &str) -> Result<Vault, Failure> {
         // An id first: one that this device knows is found without the hoster.
         if let Some(id) = parse_id(name) {
             match self.account.open_vault(&VaultSelector::Id(id)) {
@@ -131,7 +136,7 @@ impl Session {
         }
         Ok(self
             .account
-            .open_vault(&VaultSelector::Name(name.clone()))?)
+            .open_vault(&VaultSelector::Name(name.to_owned()))?)
     }
 
     /// Opens a vault, brings it up to date, and reads its catalog.

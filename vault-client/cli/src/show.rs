@@ -238,6 +238,14 @@ pub(crate) fn local_time(time: Timestamp) -> String {
     }
 }
 
+/// Seconds since 1970, as clocks here show them.
+pub(crate) fn unix_seconds(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::new(seconds, 0))
+        .map_or_else(|| "?".to_owned(), local_time)
+}
+
 /// A moment as RFC 3339 has it, in UTC and to the nanosecond.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
     match moment(time) {

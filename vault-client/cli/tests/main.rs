@@ -7,6 +7,7 @@ mod french;
 mod full;
 mod hoster;
 mod kills;
+mod members;
 mod odd_files;
 mod reading;
 mod round_trip;

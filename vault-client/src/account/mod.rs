@@ -36,12 +36,13 @@ use vault_proto::origin::Origin;
 
 pub use devices::{Device, DeviceRemoval, VaultUpkeep};
 pub use error::AccountError;
-pub use paper::PaperStanding;
 pub(crate) use fetch_log::fetch_log;
 use hosters::Elsewhere;
 pub use hosters::GuestLog;
 pub(crate) use hosters::put_log;
+pub use paper::PaperStanding;
 pub use share::{MemberSummary, OfferSelector, OfferSummary, Offers, Shared};
+pub use vault_core::settings::Contact;
 pub use vaults::{Standing, VaultSelector, VaultSummary};
 
 use crate::platform::{Clock, Randomness, SystemClock, SystemRandomness};

@@ -76,7 +76,9 @@ impl Account {
             }
             let author = by(machine, author.as_ref());
             let draft = author.draft_addition(new.public(), PAPER_NAME, rng)?;
-            author.complete_addition(&draft, &draft.sign(&new)?).map(Some)
+            author
+                .complete_addition(&draft, &draft.sign(&new)?)
+                .map(Some)
         })
         .map_err(wrong_phrase)?;
         Ok(phrase)

@@ -395,7 +395,14 @@ impl Account {
         })
     }
 
-    /// Where the vault's home is dialled.
+    /// Where a vault's home is dialled, and how to know it.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn hoster_of(&self, vault: &Vault) -> Result<HosterAddress, AccountError> {
+        self.home_of(vault, &self.settings()?)
+    }
+
     fn home_of(
         &self,
         vault: &Vault,

@@ -159,7 +159,10 @@ pub(super) fn device_keys(keys: &dyn KeyStore, rng: &mut Rng) -> Result<DeviceKe
 }
 
 /// The phrase, likewise.
-pub(super) fn store_phrase(keys: &dyn KeyStore, rng: &mut Rng) -> Result<RecoveryPhrase, AccountError> {
+pub(super) fn store_phrase(
+    keys: &dyn KeyStore,
+    rng: &mut Rng,
+) -> Result<RecoveryPhrase, AccountError> {
     if let Some(phrase) = load_phrase(keys)? {
         return Ok(phrase);
     }

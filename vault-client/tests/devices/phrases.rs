@@ -22,12 +22,26 @@ fn old_words_bring_new_ones_that_replace_them() {
     let old = &member.phrase;
     let new = member.account.add_paper(Some(old)).unwrap();
     assert_ne!(&new, old);
-    assert_eq!(member.account.check_phrase(&new).unwrap(), PaperStanding::Rooted);
+    assert_eq!(
+        member.account.check_phrase(&new).unwrap(),
+        PaperStanding::Rooted
+    );
     let id = old.device_keys().id();
     let removal = member.account.remove_paper(&id, &new).unwrap();
-    assert!(removal.vaults.iter().all(|vault| matches!(vault.upkeep, Ok(Upkeep::Rotated))));
-    assert_eq!(member.account.check_phrase(old).unwrap(), PaperStanding::Removed);
-    assert_eq!(member.account.check_phrase(&new).unwrap(), PaperStanding::Rooted);
+    assert!(
+        removal
+            .vaults
+            .iter()
+            .all(|vault| matches!(vault.upkeep, Ok(Upkeep::Rotated)))
+    );
+    assert_eq!(
+        member.account.check_phrase(old).unwrap(),
+        PaperStanding::Removed
+    );
+    assert_eq!(
+        member.account.check_phrase(&new).unwrap(),
+        PaperStanding::Rooted
+    );
     vault.refresh().unwrap();
     commit(&mut vault);
     // The old one is good for nothing any more.
@@ -42,14 +56,20 @@ fn without_the_old_words_a_second_phrase_recovers_and_removes_nothing() {
     let member = Member::new();
     member.account.forget_phrase().unwrap();
     let second = member.account.add_paper(None).unwrap();
-    assert_eq!(member.account.check_phrase(&second).unwrap(), PaperStanding::Added);
+    assert_eq!(
+        member.account.check_phrase(&second).unwrap(),
+        PaperStanding::Added
+    );
     let old = member.phrase.device_keys().id();
     let error = member.account.remove_paper(&old, &second).unwrap_err();
     assert!(matches!(error, AccountError::PaperNeeded), "{error}");
     // The first removes the second.
     let id = second.device_keys().id();
     member.account.remove_paper(&id, &member.phrase).unwrap();
-    assert_eq!(member.account.check_phrase(&second).unwrap(), PaperStanding::Removed);
+    assert_eq!(
+        member.account.check_phrase(&second).unwrap(),
+        PaperStanding::Removed
+    );
     let stranger = RecoveryPhrase::generate(&mut rng());
     let error = member.account.remove_paper(&old, &stranger).unwrap_err();
     assert!(matches!(error, AccountError::WrongPhrase), "{error}");

@@ -4,18 +4,28 @@
 mod backup;
 mod cat;
 mod check;
+mod contact;
+mod device;
 mod diff;
 mod find;
 mod generate;
+mod link;
 mod ls;
+mod pair;
+mod phrase;
+mod recover;
 mod restore;
+mod share;
 mod signup;
 mod snapshots;
 mod stats;
 mod status;
 mod vault;
+mod whoami;
 
-use crate::args::{Command, VaultCommand};
+use crate::args::{
+    Command, ContactCommand, DeviceCommand, LinkCommand, PhraseCommand, ShareCommand, VaultCommand,
+};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Context;
@@ -26,6 +36,35 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Signup(options) => signup::run(options, context),
         Command::Vault(VaultCommand::Create(options)) => vault::create(options, context),
         Command::Vault(VaultCommand::List) => vault::list(context),
+        Command::Vault(VaultCommand::Members(options)) => vault::members(options, context),
+        Command::Vault(VaultCommand::Rename(options)) => vault::rename(options, context),
+        Command::Vault(VaultCommand::Delete(options)) => vault::delete(options, context),
+        Command::Vault(VaultCommand::Reconcile(options)) => vault::reconcile(options, context),
+        Command::Vault(VaultCommand::Head(options)) => vault::head(options, context),
+        Command::Vault(VaultCommand::Confirm(options)) => vault::confirm(options, context),
+        Command::Recover(options) => recover::run(options, context),
+        Command::Whoami(options) => whoami::run(options, context),
+        Command::Device(DeviceCommand::List) => device::list(context),
+        Command::Device(DeviceCommand::Pair(options)) => pair::run(options, context),
+        Command::Device(DeviceCommand::Remove(options)) => device::remove(options, context),
+        Command::Device(DeviceCommand::Rename(options)) => device::rename(options, context),
+        Command::Phrase(PhraseCommand::New(options)) => phrase::new(options, context),
+        Command::Phrase(PhraseCommand::Check(options)) => phrase::check(options, context),
+        Command::Share(share) => match (&share.command, &share.with) {
+            (Some(ShareCommand::List), _) => share::list(context),
+            (Some(ShareCommand::Accept(options)), _) => share::accept(options, context),
+            (Some(ShareCommand::Decline(options)), _) => share::decline(options, context),
+            (None, Some(options)) => share::share(options, context),
+            (None, None) => Err(Failure::usage("share what, and with whom?")),
+        },
+        Command::Unshare(options) => share::unshare(options, context),
+        Command::Contact(ContactCommand::Add(options)) => contact::add(options, context),
+        Command::Contact(ContactCommand::List) => contact::list(context),
+        Command::Contact(ContactCommand::Verify(options)) => contact::verify(options, context),
+        Command::Link(LinkCommand::Create(options)) => link::create(options, context),
+        Command::Link(LinkCommand::List(options)) => link::list(options, context),
+        Command::Link(LinkCommand::Revoke(options)) => link::revoke(options, context),
+        Command::Link(LinkCommand::Get(options)) => link::get(options, context),
         Command::Backup(options) => backup::run(options, context),
         Command::Snapshots(options) => snapshots::run(options, context),
         Command::Ls(options) => ls::run(options, context),

@@ -102,13 +102,17 @@ fn exit(report: &RestoreReport) -> Exit {
     }
 }
 
+pub(super) fn overwrite(mode: OverwriteMode) -> Overwrite {
+    match mode {
+        OverwriteMode::Never => Overwrite::Never,
+        OverwriteMode::Changed => Overwrite::Changed,
+        OverwriteMode::Always => Overwrite::Always,
+    }
+}
+
 fn restore_options(options: &Restore) -> RestoreOptions {
     let place = PlaceOptions {
-        overwrite: match options.overwrite {
-            OverwriteMode::Never => Overwrite::Never,
-            OverwriteMode::Changed => Overwrite::Changed,
-            OverwriteMode::Always => Overwrite::Always,
-        },
+        overwrite: overwrite(options.overwrite),
         owners_by_name: !options.numeric_owners,
         keep_privileges: options.privileges,
         special_files: options.special_files,

@@ -7,7 +7,7 @@ use vault_client::account::VaultSelector;
 use vault_client::contents::{Contents, NamedSnapshot};
 use vault_client::error::ErrorCode;
 use vault_client::platform::{Clock, SystemClock};
-use vault_client::vault::Vault;
+use vault_client::vault::{Freshness, Vault};
 use vault_core::timestamp::Timestamp;
 
 use super::stats::UsageFields;
@@ -30,6 +30,9 @@ struct Fields {
     /// last.
     hoster_reachable: bool,
     usage: Option<UsageFields>,
+    /// `unknown` after a recovery, until another device confirms what was seen of
+    /// the account.
+    freshness: &'static str,
     vaults: Vec<VaultStatus>,
 }
 
@@ -38,6 +41,9 @@ struct VaultStatus {
     #[serde(flatten)]
     vault: VaultFields,
     head: u64,
+    /// `unknown` after a recovery, until another device or a printed head confirms
+    /// it.
+    freshness: &'static str,
     /// When the newest head was made.
     committed: Option<String>,
     #[serde(skip)]
@@ -80,6 +86,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         hoster_address: account.origin().to_string(),
         hoster_reachable: reachable,
         usage: usage.map(UsageFields::from),
+        freshness: freshness_name(account.freshness()?),
         vaults,
     };
     context.output.result(&fields, |out| {
@@ -105,6 +112,19 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
             writeln!(out, "{text}")?;
         }
         writeln!(out)?;
+        if is_unknown(fields.freshness)
+            || fields.vaults.iter().any(|vault| is_unknown(vault.freshness))
+        {
+            let text = say!(
+                "freshness unknown: this device was recovered, and cannot tell whether what the\n\
+                 hoster shows is the newest. Another device confirms it, or a printed head:\n\
+                 `coffre vault confirm`.\n",
+                "fraîcheur inconnue : cet appareil a été récupéré, et ne peut pas dire si ce que\n\
+                 montre l’hébergeur est le plus récent. Un autre appareil le confirme, ou une tête\n\
+                 imprimée : `coffre vault confirm`.\n",
+            );
+            writeln!(out, "{text}")?;
+        }
         if fields.vaults.is_empty() {
             return writeln!(out, "{}", super::vault::none_yet());
         }
@@ -167,11 +187,27 @@ fn vault_status(mut vault: Vault, reachable: &mut bool) -> Result<VaultStatus, F
     let committed = committed.and_then(Timestamp::from_wire);
     Ok(VaultStatus {
         head: vault.head().map_or(0, |head| head.seq),
+        freshness: freshness_name(
+            vault
+                .freshness()
+                .map_err(vault_client::vault::VaultError::from)?,
+        ),
         committed: committed.map(show::rfc3339),
         committed_age_seconds: committed.map(age_seconds),
         series: newest.into_values().map(series_status).collect(),
         vault: VaultFields::of(&vault),
     })
+}
+
+fn freshness_name(freshness: Freshness) -> &'static str {
+    match freshness {
+        Freshness::Confirmed => "confirmed",
+        Freshness::Unknown => "unknown",
+    }
+}
+
+fn is_unknown(name: &str) -> bool {
+    name == freshness_name(Freshness::Unknown)
 }
 
 fn series_status(named: &NamedSnapshot) -> SeriesStatus {
@@ -192,8 +228,8 @@ fn age_seconds(time: Timestamp) -> u64 {
 
 fn table(vaults: &[VaultStatus]) -> Table {
     let mut table = Table::new(match language() {
-        Language::English => &["VAULT", "LAST BACKUP", "SNAPSHOT", "SERIES"],
-        Language::French => &["COFFRE", "DERNIÈRE SAUVEGARDE", "INSTANTANÉ", "SÉRIE"],
+        Language::English => &["VAULT", "LAST BACKUP", "SNAPSHOT", "SERIES", ""],
+        Language::French => &["COFFRE", "DERNIÈRE SAUVEGARDE", "INSTANTANÉ", "SÉRIE", ""],
     });
     for status in vaults {
         let name = status.vault.shown_name();
@@ -210,6 +246,10 @@ fn table(vaults: &[VaultStatus]) -> Table {
                 show::age(series.age_seconds),
                 series.snapshot[..8].to_owned(),
                 show::printable(&series.name),
+                match is_unknown(status.freshness) {
+                    true => say!("(freshness unknown)", "(fraîcheur inconnue)"),
+                    false => String::new(),
+                },
             ]);
         }
     }

@@ -1,15 +1,20 @@
-//! `coffre vault create` and `coffre vault list`.
+//! `coffre vault` and what it can do.
 
 use serde::Serialize;
-use vault_client::account::{Standing, VaultSummary};
+use vault_client::account::{AccountError, MemberSummary, Standing, VaultSummary};
+use vault_client::reconcile::reconcile as bring_forward;
 
-use crate::args::VaultCreate;
+use super::share::role_name;
+use crate::args::{
+    NamedVault, VaultConfirm, VaultCreate, VaultDelete, VaultReconcile, VaultRename,
+};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::language::{Language, language, say};
+use crate::language::{Language, language, say, words};
 use crate::session::{Context, VaultFields};
 use crate::show;
 use crate::table::Table;
+use crate::{input, interrupt};
 
 #[derive(Serialize)]
 struct CreateFields {
@@ -29,6 +34,66 @@ struct ListedFields {
     /// What the hoster says of it: `listed`, `hidden` from its owner, or kept
     /// `elsewhere`.
     standing: &'static str,
+}
+
+#[derive(Serialize)]
+struct MembersFields {
+    vault: VaultFields,
+    /// Whether the keys have to be changed before anything is written.
+    rotation_due: bool,
+    members: Vec<MemberFields>,
+}
+
+#[derive(Serialize)]
+struct MemberFields {
+    account: String,
+    /// As this account knows it; none of a stranger.
+    address: Option<String>,
+    role: &'static str,
+    accepted: bool,
+    verified: bool,
+    this_account: bool,
+}
+
+impl From<&MemberSummary> for MemberFields {
+    fn from(member: &MemberSummary) -> Self {
+        Self {
+            account: member.account.to_string(),
+            address: member.address.as_ref().map(ToString::to_string),
+            role: role_name(member.role),
+            accepted: member.accepted,
+            verified: member.is_verified,
+            this_account: member.is_self,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DeleteFields {
+    vault: VaultFields,
+    /// Whether it lives on for others.
+    left: bool,
+}
+
+#[derive(Serialize)]
+struct ReconcileFields {
+    vault: VaultFields,
+    /// The hoster's head before, the newest that it had lost, and the newest now.
+    from: u64,
+    lost: u64,
+    head: u64,
+    /// Entries of the vault's log that were sent again.
+    entries: u64,
+    uploaded_packs: usize,
+    gone_packs: Vec<String>,
+    contents_lost: bool,
+}
+
+#[derive(Serialize)]
+struct HeadFields {
+    vault: VaultFields,
+    /// None while nothing was saved.
+    head: Option<String>,
 }
 
 pub(super) fn create(options: &VaultCreate, context: &Context) -> Result<Exit, Failure> {
@@ -83,6 +148,214 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
         "l’hébergeur cache un coffre que ce compte possède",
     ));
     Ok(Exit::HosterMisbehaved)
+}
+
+pub(super) fn members(options: &NamedVault, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let mut vault = session.vault_named(&options.vault)?;
+    let members = session.account.members(&mut vault)?;
+    let fields = MembersFields {
+        vault: VaultFields::of(&vault),
+        rotation_due: vault.log().rotation_due(),
+        members: members.iter().map(MemberFields::from).collect(),
+    };
+    context.output.result(&fields, |out| {
+        let mut table = Table::new(match language() {
+            Language::English => &["MEMBER", "ROLE", "ACCOUNT", "", ""],
+            Language::French => &["MEMBRE", "RÔLE", "COMPTE", "", ""],
+        });
+        for member in &members {
+            let name = match &member.address {
+                _ if member.is_self => say!("(you)", "(vous)"),
+                Some(address) => show::printable(address.name()),
+                None => say!("(no contact of yours)", "(pas un de vos contacts)"),
+            };
+            let accepted = match member.accepted {
+                true => String::new(),
+                false => say!("not accepted yet", "pas encore accepté"),
+            };
+            let verified = match member.is_verified {
+                true => say!("verified", "vérifié"),
+                false => String::new(),
+            };
+            table.row(vec![
+                name,
+                role_name(member.role).to_owned(),
+                member.account.to_string()[..8].to_owned(),
+                accepted,
+                verified,
+            ]);
+        }
+        table.write(out)
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn rename(options: &VaultRename, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let vault = session.vault_named(&options.vault)?;
+    session.account.rename_vault(&vault.id(), &options.name)?;
+    let name = show::printable(&options.name);
+    context.output.summary(
+        &CreateFields {
+            vault: VaultFields {
+                id: vault.id().to_string(),
+                name: Some(options.name.clone()),
+            },
+        },
+        &say!("it is called {name} now", "il s’appelle désormais {name}"),
+    )?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn delete(options: &VaultDelete, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let vault = session.vault_named(&options.vault)?;
+    let fields = VaultFields::of(&vault);
+    let name = fields.shown_name();
+    if !options.yes {
+        let question = say!(
+            "Delete {name}, with all its snapshots?",
+            "Supprimer {name}, avec tous ses instantanés ?"
+        );
+        let instead = words(
+            "--yes deletes without asking",
+            "--yes supprime sans demander",
+        );
+        if !input::confirm(&question, instead)? {
+            return Ok(Exit::Cancelled);
+        }
+    }
+    // One that others are members of lives on for them.
+    let has_left = match session.account.delete_vault(&vault.id()) {
+        Err(AccountError::OthersAreMembers) => {
+            session.account.leave_vault(&vault.id())?;
+            true
+        }
+        deleted => {
+            deleted?;
+            false
+        }
+    };
+    let text = if has_left {
+        say!(
+            "you are no member of {name} any more; it lives on for the others",
+            "vous n’êtes plus membre de {name} ; il continue pour les autres"
+        )
+    } else {
+        say!(
+            "{name} is deleted; the hoster keeps what was in it for some weeks, then it is gone",
+            "{name} est supprimé ; l’hébergeur garde son contenu quelques semaines, puis il disparaît"
+        )
+    };
+    let fields = DeleteFields {
+        vault: fields,
+        left: has_left,
+    };
+    context.output.summary(&fields, &text)?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn reconcile(options: &VaultReconcile, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let mut vault = session.vault_named(&options.vault)?;
+    let name = VaultFields::of(&vault).shown_name();
+    if !options.yes {
+        let question = say!(
+            "Has the hoster told you that it restored an old backup? Only then bring {name} forward from what this device has.",
+            "L’hébergeur vous a-t-il dit avoir restauré une ancienne sauvegarde ? Alors seulement, ramener {name} en avant depuis cet appareil.",
+        );
+        let instead = words(
+            "--yes goes on without asking",
+            "--yes continue sans demander",
+        );
+        if !input::confirm(&question, instead)? {
+            return Ok(Exit::Cancelled);
+        }
+    }
+    let cancellation = interrupt::cancellation(vault.remote())?;
+    let done = bring_forward(&mut vault, &cancellation)?;
+    let fields = ReconcileFields {
+        vault: VaultFields::of(&vault),
+        from: done.from,
+        lost: done.lost,
+        head: vault.head().map_or(0, |head| head.seq),
+        entries: done.entries,
+        uploaded_packs: done.uploaded.len(),
+        gone_packs: done.gone.iter().map(ToString::to_string).collect(),
+        contents_lost: done.contents_lost,
+    };
+    let (gone, uploaded) = (done.gone.len(), fields.uploaded_packs);
+    let text = if done.from == done.lost {
+        say!(
+            "{name} is not behind: nothing to do",
+            "{name} n’est pas en retard : rien à faire"
+        )
+    } else {
+        let (from, lost) = (done.from, done.lost);
+        say!(
+            "{name}: the hoster had gone back from head {lost} to {from}; {uploaded} packs were sent again, {gone} are gone",
+            "{name} : l’hébergeur était revenu de la tête {lost} à {from} ; {uploaded} paquets renvoyés, {gone} perdus",
+        )
+    };
+    context.output.summary(&fields, &text)?;
+    if done.contents_lost {
+        context.output.warn(&say!(
+            "the list of what was in the vault is gone itself: it is again what it was at the older head",
+            "la liste du contenu du coffre est elle-même perdue : elle est de nouveau celle de l’ancienne tête",
+        ));
+    }
+    if gone > 0 {
+        context.output.warn(&say!(
+            "the next backup of the same files stores again what is gone; `coffre check` shows which snapshots miss something",
+            "la prochaine sauvegarde des mêmes fichiers renverra ce qui manque ; `coffre check` montre quels instantanés sont incomplets",
+        ));
+    }
+    Ok(if gone > 0 || done.contents_lost {
+        Exit::Partly
+    } else {
+        Exit::Done
+    })
+}
+
+pub(super) fn head(options: &NamedVault, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let mut vault = session.vault_named(&options.vault)?;
+    vault.refresh()?;
+    let fields = HeadFields {
+        vault: VaultFields::of(&vault),
+        head: vault.printed_head(),
+    };
+    context.output.result(&fields, |out| match &fields.head {
+        Some(head) => writeln!(out, "{head}"),
+        None => {
+            let none = say!(
+                "nothing was saved in it yet",
+                "rien n’y a encore été sauvegardé"
+            );
+            writeln!(out, "{none}")
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn confirm(options: &VaultConfirm, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let mut vault = session.vault_named(&options.vault)?;
+    vault.confirm(&options.head)?;
+    let fields = HeadFields {
+        vault: VaultFields::of(&vault),
+        head: vault.printed_head(),
+    };
+    let name = fields.vault.shown_name();
+    context.output.summary(
+        &fields,
+        &say!(
+            "{name} is as new as that head, or newer",
+            "{name} est aussi récent que cette tête, ou plus récent"
+        ),
+    )?;
+    Ok(Exit::Done)
 }
 
 pub(super) fn none_yet() -> String {

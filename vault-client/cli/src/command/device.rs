@@ -1,0 +1,236 @@
+//! `coffre device list`, `rename` and `remove`.
+
+use std::path::Path;
+
+use serde::Serialize;
+use vault_client::account::{Account, Device, DeviceRemoval, VaultUpkeep};
+use vault_client::vault::Upkeep;
+use vault_proto::device::DeviceKind;
+
+use crate::args::{DeviceRemove, DeviceRename};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::language::{Language, language, say, words};
+use crate::phrase;
+use crate::session::Context;
+use crate::show::printable;
+use crate::table::Table;
+
+#[derive(Serialize)]
+struct ListFields {
+    devices: Vec<DeviceFields>,
+}
+
+#[derive(Serialize)]
+struct DeviceFields {
+    id: String,
+    name: Option<String>,
+    /// `machine` or `paper`.
+    kind: &'static str,
+    /// Entries of the account's log.
+    added_seq: u64,
+    removed_seq: Option<u64>,
+    this_device: bool,
+}
+
+impl From<&Device> for DeviceFields {
+    fn from(device: &Device) -> Self {
+        Self {
+            id: device.id.to_string(),
+            name: device.name.clone(),
+            kind: match device.kind {
+                DeviceKind::Paper => "paper",
+                _ => "machine",
+            },
+            added_seq: device.added_seq,
+            removed_seq: device.removed_seq,
+            this_device: device.is_this,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RenameFields {
+    device: String,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct RemoveFields {
+    device: String,
+    name: Option<String>,
+    vaults: Vec<UpkeepFields>,
+}
+
+/// What was done in one vault.
+#[derive(Serialize)]
+pub(super) struct UpkeepFields {
+    id: String,
+    /// None for the account's own.
+    name: Option<String>,
+    /// `rotated`, `nothing`, `due` (somebody who may write has to open the vault
+    /// first) or `failed` (done by whoever opens it next).
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl From<&VaultUpkeep> for UpkeepFields {
+    fn from(kept: &VaultUpkeep) -> Self {
+        Self {
+            id: kept.vault.to_string(),
+            name: kept.name.clone(),
+            outcome: match &kept.upkeep {
+                Ok(Upkeep::Rotated) => "rotated",
+                Ok(Upkeep::Due) => "due",
+                Ok(_) => "nothing",
+                Err(_) => "failed",
+            },
+            error: kept.upkeep.as_ref().err().map(ToString::to_string),
+        }
+    }
+}
+
+pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
+    let devices = context.session()?.account.devices()?;
+    let fields = ListFields {
+        devices: devices.iter().map(DeviceFields::from).collect(),
+    };
+    context.output.result(&fields, |out| {
+        let mut table = Table::new(match language() {
+            Language::English => &["DEVICE", "ID", "", ""],
+            Language::French => &["APPAREIL", "ID", "", ""],
+        });
+        for device in &devices {
+            let kind = match device.kind {
+                DeviceKind::Paper => say!("recovery phrase", "phrase de récupération"),
+                _ => String::new(),
+            };
+            let remark = if device.removed_seq.is_some() {
+                say!("removed", "retiré")
+            } else if device.is_this {
+                say!("this device", "cet appareil")
+            } else {
+                String::new()
+            };
+            table.row(vec![shown(device), short(device), kind, remark]);
+        }
+        table.write(out)
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn rename(options: &DeviceRename, context: &Context) -> Result<Exit, Failure> {
+    let account = context.session()?.account;
+    let device = select(&account, &options.device)?;
+    account.rename_device(&device.id, &options.name)?;
+    let (before, after) = (shown(&device), printable(&options.name));
+    context.output.summary(
+        &RenameFields {
+            device: device.id.to_string(),
+            name: options.name.clone(),
+        },
+        &say!(
+            "{before} is called {after} now",
+            "{before} s’appelle désormais {after}"
+        ),
+    )?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, Failure> {
+    let account = context.session()?.account;
+    let device = select(&account, &options.device)?;
+    let removal = if device.kind == DeviceKind::Paper {
+        let by = phrase::read(
+            options.phrase_file.as_deref().map(Path::new),
+            &say!(
+                "the words of another recovery phrase",
+                "les mots d’une autre phrase de récupération"
+            ),
+        )?;
+        account.remove_paper(&device.id, &by)?
+    } else {
+        account.remove_device(&device.id)?
+    };
+    let fields = RemoveFields {
+        device: device.id.to_string(),
+        name: device.name.clone(),
+        vaults: removal.vaults.iter().map(UpkeepFields::from).collect(),
+    };
+    let name = shown(&device);
+    context.output.summary(
+        &fields,
+        &say!(
+            "{name} is out: the hoster lets it in no more, and what is saved from now on it cannot open.\n\
+             What lies on it, and what it could read until now, stays readable to whoever has it.",
+            "{name} est dehors : l’hébergeur ne le laisse plus entrer, et il ne pourra pas ouvrir ce qui \
+             sera sauvegardé désormais.\n\
+             Ce qui s’y trouve, et ce qu’il pouvait lire jusqu’ici, reste lisible pour qui l’a en main.",
+        ),
+    )?;
+    Ok(after(&removal, context))
+}
+
+/// Tells of vaults whose keys are not changed yet.
+pub(super) fn after(removal: &DeviceRemoval, context: &Context) -> Exit {
+    let mut exit = Exit::Done;
+    for kept in &removal.vaults {
+        let name = match &kept.name {
+            Some(name) => printable(name),
+            None => say!("the account's own vault", "le coffre du compte"),
+        };
+        match &kept.upkeep {
+            Ok(Upkeep::Due) => {
+                context.output.warn(&say!(
+                    "{name}: its keys are changed when somebody who may write opens it; nothing is saved there before",
+                    "{name} : ses clés changeront quand quelqu’un qui peut y écrire l’ouvrira ; rien n’y est sauvegardé avant",
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let error = printable(&error.to_string());
+                context.output.warn(&say!(
+                    "{name}: its keys are not changed yet ({error}); the next command that writes does it first",
+                    "{name} : ses clés ne sont pas encore changées ({error}) ; la prochaine écriture le fera d’abord",
+                ));
+                exit = Exit::Partly;
+            }
+        }
+    }
+    exit
+}
+
+/// The active device of that name, or whose id begins like this; a removed one
+/// by its id only.
+fn select(account: &Account, wanted: &str) -> Result<Device, Failure> {
+    let devices = account.devices()?;
+    let by_name =
+        |device: &&Device| device.removed_seq.is_none() && device.name.as_deref() == Some(wanted);
+    let prefix = wanted.to_ascii_lowercase();
+    let by_id = |device: &&Device| prefix.len() >= 4 && device.id.to_string().starts_with(&prefix);
+    let mut found: Vec<&Device> = devices.iter().filter(by_name).collect();
+    if found.is_empty() {
+        found = devices.iter().filter(by_id).collect();
+    }
+    let hint = words(
+        "`coffre device list` shows them; the beginning of an id names one for sure",
+        "`coffre device list` les montre ; le début d’un identifiant en désigne un sûrement",
+    );
+    match found[..] {
+        [only] => Ok(only.clone()),
+        [] => Err(Failure::usage(format!("no device {wanted:?}")).with_hint(hint)),
+        _ => Err(Failure::usage(format!("more than one device {wanted:?}")).with_hint(hint)),
+    }
+}
+
+fn shown(device: &Device) -> String {
+    match &device.name {
+        Some(name) => printable(name),
+        None => short(device),
+    }
+}
+
+fn short(device: &Device) -> String {
+    device.id.to_string()[..8].to_owned()
+}

@@ -1,0 +1,191 @@
+//! `coffre device pair`, on both sides.
+
+use serde::Serialize;
+use vault_client::account::pairing::NewDevice;
+use vault_client::account::{Account, AccountError};
+use vault_core::keys::PhraseLanguage;
+use vault_core::pairing::PairingCode;
+
+use crate::args::Pair;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::input;
+use crate::interrupt;
+use crate::language::{Language, language, say, words};
+use crate::qr;
+use crate::session::Context;
+use crate::show::printable;
+
+/// What every code begins with.
+const SCHEME: &str = "coffre-pair:";
+/// The most bytes of a code, and of a hoster's address.
+const MAX_BYTES: usize = 4_096;
+
+#[derive(Serialize)]
+struct NewFields {
+    account: String,
+    device: String,
+    device_name: String,
+    hoster: String,
+    hoster_address: String,
+    words: [&'static str; 6],
+}
+
+#[derive(Serialize)]
+struct OldFields {
+    account: String,
+    device: String,
+    device_name: String,
+    words: [&'static str; 6],
+    /// Other hosters that could not be told of the new device yet.
+    hosters_not_told: usize,
+}
+
+pub(super) fn run(options: &Pair, context: &Context) -> Result<Exit, Failure> {
+    let what = input::secret(&options.what, MAX_BYTES)?;
+    if what.starts_with(SCHEME) {
+        let code = PairingCode::parse(&what).map_err(|error| {
+            Failure::usage(error.to_string()).with_hint(words(
+                "copy all of the line that the new device shows, or read its picture",
+                "copiez toute la ligne que montre le nouvel appareil, ou lisez son image",
+            ))
+        })?;
+        old(&code, options, context)
+    } else {
+        new(&what, options, context)
+    }
+}
+
+/// On the device that is to be added.
+fn new(hoster: &str, options: &Pair, context: &Context) -> Result<Exit, Failure> {
+    let origin = input::hoster(hoster)?;
+    let name = input::device_name(options.device.as_deref());
+    let setup = context.setup()?;
+    let mut device = NewDevice::begin(&setup, &origin, &name)?;
+    let cancellation = interrupt::visiting()?;
+    // The code has to be seen before anything else happens, whatever form the
+    // result is wanted in: it goes where remarks go.
+    let code = device.code();
+    context.output.warn(&say!(
+        "On a device that you have already, within ten minutes:\n\n  coffre device pair '{}'\n",
+        "Sur un appareil que vous avez déjà, dans les dix minutes :\n\n  coffre device pair '{}'\n",
+        code.as_str(),
+    ));
+    if !context.output.is_json() {
+        context.output.text(|out| qr::draw(out, &code))?;
+    }
+    let check = device.await_words(&cancellation)?;
+    context.output.warn(&shown_words(&check));
+    let question = say!(
+        "Does the other device show the same words?",
+        "L’autre appareil montre-t-il les mêmes mots ?"
+    );
+    if !same(&check, options, &question)? {
+        return Err(differ());
+    }
+    let account = device.finish(&cancellation)?;
+    let fields = NewFields {
+        account: account.id().to_string(),
+        device: account.device().to_string(),
+        device_name: account.device_name().to_owned(),
+        hoster: account.hoster().to_string(),
+        hoster_address: account.origin().to_string(),
+        words: check,
+    };
+    let id = &fields.account[..8];
+    context.output.summary(
+        &fields,
+        &say!(
+            "this device belongs to account {id} now",
+            "cet appareil appartient désormais au compte {id}"
+        ),
+    )?;
+    Ok(Exit::Done)
+}
+
+/// On a device of the account.
+fn old(code: &PairingCode, options: &Pair, context: &Context) -> Result<Exit, Failure> {
+    let account: Account = context.session()?.account;
+    let cancellation = interrupt::cancellation(account.remote())?;
+    let list = match language() {
+        Language::English => PhraseLanguage::English,
+        Language::French => PhraseLanguage::French,
+    };
+    let pairing = account.pair(code, list, &cancellation)?;
+    let check = pairing.words();
+    let name = pairing.device_name().to_owned();
+    context.output.warn(&shown_words(&check));
+    let shown = printable(&name);
+    let question = say!(
+        "Does {shown} show the same words? It can then read and write everything of yours.",
+        "{shown} montre-t-il les mêmes mots ? Il pourra alors lire et écrire tout ce qui est à vous.",
+    );
+    match same(&check, options, &question) {
+        Ok(true) => {}
+        Ok(false) => {
+            pairing.refuse()?;
+            return Err(differ());
+        }
+        Err(failure) => {
+            pairing.refuse()?;
+            return Err(failure);
+        }
+    }
+    let paired = pairing.confirm(&cancellation)?;
+    // Where even the list cannot be read, at least one.
+    let not_told = paired.guest_logs.as_ref().map_or(1, |told| {
+        told.iter().filter(|told| told.pushed.is_err()).count()
+    });
+    let fields = OldFields {
+        account: account.id().to_string(),
+        device: paired.device.to_string(),
+        device_name: name,
+        words: check,
+        hosters_not_told: not_told,
+    };
+    context.output.summary(
+        &fields,
+        &say!(
+            "{shown} is one of your devices now",
+            "{shown} est désormais un de vos appareils"
+        ),
+    )?;
+    if not_told > 0 {
+        context.output.warn(&say!(
+            "{not_told} other hosters could not be told yet; they are with the next command",
+            "{not_told} autres hébergeurs n’ont pas encore pu être prévenus ; ils le seront à la prochaine commande",
+        ));
+        return Ok(Exit::Partly);
+    }
+    Ok(Exit::Done)
+}
+
+fn shown_words(check: &[&str; 6]) -> String {
+    format!("\n  {}\n", check.join(" "))
+}
+
+/// Whether the words are those that were typed with `--words`, or that somebody
+/// says are the same.
+fn same(check: &[&str; 6], options: &Pair, question: &str) -> Result<bool, Failure> {
+    match options.words.as_deref() {
+        Some("-") => {
+            let typed = input::secret("-", MAX_BYTES)?;
+            Ok(typed.split_whitespace().eq(check.iter().copied()))
+        }
+        Some(typed) => Ok(typed.split_whitespace().eq(check.iter().copied())),
+        None => input::confirm(
+            question,
+            words(
+                "--words 'one two three four five six', as the other device shows them",
+                "--words 'un deux trois quatre cinq six', comme l’autre appareil les montre",
+            ),
+        ),
+    }
+}
+
+fn differ() -> Failure {
+    Failure::from(AccountError::PairingRefused).with_hint(words(
+        "nothing was added; begin again on the new device, with another code",
+        "rien n’a été ajouté ; recommencez sur le nouvel appareil, avec un autre code",
+    ))
+}

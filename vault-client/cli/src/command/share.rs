@@ -1,0 +1,254 @@
+//! `coffre share` and what answers it, and `coffre unshare`.
+
+use serde::Serialize;
+use vault_client::account::{Account, OfferSelector, OfferSummary};
+use vault_client::vault::Upkeep;
+use vault_proto::vault_log::Role;
+
+use super::contact::{self, ContactFields};
+use crate::args::{RoleArgument, ShareAccept, ShareDecline, ShareWith, Unshare};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::input;
+use crate::language::{Language, language, say, words};
+use crate::session::{Context, VaultFields};
+use crate::show::printable;
+use crate::table::Table;
+
+/// The most bytes of an offer as text.
+const MAX_OFFER_BYTES: usize = 8_192;
+
+#[derive(Serialize)]
+struct ShareFields {
+    vault: VaultFields,
+    contact: ContactFields,
+    role: &'static str,
+    /// Whether the other's hoster took the offer.
+    delivered: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_error: Option<String>,
+    /// The offer as text, to be handed over by other ways.
+    offer: String,
+}
+
+#[derive(Serialize)]
+struct UnshareFields {
+    vault: VaultFields,
+    account: String,
+    /// Whether the keys are changed; else whoever may write does it first.
+    rotated: bool,
+}
+
+#[derive(Serialize)]
+struct OffersFields {
+    offers: Vec<OfferFields>,
+    /// Offers that cannot be read, by id.
+    unreadable: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct OfferFields {
+    id: String,
+    vault: String,
+    vault_name: String,
+    role: &'static str,
+    /// The address of whoever says that he sent it.
+    sender: String,
+    sender_is_contact: bool,
+    /// Whether the log of his account says so, too.
+    checked: bool,
+    created: u64,
+}
+
+#[derive(Serialize)]
+struct AcceptFields {
+    vault: VaultFields,
+    role: &'static str,
+}
+
+#[derive(Serialize)]
+struct DeclineFields {
+    offer: String,
+}
+
+pub(super) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Reader => "reader",
+        Role::Writer => "writer",
+        Role::Manager => "manager",
+        _ => "unknown",
+    }
+}
+
+pub(super) fn share(options: &ShareWith, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let address = contact::address(&session.account, &options.address)?;
+    let mut vault = session.vault_named(&options.vault)?;
+    let role = match options.role {
+        RoleArgument::Reader => Role::Reader,
+        RoleArgument::Writer => Role::Writer,
+        RoleArgument::Manager => Role::Manager,
+    };
+    let shared = session.account.share(&mut vault, &address, role)?;
+    let fields = ShareFields {
+        vault: VaultFields::of(&vault),
+        contact: ContactFields::from(&shared.contact),
+        role: role_name(role),
+        delivered: shared.delivered.is_ok(),
+        delivery_error: shared.delivered.as_ref().err().map(ToString::to_string),
+        offer: shared.offer.clone(),
+    };
+    let (vault_name, name) = (fields.vault.shown_name(), printable(address.name()));
+    let text = match &shared.delivered {
+        Ok(()) => say!(
+            "{name} can take {vault_name} up now, with `coffre share accept`, and then reads all that is in it, the past too",
+            "{name} peut maintenant accepter {vault_name}, avec `coffre share accept`, et lira alors tout ce qu’il contient, le passé aussi",
+        ),
+        Err(error) => {
+            let error = printable(&error.to_string());
+            let offer = &shared.offer;
+            say!(
+                "{name}'s hoster did not take the offer ({error}). Hand it over yourself, for `coffre share accept`:\n{offer}",
+                "l’hébergeur de {name} n’a pas pris l’offre ({error}). Transmettez-la vous-même, pour `coffre share accept` :\n{offer}",
+            )
+        }
+    };
+    context.output.summary(&fields, &text)?;
+    Ok(match shared.delivered {
+        Ok(()) => Exit::Done,
+        Err(_) => Exit::Partly,
+    })
+}
+
+pub(super) fn unshare(options: &Unshare, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let member = contact::account_id(&session.account, &options.address)?;
+    let mut vault = session.vault_named(&options.vault)?;
+    let upkeep = session.account.unshare(&mut vault, &member)?;
+    let fields = UnshareFields {
+        vault: VaultFields::of(&vault),
+        account: member.to_string(),
+        rotated: upkeep != Upkeep::Due,
+    };
+    let name = fields.vault.shown_name();
+    context.output.summary(
+        &fields,
+        &say!(
+            "{name} is not shared with them any more: its keys are changed. What they could read before, they may have kept.",
+            "{name} n’est plus partagé avec cette personne : ses clés sont changées. Ce qu’elle pouvait lire avant, elle l’a peut-être gardé.",
+        ),
+    )?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
+    let found = context.session()?.account.offers()?;
+    let fields = OffersFields {
+        offers: found.offers.iter().map(OfferFields::from).collect(),
+        unreadable: found.unreadable.iter().map(ToString::to_string).collect(),
+    };
+    context.output.result(&fields, |out| {
+        if found.offers.is_empty() {
+            let none = say!("no offers", "pas d’offre");
+            return writeln!(out, "{none}");
+        }
+        let mut table = Table::new(match language() {
+            Language::English => &["OFFER", "VAULT", "ROLE", "FROM", ""],
+            Language::French => &["OFFRE", "COFFRE", "RÔLE", "DE", ""],
+        });
+        for offer in &found.offers {
+            let remark = match (&offer.checked, offer.is_contact) {
+                (Err(_), _) => say!("cannot be checked", "invérifiable"),
+                (Ok(()), false) => say!("no contact of yours", "pas un de vos contacts"),
+                (Ok(()), true) => String::new(),
+            };
+            table.row(vec![
+                short(offer),
+                printable(&offer.vault_name),
+                role_name(offer.role).to_owned(),
+                printable(&offer.sender.to_string()),
+                remark,
+            ]);
+        }
+        table.write(out)
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn accept(options: &ShareAccept, context: &Context) -> Result<Exit, Failure> {
+    let account = context.session()?.account;
+    let selector = match options.offer.as_deref() {
+        Some(text) if text == "-" || text.starts_with("coffre-offer:") => {
+            OfferSelector::Text(input::secret(text, MAX_OFFER_BYTES)?.to_string())
+        }
+        wanted => OfferSelector::Id(select(&account, wanted)?.id),
+    };
+    let vault = account.accept_offer(&selector, options.name.as_deref())?;
+    let role = vault.log().member(&account.id()).map(|state| state.role);
+    let fields = AcceptFields {
+        vault: VaultFields::of(&vault),
+        role: role.map_or("unknown", role_name),
+    };
+    let name = fields.vault.shown_name();
+    context.output.summary(
+        &fields,
+        &say!(
+            "{name} is among your vaults",
+            "{name} est parmi vos coffres"
+        ),
+    )?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn decline(options: &ShareDecline, context: &Context) -> Result<Exit, Failure> {
+    let account = context.session()?.account;
+    let offer = select(&account, options.offer.as_deref())?;
+    account.decline_offer(&offer.id)?;
+    let name = printable(&offer.vault_name);
+    context.output.summary(
+        &DeclineFields {
+            offer: offer.id.to_string(),
+        },
+        &say!("declined: {name}", "refusé : {name}"),
+    )?;
+    Ok(Exit::Done)
+}
+
+/// The offer whose id begins like this, or the only one.
+fn select(account: &Account, wanted: Option<&str>) -> Result<OfferSummary, Failure> {
+    let mut offers = account.offers()?.offers;
+    if let Some(prefix) = wanted {
+        let prefix = prefix.to_ascii_lowercase();
+        offers.retain(|offer| offer.id.to_string().starts_with(&prefix));
+    }
+    let hint = words(
+        "`coffre share list` shows them",
+        "`coffre share list` les montre",
+    );
+    match offers.len() {
+        1 => Ok(offers.remove(0)),
+        0 => Err(Failure::usage("there is no such offer").with_hint(hint)),
+        several => {
+            Err(Failure::usage(format!("there are {several} offers: say which")).with_hint(hint))
+        }
+    }
+}
+
+fn short(offer: &OfferSummary) -> String {
+    offer.id.to_string()[..8].to_owned()
+}
+
+impl From<&OfferSummary> for OfferFields {
+    fn from(offer: &OfferSummary) -> Self {
+        Self {
+            id: offer.id.to_string(),
+            vault: offer.vault.to_string(),
+            vault_name: offer.vault_name.clone(),
+            role: role_name(offer.role),
+            sender: offer.sender.to_string(),
+            sender_is_contact: offer.is_contact,
+            checked: offer.checked.is_ok(),
+            created: offer.created,
+        }
+    }
+}

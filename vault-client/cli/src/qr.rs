@@ -1,0 +1,47 @@
+//! Codes that a camera reads, on the terminal.
+
+use std::io::{self, IsTerminal, Write};
+
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
+
+/// Draws `text` as a QR code if standard output is a terminal: in half blocks,
+/// dark on light whatever the terminal's colours are, with the quiet zone that
+/// readers need. Text that is too long for a code is not drawn.
+pub(crate) fn draw(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    if !io::stdout().is_terminal() {
+        return Ok(());
+    }
+    match encode(text) {
+        Some(code) => writeln!(out, "{code}"),
+        None => Ok(()),
+    }
+}
+
+fn encode(text: &str) -> Option<String> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
+    let drawn = code
+        .render::<Dense1x2>()
+        // Terminals draw light on dark: what is drawn is the light.
+        .dark_color(Dense1x2::Dark)
+        .light_color(Dense1x2::Light)
+        .build();
+    Some(drawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_room_around_it_and_is_square() {
+        let drawn = encode("coffre-pair:abc").unwrap();
+        let lines: Vec<&str> = drawn.lines().collect();
+        let width = lines[0].chars().count();
+        assert!(lines.iter().all(|line| line.chars().count() == width));
+        assert_eq!(lines.len(), width.div_ceil(2));
+        // Four modules of quiet zone are two lines.
+        assert!(lines[0].chars().all(|block| block == '█'), "{}", lines[0]);
+        assert!(encode(&"x".repeat(5_000)).is_none());
+    }
+}
