@@ -181,7 +181,7 @@ fn a_capsule_that_leads_out_or_contradicts_itself_writes_nothing() {
     ] {
         assert_eq!(named(name), CapsuleError::Name, "{name:?}");
     }
-    let twice = refused(|c| c.nodes[2].name = c.nodes[1].name.clone());
+    let twice = refused(|c| c.nodes[3].name = c.nodes[2].name.clone());
     assert_eq!(twice, CapsuleError::Name);
     let device = refused(|c| c.nodes.last_mut().unwrap().kind = 7);
     assert_eq!(device, CapsuleError::Kind);

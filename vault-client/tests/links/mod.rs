@@ -157,16 +157,19 @@ struct Meddling {
     meddle: Arc<Mutex<Meddle>>,
 }
 
+/// Changes something on its way.
+type Change<T> = Box<dyn Fn(&mut T) + Send>;
+
 #[derive(Default)]
 struct Meddle {
     /// Changes what the hoster says of a link.
-    opened: Option<Box<dyn Fn(&mut OpenedLink) + Send>>,
+    opened: Option<Change<OpenedLink>>,
     /// Breaks the line after each so many parts of reads.
     breaking_after: Option<usize>,
     /// Parts that came since the line broke.
     parts: usize,
     /// Changes the ranges that are asked for.
-    ranges: Option<Box<dyn Fn(&mut Vec<PackRange>) + Send>>,
+    ranges: Option<Change<Vec<PackRange>>>,
 }
 
 impl Meddling {

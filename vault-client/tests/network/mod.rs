@@ -2,6 +2,7 @@
 
 mod backups;
 mod line;
+mod links;
 mod login;
 mod packs;
 mod vaults;
