@@ -164,10 +164,7 @@ fn bring_back(vault: &mut Vault, report: &mut Reconciled) -> Result<(), Reconcil
         Err(error) => return Err(error.into()),
     };
     let opened = match opened {
-        Some(opened) => match catalog_of(&lost, &opened)? {
-            Some(catalog) => Some((opened, catalog)),
-            None => None,
-        },
+        Some(opened) => catalog_of(&lost, &opened)?.map(|catalog| (opened, catalog)),
         None => None,
     };
     let Some((opened, catalog)) = opened else {
