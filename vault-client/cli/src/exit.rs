@@ -67,6 +67,7 @@ impl Exit {
             | ErrorCode::Corrupt
             | ErrorCode::TooNew
             | ErrorCode::LocalState
+            | ErrorCode::PairingFailed
             | ErrorCode::LinkOver => Self::Failed,
             // The library may learn codes before this program does.
             _ => Self::Failed,
@@ -109,6 +110,7 @@ mod tests {
             ErrorCode::Corrupt => 1,
             ErrorCode::TooNew => 1,
             ErrorCode::LocalState => 1,
+            ErrorCode::PairingFailed => 1,
             ErrorCode::LinkOver => 1,
             ErrorCode::Cancelled => 130,
             other => panic!("{other} needs an exit code"),

@@ -99,6 +99,7 @@ pub(crate) fn french(code: ErrorCode) -> &'static str {
         ErrorCode::Corrupt => "données endommagées",
         ErrorCode::TooNew => "écrit par une version plus récente",
         ErrorCode::LocalState => "erreur sur cet appareil",
+        ErrorCode::PairingFailed => "l’appairage n’a pas abouti",
         ErrorCode::LinkOver => "le lien n’est plus valable",
         ErrorCode::Cancelled => "interrompu",
         _ => "erreur",
@@ -156,6 +157,14 @@ fn hint(code: ErrorCode) -> Option<Words> {
         ErrorCode::HosterMisbehaved => words(
             "nothing of it was believed; ask the hoster, and keep this message",
             "rien n’en a été cru ; demandez à l’hébergeur, et gardez ce message",
+        ),
+        ErrorCode::PairingFailed => words(
+            "begin again on the new device, with another code",
+            "recommencez sur le nouvel appareil, avec un autre code",
+        ),
+        ErrorCode::RotationDue => words(
+            "somebody who may write to the vault has to open it first, with any command that writes",
+            "quelqu’un qui peut écrire dans le coffre doit d’abord l’ouvrir, par une commande qui écrit",
         ),
         ErrorCode::TooNew => words("install a newer coffre", "installez un coffre plus récent"),
         _ => return None,

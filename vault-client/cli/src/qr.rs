@@ -2,29 +2,32 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use anstyle::AnsiColor;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
 /// Draws `text` as a QR code if standard output is a terminal: in half blocks,
-/// dark on light whatever the terminal's colours are, with the quiet zone that
+/// white on black whatever the terminal's colours are, with the quiet zone that
 /// readers need. Text that is too long for a code is not drawn.
 pub(crate) fn draw(out: &mut dyn Write, text: &str) -> io::Result<()> {
     if !io::stdout().is_terminal() {
         return Ok(());
     }
-    match encode(text) {
-        Some(code) => writeln!(out, "{code}"),
-        None => Ok(()),
-    }
+    let Some(code) = encode(text) else {
+        return Ok(());
+    };
+    // What is drawn is the light of the code, what is not its dark.
+    let style = AnsiColor::BrightWhite.on(AnsiColor::Black);
+    code.lines()
+        .try_for_each(|line| writeln!(out, "{style}{line}{style:#}"))
 }
 
 fn encode(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let drawn = code
         .render::<Dense1x2>()
-        // Terminals draw light on dark: what is drawn is the light.
-        .dark_color(Dense1x2::Dark)
-        .light_color(Dense1x2::Light)
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
         .build();
     Some(drawn)
 }

@@ -156,9 +156,9 @@ fn what_may_not_be_read_is_left_out_by_every_backup() {
     let tree = case.tree();
     fs::write(tree.join("public"), "for all").unwrap();
     fs::write(tree.join("secret"), "for nobody").unwrap();
-    fs::set_permissions(tree.join("secret"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(tree.join("secret"), Permissions::from_mode(0o0)).unwrap();
     fs::create_dir(tree.join("closed")).unwrap();
-    fs::set_permissions(tree.join("closed"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(tree.join("closed"), Permissions::from_mode(0o0)).unwrap();
     // Permissions apply to root as well, without these rights.
     let mut command = Command::new(env!("CARGO_BIN_EXE_coffre"));
     if rustix::process::geteuid().is_root() {

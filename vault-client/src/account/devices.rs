@@ -29,6 +29,8 @@ pub struct Device {
     pub added_seq: u64,
     /// The entry that removed it; `None` while it speaks for the account.
     pub removed_seq: Option<u64>,
+    /// Whether it is a recovery phrase that can remove others.
+    pub is_rooted: bool,
     /// Whether it is the one that this runs on.
     pub is_this: bool,
 }
@@ -76,6 +78,7 @@ impl Account {
                 kind: record.public.kind(),
                 added_seq: record.added_seq,
                 removed_seq: record.removed_seq,
+                is_rooted: record.is_rooted,
                 is_this: record.public.id() == self.row.device,
             })
             .collect();

@@ -272,7 +272,9 @@ impl AccountError {
 impl From<AuthorError> for AccountError {
     fn from(error: AuthorError) -> Self {
         match error {
-            AuthorError::AccountLog(AccountLogError::PaperNeeded) => Self::PaperNeeded,
+            AuthorError::AccountLog(
+                AccountLogError::PaperNeeded | AccountLogError::PaperNotRooted,
+            ) => Self::PaperNeeded,
             AuthorError::AccountLog(AccountLogError::DeviceNotActive(_)) => Self::NoSuchDevice,
             AuthorError::AccountLog(AccountLogError::RemovesItself) => Self::ThisDevice,
             error => Self::Author(error),

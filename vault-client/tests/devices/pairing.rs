@@ -114,6 +114,7 @@ fn two_devices_show_the_same_words_and_then_share_everything() {
     );
     assert_eq!(found.freshness().unwrap(), Freshness::Confirmed);
     commit(&mut found);
+    vault.refresh().unwrap();
     commit(&mut vault);
     let devices = member.account.devices().unwrap();
     let phone = devices.iter().find(|device| device.id == account.device());

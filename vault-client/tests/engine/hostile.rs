@@ -772,7 +772,7 @@ fn assert_backs_up_beside(untrue: Vec<Vec<IndexEntry>>, count: usize) {
     let mut forger = Forger::new();
     let file = forger.file(b"file", b"true");
     forger.snapshot(&[file]);
-    let named = 1 + untrue.len();
+    let largest = untrue.iter().map(Vec::len).max().unwrap();
     forger.untrue = untrue;
     let (member, mut vault) = forger.commit();
     let files = Files::many(1, count, 50);
@@ -781,9 +781,8 @@ fn assert_backs_up_beside(untrue: Vec<Vec<IndexEntry>>, count: usize) {
     assert_restores(&vault, &newest, &files);
     // They were among those that it has merged.
     let after = member.paper().look(vault.id()).root.segments;
-    let before = |segment: &SegmentRef| segment.entries as usize > count + 100;
-    assert_eq!(after.len(), named, "{after:?}");
-    assert!(after.iter().any(before), "{after:?}");
+    let is_merged = |segment: &SegmentRef| segment.entries as usize > largest;
+    assert!(after.iter().any(is_merged), "{after:?}");
     // Another device reads what was written.
     let second = SecondDevice::of(&member);
     let vault = second.vault();

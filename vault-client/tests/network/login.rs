@@ -239,6 +239,11 @@ fn a_device_that_the_hoster_does_not_know_is_refused_and_does_not_insist() {
             ],
         )
         .unwrap();
+    let there = invitation.hoster.as_bytes();
+    database
+        .execute("UPDATE vault SET hoster = ?1", [there])
+        .unwrap();
+    drop(database);
     let account = device.reopened(&other, Pace::default());
     let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
     let error = vault.refresh().unwrap_err();

@@ -125,11 +125,13 @@ pub(super) fn create(options: &LinkCreate, context: &Context) -> Result<Exit, Fa
     drop(contents);
     let hoster = session.account.hoster_of(&vault)?;
     let expires = SystemClock.unix_seconds().saturating_add(options.expires.0);
-    let mut how = LinkOptions::default();
-    how.expires = Some(expires);
-    how.max_downloads = options.max_downloads.and_then(NonZeroU32::new);
     let has_password = password.is_some();
-    how.password = password;
+    let how = LinkOptions {
+        expires: Some(expires),
+        max_downloads: options.max_downloads.and_then(NonZeroU32::new),
+        password,
+        ..LinkOptions::default()
+    };
     let cancellation = interrupt::cancellation(vault.remote())?;
     let showing = context.progress(READ);
     let created = link::create(
