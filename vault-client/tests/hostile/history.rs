@@ -6,6 +6,7 @@ use prost::Message;
 use vault_client::account::{AccountError, VaultSelector};
 use vault_client::backup::BackupError;
 use vault_client::error::ErrorCode;
+use vault_client::remote::SyncRequest;
 use vault_client::vault::{Vault, VaultError};
 use vault_core::author::AccountAuthor;
 use vault_core::keys::{AccountSecrets, DeviceKeys, VaultKeysError};
@@ -441,7 +442,6 @@ fn a_head_that_is_signed_for_something_else_is_refused() {
     });
     scene.vault.refresh().unwrap();
     commit(&mut scene.vault);
-    let other = scene.person.account.create_vault("other").unwrap().id();
     let error = scene.forged_by_paper(|head| {
         head.vault_position = before;
         head.epoch = 1;
@@ -453,11 +453,28 @@ fn a_head_that_is_signed_for_something_else_is_refused() {
         error,
         HeadError::WrongEpoch { .. } | HeadError::StalePosition
     );
-    let error = scene.forged_by_paper(|head| head.vault = other);
-    assert_matches!(error, HeadError::NotThisVault | HeadError::BadSignature);
     let laptop = scene.vault.device();
     let error = scene.forged_by_paper(|head| head.device = laptop);
     assert_eq!(error, HeadError::BadSignature);
+
+    // A genuine head of that place, in another vault.
+    let mut other = scene.person.account.create_vault("other").unwrap();
+    for _ in 0..3 {
+        commit(&mut other);
+    }
+    let request = SyncRequest {
+        vault: other.id(),
+        vault_log_seq: 1,
+        head_seq: 2,
+        accounts: vec![(paper.account, 1)],
+        without_root: false,
+    };
+    let answer = paper.remote.sync_vault(&request).unwrap();
+    scene.show_forged((answer.heads[0].clone(), answer.root), 3);
+    assert_matches!(
+        scene.refused(),
+        VaultError::Head(HeadError::NotThisVault | HeadError::Fork { .. })
+    );
 }
 
 impl Scene {
