@@ -183,7 +183,6 @@ macro_rules! told {
 }
 
 told!(
-    vault_client::account::AccountError,
     vault_client::backup::BackupError,
     vault_client::check::CheckError,
     vault_client::link::GetError,
@@ -193,6 +192,20 @@ told!(
     vault_client::restore::RestoreError,
     vault_client::vault::VaultError,
 );
+
+impl From<vault_client::account::AccountError> for Failure {
+    fn from(error: vault_client::account::AccountError) -> Self {
+        use vault_client::account::AccountError;
+        let failure = Self::new(error.code(), error.to_string());
+        match error {
+            AccountError::NoName => failure.with_hint(words(
+                "`coffre whoami --name NAME`; others see it, the hoster does not",
+                "`coffre whoami --name NOM` ; les autres le voient, l’hébergeur non",
+            )),
+            _ => failure,
+        }
+    }
+}
 
 impl From<vault_client::contents::ContentsError> for Failure {
     fn from(error: vault_client::contents::ContentsError) -> Self {
