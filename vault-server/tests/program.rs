@@ -114,7 +114,7 @@ fn completions_and_pages_are_made_for_every_command() {
         let output = program().args(["completions", shell]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let script = String::from_utf8(output.stdout).unwrap();
-        assert!(script.contains("inspect") && script.contains("--public-address"));
+        assert!(script.contains("inspect") && script.contains("public-address"));
     }
     let directory = tempfile::tempdir().unwrap();
     let pages = directory.path().join("man");

@@ -29,9 +29,13 @@ fn calls(recorded: &str) -> Vec<Call> {
             continue;
         } else if rest.starts_with("<... ") {
             // The rest is the result, and of a write nothing more.
-            begun.remove(thread).unwrap_or(rest)
+            let result = rest.split_once("resumed>").map_or("", |(_, result)| result);
+            match begun.remove(thread) {
+                Some(beginning) => format!("{beginning}{result}"),
+                None => rest.to_owned(),
+            }
         } else {
-            rest
+            rest.to_owned()
         };
         if let Some((name, arguments)) = whole.split_once('(') {
             calls.push(Call {
@@ -73,7 +77,10 @@ fn check(calls: &[Call], files: &[PackId]) -> Result<Vec<(usize, String)>, Strin
     for pack in files {
         let name = pack.to_string();
         let renamed = last("a rename", &|call| {
-            call.name.starts_with("rename") && call.arguments.contains(&name)
+            // One that failed, for want of a directory, gave no name.
+            call.name.starts_with("rename")
+                && call.arguments.contains(&name)
+                && !call.arguments.contains("= -1 ")
         })?;
         let from = calls[renamed].arguments.split('"').nth(1);
         let from = from.ok_or("a rename without a name")?;
