@@ -1,5 +1,6 @@
 //! Whole backups, restores and checks, over a hoster in memory.
 
+mod changing;
 mod common;
 mod hostile;
 mod lies;
