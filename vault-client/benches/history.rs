@@ -126,7 +126,9 @@ impl Writer {
         let vault = self.log.id();
         let sent = self.remote.append_vault_entry(&vault, &entry);
         sent.expect("it is valid");
-        self.log.append(&entry, &self.accounts).expect("it is valid");
+        self.log
+            .append(&entry, &self.accounts)
+            .expect("it is valid");
     }
 }
 
@@ -186,7 +188,9 @@ impl Scene {
             }
         }
         let accounts = writer.accounts.iter();
-        let accounts = accounts.map(|(id, log)| (*id, log.position().seq)).collect();
+        let accounts = accounts
+            .map(|(id, log)| (*id, log.position().seq))
+            .collect();
         Self {
             hoster,
             vault: vault.id(),
@@ -274,7 +278,11 @@ fn print_costs(scene: &Scene, what: &str, past: &Past, head_seq: u64, knows_entr
         vault: scene.vault,
         vault_log_seq: if knows_entries { ENTRIES } else { 0 },
         head_seq,
-        accounts: if knows_entries { scene.accounts.clone() } else { Vec::new() },
+        accounts: if knows_entries {
+            scene.accounts.clone()
+        } else {
+            Vec::new()
+        },
         without_root: false,
     };
     let answer = scene.remote.sync_vault(&request).expect("an honest hoster");
@@ -295,9 +303,17 @@ fn print_costs(scene: &Scene, what: &str, past: &Past, head_seq: u64, knows_entr
 
 fn history(c: &mut Criterion) {
     let scene = Scene::new();
-    println!("{:.0} MiB are the hoster's and the history's", memory("VmRSS"));
+    println!(
+        "{:.0} MiB are the hoster's and the history's",
+        memory("VmRSS")
+    );
     let devices = [
-        ("all entries known, the heads new", &scene.knows_entries, scene.head_seq, true),
+        (
+            "all entries known, the heads new",
+            &scene.knows_entries,
+            scene.head_seq,
+            true,
+        ),
         ("nothing known", &scene.knows_nothing, 0, false),
     ];
     let mut group = c.benchmark_group("10,000 entries and 100,000 heads");

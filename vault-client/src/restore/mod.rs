@@ -10,6 +10,7 @@
 //! rest goes on; a file of which a chunk is missing is not left behind.
 
 mod batch;
+mod error;
 pub(crate) mod file_work;
 mod room;
 mod verify;
@@ -27,6 +28,7 @@ use vault_core::{
     tree::{Metadata, Node, NodeContent, Step, Walk},
 };
 
+pub use self::error::RestoreError;
 use self::{
     batch::{Batch, WantedChunk},
     file_work::{FileWork, Links, Outcome},
@@ -34,13 +36,11 @@ use self::{
 use crate::{
     contents::{Contents, ContentsError, NamedSnapshot},
     error::ErrorCode,
-    files::{
-        FilePlacement, LeftOut, PlaceError, PlaceOptions, Placed, Reason, Target, TargetDirectory,
-    },
+    files::{FilePlacement, LeftOut, PlaceOptions, Placed, Reason, Target, TargetDirectory},
     progress::{Cancellation, Meter, ProgressListener, count, reporting},
     remote::Traffic,
     transfer::TransferError,
-    vault::{Vault, VaultError},
+    vault::Vault,
 };
 
 /// Calls to the hoster at once: one is on the line while the other begins.
@@ -94,63 +94,6 @@ pub struct RestoreReport {
     pub traffic: Traffic,
     /// How long it took.
     pub elapsed: Duration,
-}
-
-/// Why a restore failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RestoreError {
-    /// The snapshot could not be found or read.
-    #[error(transparent)]
-    Contents(#[from] ContentsError),
-    /// Chunks could not be had.
-    #[error(transparent)]
-    Transfer(#[from] TransferError),
-    /// The vault could not be brought up to date.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// The target cannot be used.
-    #[error(transparent)]
-    Place(#[from] PlaceError),
-    /// There is no room left in the target.
-    #[error("no room left in the target")]
-    TargetFull,
-    /// The target cannot hold what is to be restored: nothing was written.
-    #[error("the target has room for {free_bytes} bytes, and {needed_bytes} are to be restored")]
-    NoRoom {
-        /// Bytes of files that are not there yet.
-        needed_bytes: u64,
-        /// What the target's file system has left for this user.
-        free_bytes: u64,
-    },
-}
-
-impl RestoreError {
-    /// The stable code.
-    #[must_use]
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::Contents(error) => error.code(),
-            Self::Transfer(error) => error.code(),
-            Self::Vault(error) => error.code(),
-            Self::Place(
-                PlaceError::Target { reason, .. } | PlaceError::NotDurable { reason, .. },
-            ) if *reason == Reason::DiskFull => ErrorCode::DiskFull,
-            Self::Place(_) => ErrorCode::LocalState,
-            Self::TargetFull | Self::NoRoom { .. } => ErrorCode::DiskFull,
-        }
-    }
-
-    /// Whether the same may succeed later, with nothing changed.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Contents(error) => error.is_transient(),
-            Self::Transfer(error) => error.is_transient(),
-            Self::Vault(error) => error.is_transient(),
-            _ => false,
-        }
-    }
 }
 
 /// Restores what is at `path` in a snapshot: the content of a directory goes

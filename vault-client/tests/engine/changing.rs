@@ -104,7 +104,10 @@ fn files_that_vanish_after_they_were_listed_are_reported() {
 fn a_file_that_grows_while_it_is_read_is_saved_and_read_again_by_the_next() {
     let scene = Scene::new();
     let mut vault = scene.device.vault();
-    let files = Files::new(&[("film", noise(1, MORE_THAN_FITS)), ("still", noise(2, 1_000))]);
+    let files = Files::new(&[
+        ("film", noise(1, MORE_THAN_FITS)),
+        ("still", noise(2, 1_000)),
+    ]);
     let film = files.path().join("film");
     let report = {
         let film = film.clone();

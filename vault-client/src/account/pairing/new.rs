@@ -1,40 +1,24 @@
-//! Pairing: two devices of a member, and a hoster that relays four messages
-//! which it cannot read ([`vault_core::pairing`]).
-//!
-//! ```text
-//! new:  NewDevice::begin ─▶ code ──────┐ read off the screen
-//! old:             Account::pair ◀─────┘─▶ words · confirm
-//! new:  await_words ─▶ words · finish ─▶ Account
-//! ```
-//!
-//! Both sides may be interrupted anywhere: what is made is stored before it is
-//! sent, and calling again goes on from there.
+//! The device that comes in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use vault_core::author::{AccountAuthor, AuthorError};
-use vault_core::keys::{AccountSecrets, AccountSecretsError, DeviceKeys, PhraseLanguage};
+use vault_core::keys::{AccountSecretsError, DeviceKeys};
 use vault_core::pairing::{
-    CODE_SECONDS, MAX_SEEN_VAULTS, PairingEnd, PairingIntroduction, PairingProposal, PairingStep,
-    SeenVault,
+    CODE_SECONDS, PairingEnd, PairingIntroduction, PairingProposal, PairingStep,
 };
-pub use vault_core::pairing::{PairingCode, PairingError};
 use vault_proto::account_log::AccountLog;
-use vault_proto::ids::{AccountId, DeviceId, HosterId, MessageName, VaultId};
+use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 use zeroize::Zeroizing;
 
-use super::devices::check_name;
-use super::{Account, AccountError, GuestLog, Setup, fetch_log, joining};
-use crate::platform::{Clock, Rng};
+use super::super::devices::check_name;
+use super::super::{Account, AccountError, Setup, fetch_log, joining};
+use super::{PairingCode, Wait, name};
+use crate::platform::Rng;
 use crate::progress::Cancellation;
-use crate::remote::{HosterAddress, MAX_WAIT, RefusalReason, RemoteError, Visitor};
+use crate::remote::{HosterAddress, Visitor};
 use crate::state::{AccountLock, JoiningRow, JoiningWay, KeySlot, State, StateError, ToldRow};
-use crate::vault::{Vault, VaultError};
-
-/// How long a wait goes on before it is looked whether it was cancelled.
-const WAIT: Duration = Duration::from_secs(2);
+use crate::vault::VaultError;
 
 /// A device that is being brought into an account by another one.
 pub struct NewDevice {
@@ -322,134 +306,7 @@ fn check_held(proposal: &PairingProposal, log: &AccountLog) -> Result<(), VaultE
     }
 }
 
-/// A pairing on the device that knows the account already.
-pub struct Pairing {
-    account: Account,
-    code: PairingCode,
-    introduction: PairingIntroduction,
-    proposal: PairingProposal,
-}
-
-/// A new device is in the account.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Paired {
-    /// The new device.
-    pub device: DeviceId,
-    /// The hosters elsewhere that had to learn of it; why it is not known which
-    /// there are, if it is not.
-    pub guest_logs: Result<Vec<GuestLog>, Arc<AccountError>>,
-}
-
 impl Account {
-    /// Takes up the pairing of a new device that shows a code: proposes to it the
-    /// entry that adds it. The words come from that list.
-    ///
-    /// A code is good for one proposal: calling this again with it goes on with
-    /// the same.
-    ///
-    /// # Errors
-    /// [`AccountError::PairingOver`] if no such device is there,
-    /// [`AccountError::PairingCodeUsed`], [`AccountError::Pairing`], and the
-    /// others.
-    pub fn pair(
-        &self,
-        code: &PairingCode,
-        words: PhraseLanguage,
-        cancel: &Cancellation,
-    ) -> Result<Pairing, AccountError> {
-        let wait = self.wait(code, MAX_WAIT.as_secs(), cancel);
-        let introduction = wait.for_message(PairingStep::Introduction)?;
-        let introduction = code.open_introduction(&introduction)?;
-        let state = &self.member.state;
-        let box_name = name(code, PairingStep::Proposal);
-        let (proposal, sealed) = match state.proposal(&box_name)? {
-            Some(sealed) => {
-                let proposal = code.open_proposal(&introduction.public, &sealed)?;
-                (proposal, sealed)
-            }
-            None => {
-                let proposal = self.propose(&introduction, words)?;
-                let sealed = code.seal_proposal(&proposal, &mut self.member.rng())?;
-                state.set_proposal(&box_name, &sealed)?;
-                (proposal, sealed)
-            }
-        };
-        match self.member.remote.put_message(&box_name, &sealed) {
-            Err(RemoteError::Refused(refusal)) if refusal.reason == RefusalReason::Forbidden => {
-                state.forget_proposal(&box_name)?;
-                return Err(AccountError::PairingCodeUsed);
-            }
-            put => put?,
-        }
-        Ok(Pairing {
-            account: self.clone(),
-            code: code.clone(),
-            introduction,
-            proposal,
-        })
-    }
-
-    fn propose(
-        &self,
-        introduction: &PairingIntroduction,
-        words: PhraseLanguage,
-    ) -> Result<PairingProposal, AccountError> {
-        let mut vault = self.account_vault()?;
-        vault.refresh()?;
-        let log = vault.own_log();
-        if log.device(&introduction.public.id()).is_some() {
-            return Err(AccountError::PairingCodeUsed);
-        }
-        let author = AccountAuthor {
-            log,
-            secrets: &AccountSecrets::open(log, &self.member.device)?,
-            device: &self.member.device,
-        };
-        let new = &introduction.public;
-        let mut rng = self.member.rng();
-        Ok(PairingProposal {
-            addition: author.draft_addition(new, &introduction.name, &mut rng)?,
-            hoster: self.row.hoster,
-            origin: self.row.origin.clone(),
-            tls: self.row.tls,
-            account_vault: self.row.vault,
-            seen: self.seen()?,
-            words,
-        })
-    }
-
-    /// What this device has last seen of each vault, but for those of which it
-    /// does not know itself whether that is the newest.
-    fn seen(&self) -> Result<Vec<SeenVault>, AccountError> {
-        let state = &self.member.state;
-        let mut vaults = vec![(self.row.vault, self.row.hoster)];
-        vaults.extend(state.vaults()?.iter().map(|row| (row.id, row.hoster)));
-        let mut seen = Vec::new();
-        for (id, hoster) in vaults {
-            if seen.len() == MAX_SEEN_VAULTS {
-                break;
-            }
-            let is_stored = state.vault_place(&id)?.1 > 0;
-            if !is_stored || state.is_doubted(id.as_bytes())? {
-                continue;
-            }
-            let Ok(member) = self.member_at(hoster) else {
-                continue;
-            };
-            // As it is stored: nobody is asked.
-            let vault = Vault::open(member, id, None)?;
-            seen.push(SeenVault {
-                vault: id,
-                hoster,
-                position: vault.log().position(),
-                head: vault.head(),
-            });
-        }
-        seen.sort_by_key(|seen| seen.vault);
-        Ok(seen)
-    }
-
     /// It is unknown whether what is shown is the newest where the other device
     /// had not looked, or did not know itself.
     fn doubt_what_nobody_told(&self, proposal: &PairingProposal) -> Result<(), AccountError> {
@@ -465,145 +322,4 @@ impl Account {
         }
         Ok(self.member.state.doubt(&doubted)?)
     }
-
-    fn wait<'a>(
-        &'a self,
-        code: &'a PairingCode,
-        seconds: u64,
-        cancel: &'a Cancellation,
-    ) -> Wait<'a> {
-        let clock = &*self.member.clock;
-        Wait {
-            relay: &*self.member.remote,
-            code,
-            until: clock.unix_seconds().saturating_add(seconds),
-            clock,
-            cancel,
-        }
-    }
-}
-
-impl Pairing {
-    /// The words that the new device has to show too.
-    #[must_use]
-    pub fn words(&self) -> [&'static str; 6] {
-        self.proposal.check_words()
-    }
-
-    /// What the new device is called.
-    #[must_use]
-    pub fn device_name(&self) -> &str {
-        &self.introduction.name
-    }
-
-    /// The member has compared the words: waits until the new device has signed,
-    /// signs too, and sends the entry.
-    ///
-    /// After an error that is transient, or when it was cancelled, call
-    /// [`Account::pair`] with the same code to go on.
-    ///
-    /// # Errors
-    /// [`AccountError::PairingOver`], [`AccountError::PairingOvertaken`],
-    /// [`AccountError::Pairing`], and the others.
-    pub fn confirm(self, cancel: &Cancellation) -> Result<Paired, AccountError> {
-        let account = &self.account;
-        let device = self.introduction.public.id();
-        let (lock, own) = account.own_log()?;
-        let is_done = self.proposal.is_held_by(own.log());
-        drop((own, lock));
-        if !is_done {
-            self.sign(cancel)?;
-        }
-        self.end(PairingEnd::Done)?;
-        Ok(Paired {
-            device,
-            guest_logs: account.push_log().map_err(Arc::new),
-        })
-    }
-
-    fn sign(&self, cancel: &Cancellation) -> Result<(), AccountError> {
-        let wait = self.account.wait(&self.code, CODE_SECONDS, cancel);
-        let signature = wait.for_message(PairingStep::Signature)?;
-        let signature = self.code.open_signature(&signature)?;
-        // Not while the other device is waited for.
-        let (_lock, mut own) = self.account.own_log()?;
-        let appended = own.append(|author, _| {
-            if self.proposal.is_held_by(author.log) {
-                return Ok(None);
-            }
-            let addition = &self.proposal.addition;
-            author.complete_addition(addition, &signature).map(Some)
-        });
-        match appended {
-            Ok(_) => Ok(()),
-            Err(AccountError::Author(error)) => {
-                // Nothing was signed. The entry cannot be added any more, or
-                // this was not the new device's signature.
-                self.end(PairingEnd::Refused)?;
-                Err(match error {
-                    AuthorError::NewDevice => PairingError::OtherDevice.into(),
-                    _ => AccountError::PairingOvertaken,
-                })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The words differ, or the member wants no such device.
-    ///
-    /// # Errors
-    /// [`AccountError`]; nothing was signed all the same.
-    pub fn refuse(self) -> Result<(), AccountError> {
-        self.end(PairingEnd::Refused)
-    }
-
-    fn end(&self, end: PairingEnd) -> Result<(), AccountError> {
-        let member = &self.account.member;
-        let sealed = self.code.seal_end(end, &mut member.rng());
-        let box_name = name(&self.code, PairingStep::End);
-        match member.remote.put_message(&box_name, &sealed) {
-            // The same was said before, under another nonce.
-            Err(RemoteError::Refused(refusal)) if refusal.reason == RefusalReason::Forbidden => {}
-            put => put?,
-        }
-        let proposal = name(&self.code, PairingStep::Proposal);
-        Ok(member.state.forget_proposal(&proposal)?)
-    }
-}
-
-/// Waits for messages.
-struct Wait<'a> {
-    relay: &'a dyn Visitor,
-    code: &'a PairingCode,
-    clock: &'a dyn Clock,
-    /// Seconds since 1970.
-    until: u64,
-    cancel: &'a Cancellation,
-}
-
-impl Wait<'_> {
-    fn for_message(&self, step: PairingStep) -> Result<Vec<u8>, AccountError> {
-        let box_name = name(self.code, step);
-        loop {
-            if self.cancel.is_cancelled() {
-                return Err(RemoteError::Cancelled.into());
-            }
-            let is_over = self.clock.unix_seconds() >= self.until;
-            // Once more when it is over: what was left in time counts, except for
-            // a proposal, which is good for nothing then.
-            let wait = if is_over { Duration::ZERO } else { WAIT };
-            if is_over && step == PairingStep::Proposal {
-                return Err(AccountError::PairingOver);
-            }
-            match self.relay.await_message(&box_name, wait)? {
-                Some(message) => return Ok(message),
-                None if is_over => return Err(AccountError::PairingOver),
-                None => {}
-            }
-        }
-    }
-}
-
-fn name(code: &PairingCode, step: PairingStep) -> MessageName {
-    code.box_name(step)
 }

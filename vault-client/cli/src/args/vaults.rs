@@ -1,0 +1,92 @@
+//! Vaults as such.
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VaultCommand {
+    /// Makes a vault
+    Create(VaultCreate),
+    /// Lists the vaults
+    List,
+    /// Lists who is in a vault
+    Members(NamedVault),
+    /// Gives a vault another name, for this account
+    Rename(VaultRename),
+    /// Deletes a vault, or leaves one that others shared
+    Delete(VaultDelete),
+    /// Brings a vault forward again after its hoster restored an old backup
+    Reconcile(VaultReconcile),
+    /// Prints where a vault stands, to be kept or compared
+    Head(NamedVault),
+    /// Compares a vault with what `vault head` printed, here or elsewhere
+    Confirm(VaultConfirm),
+}
+
+impl VaultCommand {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "vault-create",
+            Self::List => "vault-list",
+            Self::Members(_) => "vault-members",
+            Self::Rename(_) => "vault-rename",
+            Self::Delete(_) => "vault-delete",
+            Self::Reconcile(_) => "vault-reconcile",
+            Self::Head(_) => "vault-head",
+            Self::Confirm(_) => "vault-confirm",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultCreate {
+    /// What to call it; the hoster does not learn the name
+    pub(crate) name: String,
+}
+
+/// A vault that has to be named.
+#[derive(Debug, Args)]
+pub(crate) struct NamedVault {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultRename {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// What to call it from now on
+    #[arg(value_name = "NEW-NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultDelete {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultReconcile {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultConfirm {
+    /// The vault, by its name or id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
+    /// What `coffre vault head` printed
+    #[arg(value_name = "HEAD")]
+    pub(crate) head: String,
+}
