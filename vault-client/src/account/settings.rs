@@ -1,19 +1,13 @@
 //! The settings in an account vault: read, and changed in a commit each.
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
-
 use bytes::Bytes;
-use vault_core::chunk::{ChunkId, ChunkKind};
-use vault_core::pack::{FinishedPack, MAX_PACK_LEN, PackBuilder};
-use vault_core::seal::{CompressionLevel, Compressor};
+use vault_core::chunk::ChunkKind;
 use vault_core::settings::{AccountSettings, SettingsError};
 use vault_proto::ids::PackId;
 use vault_proto::wire::{Located, Root};
 
 use super::AccountError;
-use crate::platform::Rng;
-use crate::remote::PackRange;
+use crate::transfer::{TransferError, read_alone, seal_alone};
 use crate::vault::{CommitPlan, CommitResult, Vault, VaultError};
 
 /// How often a change is made anew after another device was first.
@@ -24,28 +18,7 @@ pub(super) fn read(vault: &Vault) -> Result<AccountSettings, AccountError> {
     let Some(at) = &vault.root().settings else {
         return Ok(AccountSettings::default());
     };
-    let place = Place::of(at).ok_or(AccountError::SettingsUnreadable)?;
-    // Whole, as all that is small is read.
-    let whole = PackRange {
-        pack: place.pack,
-        offset: 0,
-        length: at.pack_size,
-    };
-    let mut pack = Vec::with_capacity(at.pack_size as usize);
-    vault
-        .remote()
-        .read_packs(&vault.id(), &[whole], &mut |bytes| {
-            pack.extend_from_slice(&bytes);
-            ControlFlow::Continue(())
-        })?;
-    let sealed = &pack[place.sealed];
-    if blake3::hash(sealed).as_bytes()[..] != at.sealed_hash {
-        return Err(AccountError::SettingsAltered);
-    }
-    let chunk = vault
-        .keys()
-        .open_chunk(at.epoch, ChunkKind::Settings, &place.chunk, sealed)
-        .map_err(|_| AccountError::SettingsUnreadable)?;
+    let chunk = read_alone(vault, ChunkKind::Settings, at).map_err(unreadable)?;
     AccountSettings::decode(&chunk).map_err(|_| AccountError::SettingsUnreadable)
 }
 
@@ -64,7 +37,8 @@ pub(super) fn change(
         if after == before && vault.head().is_some() {
             return Ok(after);
         }
-        let (pack, located) = seal(vault, &after)?;
+        let sealed = seal_alone(vault, ChunkKind::Settings, &after.encode());
+        let (pack, located) = sealed.ok_or(SettingsError::TooLong)?;
         let plan = CommitPlan {
             adds: vec![pack.id],
             removes: old_pack(vault.root()).into_iter().collect(),
@@ -86,43 +60,6 @@ pub(super) fn change(
     Err(AccountError::Overtaken)
 }
 
-/// A pack that holds the settings alone.
-fn seal(
-    vault: &Vault,
-    settings: &AccountSettings,
-) -> Result<(FinishedPack, Located), AccountError> {
-    let keys = vault.keys();
-    let epoch = keys.current_epoch();
-    let plaintext = settings.encode();
-    let id = keys.chunk_id(ChunkKind::Settings, &plaintext);
-    let mut rng = Rng::new(vault.randomness());
-    let mut builder = PackBuilder::new(Arc::clone(&keys), epoch);
-    let mut compressor = Compressor::new(CompressionLevel::default());
-    let offset = builder
-        .push_chunk(
-            ChunkKind::Settings,
-            &id,
-            &plaintext,
-            &mut compressor,
-            &mut rng,
-        )
-        .map_err(|_| SettingsError::TooLong)?
-        .ok_or(SettingsError::TooLong)?;
-    let pack = builder.finish(&mut rng);
-    let sealed_length = pack.entries.first().map_or(0, |entry| entry.sealed_length);
-    let sealed = &pack.bytes[offset as usize..][..sealed_length as usize];
-    let located = Located {
-        chunk_id: id.as_bytes().to_vec(),
-        pack: pack.id.to_vec(),
-        epoch,
-        offset,
-        sealed_length,
-        sealed_hash: blake3::hash(sealed).as_bytes().to_vec(),
-        pack_size: u32::try_from(pack.bytes.len()).expect("a pack is at most 16 MiB"),
-    };
-    Ok((pack, located))
-}
-
 fn next_root(vault: &Vault, settings: Located) -> Root {
     let before = vault.root();
     let next_seq = vault.head().map_or(0, |at| at.seq) + 1;
@@ -142,21 +79,10 @@ fn old_pack(root: &Root) -> Option<PackId> {
     PackId::from_slice(&root.settings.as_ref()?.pack).ok()
 }
 
-/// Where a sealed chunk lies, checked.
-struct Place {
-    pack: PackId,
-    chunk: ChunkId,
-    sealed: std::ops::Range<usize>,
-}
-
-impl Place {
-    fn of(at: &Located) -> Option<Self> {
-        let end = at.offset.checked_add(at.sealed_length)?;
-        (end <= at.pack_size && at.pack_size as usize <= MAX_PACK_LEN).then_some(())?;
-        Some(Self {
-            pack: PackId::from_slice(&at.pack).ok()?,
-            chunk: ChunkId::from_slice(&at.chunk_id)?,
-            sealed: at.offset as usize..end as usize,
-        })
+fn unreadable(error: TransferError) -> AccountError {
+    match error {
+        TransferError::Remote(error) => error.into(),
+        TransferError::Altered => AccountError::SettingsAltered,
+        _ => AccountError::SettingsUnreadable,
     }
 }

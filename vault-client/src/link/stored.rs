@@ -1,19 +1,14 @@
 //! The list of links in a vault: read, and changed in a commit each.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use vault_core::chunk::{ChunkId, ChunkKind};
+use vault_core::chunk::ChunkKind;
 use vault_core::links::{Link, Links, LinksError};
-use vault_core::pack::{FinishedPack, MAX_PACK_LEN, PackBuilder};
-use vault_core::seal::{CompressionLevel, Compressor};
+use vault_core::pack::FinishedPack;
 use vault_proto::ids::PackId;
 use vault_proto::wire::{Located, Root};
 
 use super::LinkError;
-use crate::platform::Rng;
-use crate::remote::PackRange;
-use crate::transfer::{TransferError, unreadable_range};
+use crate::transfer::{TransferError, read_alone, seal_alone};
 use crate::vault::{CommitPlan, CommitResult, Vault, VaultError};
 
 /// How often a change is made anew after another device was first.
@@ -24,7 +19,7 @@ pub(crate) fn read(vault: &Vault) -> Result<Links, LinkError> {
     let Some(at) = &vault.root().links else {
         return Ok(Links::default());
     };
-    let plaintext = read_located(vault, at)?;
+    let plaintext = read_alone(vault, ChunkKind::Links, at)?;
     Links::decode(&plaintext).map_err(LinkError::ListMalformed)
 }
 
@@ -47,7 +42,10 @@ pub(super) fn change(
         let difference = Difference::between(&before, &after);
         let list = match after.all() {
             [] => None,
-            _ => Some(seal(vault, &after)?),
+            _ => {
+                let sealed = seal_alone(vault, ChunkKind::Links, &after.encode());
+                Some(sealed.ok_or(LinkError::Links(LinksError::TooMany))?)
+            }
         };
         if let Some((pack, _)) = &list {
             let bytes = Bytes::copy_from_slice(&pack.bytes);
@@ -124,64 +122,4 @@ impl Difference {
             root,
         })
     }
-}
-
-/// A pack that holds the list alone.
-fn seal(vault: &Vault, links: &Links) -> Result<(FinishedPack, Located), LinkError> {
-    let kind = ChunkKind::Links;
-    let keys = vault.keys();
-    let epoch = keys.current_epoch();
-    let plaintext = links.encode();
-    let id = keys.chunk_id(kind, &plaintext);
-    let mut rng = Rng::new(vault.randomness());
-    let mut builder = PackBuilder::new(Arc::clone(&keys), epoch);
-    let mut compressor = Compressor::new(CompressionLevel::default());
-    let offset = builder
-        .push_chunk(kind, &id, &plaintext, &mut compressor, &mut rng)
-        .ok()
-        .flatten()
-        .ok_or(LinkError::Links(LinksError::TooMany))?;
-    let pack = builder.finish(&mut rng);
-    let sealed_length = pack.entries.first().map_or(0, |entry| entry.sealed_length);
-    let sealed = &pack.bytes[offset as usize..][..sealed_length as usize];
-    let located = Located {
-        chunk_id: id.as_bytes().to_vec(),
-        pack: pack.id.to_vec(),
-        epoch,
-        offset,
-        sealed_length,
-        sealed_hash: blake3::hash(sealed).as_bytes().to_vec(),
-        pack_size: u32::try_from(pack.bytes.len()).expect("a pack is at most 16 MiB"),
-    };
-    Ok((pack, located))
-}
-
-/// Reads the pack that the list is alone in, whole, as all that is small is read.
-fn read_located(vault: &Vault, at: &Located) -> Result<Vec<u8>, TransferError> {
-    let pack = PackId::from_slice(&at.pack).map_err(|_| TransferError::Unknown)?;
-    let chunk = ChunkId::from_slice(&at.chunk_id).ok_or(TransferError::Unknown)?;
-    let end = at.offset.checked_add(at.sealed_length);
-    let end = end.filter(|&end| end <= at.pack_size && at.pack_size as usize <= MAX_PACK_LEN);
-    let end = end.ok_or(TransferError::Unknown)?;
-    let whole = PackRange {
-        pack,
-        offset: 0,
-        length: at.pack_size,
-    };
-    let mut bytes = Vec::with_capacity(at.pack_size as usize);
-    vault
-        .remote()
-        .read_packs(&vault.id(), &[whole], &mut |part| {
-            bytes.extend_from_slice(&part);
-            std::ops::ControlFlow::Continue(())
-        })
-        .map_err(unreadable_range)?;
-    let sealed = &bytes[at.offset as usize..end as usize];
-    if blake3::hash(sealed).as_bytes()[..] != at.sealed_hash {
-        return Err(TransferError::Altered);
-    }
-    vault
-        .keys()
-        .open_chunk(at.epoch, ChunkKind::Links, &chunk, sealed)
-        .map_err(|_| TransferError::Unknown)
 }

@@ -271,7 +271,7 @@ impl Run<'_> {
                         }
                         Err(reason) => {
                             walk.skip();
-                            self.leave_out(path_in(directory, &node), reason)?;
+                            self.leave_out(directory.path_of(node.name()), reason)?;
                         }
                     }
                 }
@@ -315,7 +315,7 @@ impl Run<'_> {
                     });
                     Ok(())
                 }
-                Err(reason) => self.leave_out(path_in(directory, node), reason),
+                Err(reason) => self.leave_out(directory.path_of(node.name()), reason),
             };
         };
         match directory.plan_file(node) {
@@ -342,7 +342,7 @@ impl Run<'_> {
                 self.note(|report| report.files += 1);
                 Ok(())
             }
-            Err(reason) => self.leave_out(path_in(directory, node), reason),
+            Err(reason) => self.leave_out(directory.path_of(node.name()), reason),
         }
     }
 
@@ -549,15 +549,6 @@ fn keep_first(failure: &Mutex<Option<RestoreError>>, error: RestoreError) {
         None | Some(RestoreError::Transfer(TransferError::Stopped)) => *failure = Some(error),
         Some(_) => {}
     }
-}
-
-fn path_in(directory: &TargetDirectory, node: &Node) -> Vec<u8> {
-    let mut path = directory.path();
-    if path.last() != Some(&b'/') {
-        path.push(b'/');
-    }
-    path.extend_from_slice(node.name().as_bytes());
-    path
 }
 
 fn without_link(node: &Node) -> Result<Node, vault_core::tree::NodeError> {

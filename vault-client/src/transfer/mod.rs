@@ -5,6 +5,7 @@
 //! plaintext ◀─ Reader (index, cache, open) ◀─ plan of ranges ◀───────────── hoster
 //! ```
 
+mod alone;
 mod assembler;
 mod memory;
 mod pack_cache;
@@ -13,6 +14,7 @@ mod reader;
 mod store;
 mod upload;
 
+pub(crate) use alone::{read_alone, seal_alone};
 pub(crate) use assembler::Assembler;
 pub(crate) use pack_cache::PackCache;
 pub(crate) use plan::{Fetch, Splitter, plan, plan_exactly};

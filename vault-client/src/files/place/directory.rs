@@ -198,7 +198,7 @@ impl TargetDirectory {
         self.0.directory.stat_entry(name)
     }
 
-    pub(super) fn path_of(&self, name: &NodeName) -> Vec<u8> {
+    pub(crate) fn path_of(&self, name: &NodeName) -> Vec<u8> {
         self.0.directory.path_of(name.as_bytes())
     }
 

@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
                     }
                     Err(reason) => {
                         skipped_below = node.depth;
-                        self.leave_out(path_in(&directory, name), reason)?;
+                        self.leave_out(directory.path_of(name), reason)?;
                     }
                 },
                 SharedContent::File { .. } => {
@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
                 SharedContent::Symlink { target } => {
                     self.place_symlink(node, name, target, &directory)?;
                 }
-                _ => self.leave_out(path_in(&directory, name), Reason::Unsupported)?,
+                _ => self.leave_out(directory.path_of(name), Reason::Unsupported)?,
             }
         }
         batch.finish()?;
@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
                 self.note(|report| report.kept += 1);
                 Ok(())
             }
-            Err(reason) => self.leave_out(path_in(directory, name), reason),
+            Err(reason) => self.leave_out(directory.path_of(name), reason),
         }
     }
 
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
         target: &[u8],
         directory: &TargetDirectory,
     ) -> Result<(), GetError> {
-        let path = || path_in(directory, name);
+        let path = || directory.path_of(name);
         if leads_out(target, node.depth.saturating_sub(1)) {
             return self.leave_out(path(), Reason::LeadsOut);
         }
@@ -408,13 +408,4 @@ fn keep_first(failure: &Mutex<Option<GetError>>, error: GetError) {
         None | Some(GetError::Stopped) => *failure = Some(error),
         Some(_) => {}
     }
-}
-
-fn path_in(directory: &TargetDirectory, name: &NodeName) -> Vec<u8> {
-    let mut path = directory.path();
-    if path.last() != Some(&b'/') {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name.as_bytes());
-    path
 }
