@@ -386,3 +386,80 @@ impl Reader<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::files::stat::FileId;
+
+    const SERIES: [u8; 16] = [3; 16];
+
+    /// Whatever the disk gives back under a check that fits, nothing panics, and
+    /// every entry lies in it.
+    fn read_all(body: Vec<u8>) -> Option<usize> {
+        let blob = DirectoryRecord {
+            path: b"/home".to_vec(),
+            head_seq: 1,
+            body,
+        };
+        let blob = blob.into_blob(&SERIES);
+        let cached = CachedDirectory::decode(&SERIES, b"/home", 1, blob)?;
+        for entry in cached.iter() {
+            assert!(entry.name.len() + entry.node.len() < cached.blob.len());
+            let _ = cached.find(entry.name);
+        }
+        Some(cached.iter().len())
+    }
+
+    fn body() -> Vec<u8> {
+        let stat = Stat {
+            kind: NodeKind::File,
+            size: 70_000,
+            modified: Timestamp::new(1_700_000_000, 5).unwrap(),
+            changed: Timestamp::new(-1_700_000_000, 999_999_999).unwrap(),
+            id: FileId { dev: 1, ino: 77 },
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            links: 1,
+            device: (0, 0),
+            may_have_holes: false,
+        };
+        let started = Timestamp::new(1_800_000_000, 0).unwrap();
+        let mut record = RecordBuilder::new(b"/home".to_vec(), started);
+        for name in [&b"a"[..], b"bb", b"ccc"] {
+            record.push(name, &stat, Settled::Yes, &[9; 40]);
+            record.push(name, &stat, Settled::No, &[8; 200]);
+        }
+        record.finish(&StreamRef::EMPTY, 1).body
+    }
+
+    #[test]
+    fn a_record_that_was_written_is_read() {
+        assert_eq!(read_all(body()), Some(6));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_odd(mut body in prop::collection::vec(any::<u8>(), 0..400), version in any::<bool>()) {
+            if version && let Some(first) = body.first_mut() {
+                *first = VERSION;
+            }
+            read_all(body);
+        }
+
+        #[test]
+        fn no_change_is_too_odd(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>()) {
+            let mut body = body();
+            for (at, byte) in changes {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+            read_all(body.clone());
+            body.truncate(cut.index(body.len()));
+            read_all(body);
+        }
+    }
+}

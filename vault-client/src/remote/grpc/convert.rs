@@ -247,6 +247,8 @@ pub(super) fn opened_link(answer: &wire::OpenLinkResponse) -> Result<OpenedLink,
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn with_details(reason: Reason) -> Status {
@@ -377,5 +379,97 @@ mod tests {
         link.max_downloads = NonZeroU32::new(7);
         let wire = new_link(&link);
         assert_eq!((wire.expires, wire.max_downloads), (1, 7));
+    }
+
+    /// Every conversion of an answer, on whatever is one.
+    fn convert_all(bytes: &[u8]) {
+        let details = bytes.to_vec().into();
+        let error = status_error(Status::with_details(Code::Aborted, "", details));
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
+        if let Ok(answer) = SyncVaultResponse::decode(bytes) {
+            let _ = sync_answer(answer);
+        }
+        if let Ok(answer) = ListVaultsResponse::decode(bytes) {
+            let _ = vaults(&answer);
+        }
+        if let Ok(answer) = CommitHeadResponse::decode(bytes) {
+            let request = CommitRequest {
+                head: Vec::new(),
+                root: Vec::new(),
+                adds: vec![PackId::from_array([1; 32])],
+                removes: Vec::new(),
+            };
+            if let Ok(CommitOutcome::MissingPacks(packs)) = commit_outcome(answer, &request) {
+                assert_eq!(packs, request.adds);
+            }
+        }
+        if let Ok(answer) = wire::ListOffersResponse::decode(bytes)
+            && let Ok(offers) = offers(answer)
+        {
+            assert!(offers.len() <= MAX_OFFERS);
+        }
+        if let Ok(answer) = wire::ListLinksResponse::decode(bytes) {
+            let _ = links(&answer);
+        }
+        if let Ok(answer) = wire::OpenLinkResponse::decode(bytes)
+            && let Ok(opened) = opened_link(&answer)
+        {
+            assert!(opened.capsule_size as usize <= MAX_PACK_LEN);
+        }
+    }
+
+    fn answers() -> Vec<Vec<u8>> {
+        let outcome = Outcome::Missing(wire::MissingPacks { packs: vec![1; 32] });
+        let vault = wire::ListedVault {
+            vault: vec![4; 32],
+            kind: 1,
+        };
+        let link = wire::LinkStatus {
+            link: vec![5; 32],
+            account: vec![6; 32],
+            expires: 7,
+            ..wire::LinkStatus::default()
+        };
+        vec![
+            with_details(Reason::BoxFull).details().to_vec(),
+            CommitHeadResponse {
+                outcome: Some(outcome),
+            }
+            .encode_to_vec(),
+            ListVaultsResponse {
+                vaults: vec![vault],
+            }
+            .encode_to_vec(),
+            wire::ListLinksResponse { links: vec![link] }.encode_to_vec(),
+            wire::ListOffersResponse {
+                offers: vec![vec![7; 20]],
+            }
+            .encode_to_vec(),
+            wire::OpenLinkResponse {
+                ticket: vec![1; 32],
+                lifetime_seconds: 60,
+                capsule: vec![2; 32],
+                capsule_size: 16 << 20,
+            }
+            .encode_to_vec(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_is_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            convert_all(&bytes);
+        }
+
+        #[test]
+        fn no_altered_answer_is_too_odd(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4)) {
+            for mut bytes in answers() {
+                for (at, byte) in &changes {
+                    let at = at.index(bytes.len());
+                    bytes[at] = *byte;
+                }
+                convert_all(&bytes);
+            }
+        }
     }
 }
