@@ -128,6 +128,8 @@ pub struct HeadLinks {
 pub struct HeadPath {
     /// Newest first, never empty.
     pub(super) heads: Vec<UnverifiedHead>,
+    /// The newest head that was seen before.
+    pub(super) base: Option<Head>,
     pub(super) seen: SeenHeads,
 }
 
@@ -251,6 +253,7 @@ impl SeenHeads {
         let seen = self.advance(&newest_first, newest)?;
         Ok(HeadPath {
             heads: newest_first,
+            base: self.newest.clone(),
             seen,
         })
     }

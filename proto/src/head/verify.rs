@@ -194,8 +194,9 @@ impl VerifiedHead {
     }
 }
 
-/// The chain agrees with the heads that entries of the vault log name, or makes
-/// up for them, and is not older than the newest of them.
+/// The chain, from the head that was known before on, agrees with the heads that
+/// entries of the vault log name, or makes up for them, and is not older than the
+/// newest of them.
 fn check_pins(path: &HeadPath, vault_log: &VaultLog) -> Result<(), HeadError> {
     let Some(known) = vault_log.pinned_head() else {
         return Ok(());
@@ -204,10 +205,11 @@ fn check_pins(path: &HeadPath, vault_log: &VaultLog) -> Result<(), HeadError> {
     if got < known.seq {
         return Err(HeadError::Older { known, got });
     }
-    for head in path.heads() {
-        let pinned = vault_log.pinned_hash_at(head.seq());
-        if pinned.is_some_and(|lost| lost != head.hash() && head.head.reconciled != Some(lost)) {
-            return Err(HeadError::Fork { seq: head.seq() });
+    // The log may have learned meanwhile what was pinned where the known head is.
+    for head in path.heads().iter().map(|head| &head.head).chain(&path.base) {
+        let pinned = vault_log.pinned_hash_at(head.seq);
+        if pinned.is_some_and(|lost| lost != head.hash() && head.reconciled != Some(lost)) {
+            return Err(HeadError::Fork { seq: head.seq });
         }
     }
     Ok(())

@@ -29,8 +29,8 @@ mod url;
 
 pub use capsule::{
     BLOCK_LEN, Capsule, CapsuleError, CapsuleFields, MAX_CAPSULE_LEN, MAX_LINKED_CHUNKS,
-    MAX_LINKED_NODES, MAX_LINKED_PACKS, SealCapsuleError, SealedCapsule, SharedChunk,
-    SharedContent, SharedNode, Totals,
+    MAX_LINKED_HOLES, MAX_LINKED_NODES, MAX_LINKED_PACKS, SealCapsuleError, SealedCapsule,
+    SharedChunk, SharedContent, SharedNode, Totals,
 };
 pub use list::{Link, Links, LinksError, MAX_LINKS, MAX_LINKS_LEN};
 pub use password::{

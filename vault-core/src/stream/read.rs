@@ -221,7 +221,10 @@ impl StreamReader {
         offset: u64,
         source: &mut S,
     ) -> Result<(), ReadError<S::Error>> {
-        self.chunks.skip_to(offset, source)?;
+        let skipped = self.chunks.skip_to(offset, source);
+        // Also where it got only part of the way.
+        self.position = self.position.max(self.chunks.position());
+        skipped?;
         let end = self.chunks.length;
         self.position = self.position.max(offset.min(end));
         Ok(())

@@ -156,6 +156,16 @@ fn heads_that_the_vault_log_names_are_held_to() {
             previous: PreviousHeads::Path(&path),
         });
         assert_eq!(newest.map(|head| head.head().seq), expected);
+        // Likewise where that head is the newest that was known.
+        let skips = [other.at(2).hash()];
+        let seen = SeenHeads::restore(&other.at(3).to_bytes(), &skips).unwrap();
+        let path = seen.follow(other.take(&[4])).unwrap();
+        let newest = path.newest().clone().verify(&HeadContext {
+            vault_log: &cast.vault.log,
+            account_logs: &cast.logs,
+            previous: PreviousHeads::Path(&path),
+        });
+        assert_eq!(newest.map(|head| head.head().seq), expected);
     }
 }
 

@@ -30,6 +30,8 @@ pub const MAX_CAPSULE_LEN: usize = 32 << 20;
 pub const MAX_LINKED_NODES: usize = 1 << 18;
 /// The most chunks of a link.
 pub const MAX_LINKED_CHUNKS: usize = 1 << 18;
+/// The most holes in all files of a link.
+pub const MAX_LINKED_HOLES: usize = 1 << 18;
 /// The most packs of a link; as many as a hoster takes.
 pub const MAX_LINKED_PACKS: usize = 8_192;
 /// What a hoster lets be read of a pack, or not, at a time, in bytes.
@@ -83,6 +85,9 @@ pub enum CapsuleError {
     /// Holes and chunks that do not make the file as long as it says.
     #[error("holes and chunks do not make up the size")]
     Holes,
+    /// More than [`MAX_LINKED_HOLES`].
+    #[error("files with more than {MAX_LINKED_HOLES} holes in all")]
+    TooManyHoles,
     /// A symlink without a target that it can have.
     #[error("not a target that a symlink can have")]
     Target,
@@ -281,6 +286,13 @@ impl CapsuleFields {
             return Err(CapsuleError::Chunks);
         }
         self.check_tree()?;
+        let holes = self.nodes.iter().map(|node| match &node.content {
+            SharedContent::File { holes, .. } => holes.len(),
+            _ => 0,
+        });
+        if holes.sum::<usize>() > MAX_LINKED_HOLES {
+            return Err(CapsuleError::TooManyHoles);
+        }
         let mut used = vec![false; self.chunks.len()];
         for node in &self.nodes {
             self.check_node(node, &mut used)?;

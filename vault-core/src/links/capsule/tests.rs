@@ -401,6 +401,21 @@ fn counts_are_bounded_before_memory_is_taken() {
     assert_eq!(malformed(open(&forge(&message))), CapsuleError::Nodes);
     let nodes = refused(|m| m.nodes = vec![m.nodes[2].clone(); MAX_LINKED_NODES + 1]);
     assert_eq!(nodes, CapsuleError::Nodes);
+    // In one node, and in several.
+    let mut message = wire::to_wire(&fields(), device().public());
+    let file = message.nodes[5].clone();
+    message.nodes[5].holes = vec![messages::Hole::default(); MAX_LINKED_HOLES + 1];
+    assert_eq!(
+        malformed(open(&forge(&message))),
+        CapsuleError::TooManyHoles
+    );
+    let mut node = file;
+    node.holes = vec![messages::Hole::default(); MAX_LINKED_HOLES / 2 + 1];
+    message.nodes = vec![node.clone(), node];
+    assert_eq!(
+        malformed(open(&forge(&message))),
+        CapsuleError::TooManyHoles
+    );
     let packs = refused(|m| {
         let count = MAX_LINKED_PACKS as u16 + 1;
         let id = |n: u16| [&n.to_be_bytes()[..], &[0; 30]].concat();

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use prost::encoding::{DecodeContext, decode_key, skip_field};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use vault_proto::canonical::{DecodeError, decode_canonical};
 use vault_proto::device::DevicePublic;
 use vault_proto::ids::{AccountId, LinkId, PackId};
 use vault_proto::wire;
 
 use super::{
-    CapsuleError, CapsuleFields, MAX_CAPSULE_LEN, MAX_LINKED_CHUNKS, MAX_LINKED_NODES,
-    MAX_LINKED_PACKS, SharedChunk, SharedContent, SharedNode,
+    CapsuleError, CapsuleFields, MAX_CAPSULE_LEN, MAX_LINKED_CHUNKS, MAX_LINKED_HOLES,
+    MAX_LINKED_NODES, MAX_LINKED_PACKS, SharedChunk, SharedContent, SharedNode,
 };
 use crate::seal::ChunkKey;
 use crate::timestamp::Timestamp;
@@ -19,6 +19,8 @@ use crate::tree::{Hole, NodeName};
 const VERSION: u32 = 1;
 /// The field of a capsule that repeats.
 const NODES_TAG: u32 = 6;
+/// The field of a node that does.
+const HOLES_TAG: u32 = 8;
 
 /// The message of a capsule that was checked.
 pub(super) fn to_wire(fields: &CapsuleFields, device: &DevicePublic) -> wire::Capsule {
@@ -52,7 +54,7 @@ pub(super) fn to_wire(fields: &CapsuleFields, device: &DevicePublic) -> wire::Ca
 
 /// Decodes a capsule; not signed, and checked only as far as its message goes.
 pub(super) fn decode(payload: &[u8]) -> Result<(CapsuleFields, DevicePublic), CapsuleError> {
-    check_node_count(payload)?;
+    check_counts(payload)?;
     let message: wire::Capsule = decode_canonical(payload, MAX_CAPSULE_LEN)?;
     if message.version != VERSION {
         return Err(CapsuleError::Version(message.version));
@@ -73,18 +75,50 @@ pub(super) fn decode(payload: &[u8]) -> Result<(CapsuleFields, DevicePublic), Ca
     Ok((fields, device))
 }
 
-/// Counts the nodes before they are decoded: two bytes of an empty one would
-/// become two hundred in memory.
-fn check_node_count(bytes: &[u8]) -> Result<(), CapsuleError> {
-    let malformed = |_| DecodeError::Malformed;
-    let mut rest = bytes;
+/// Counts nodes and holes before they are decoded: two bytes of an empty one would
+/// become two hundred in memory, or sixteen.
+fn check_counts(bytes: &[u8]) -> Result<(), CapsuleError> {
     let mut nodes = 0;
-    while !rest.is_empty() {
-        let (tag, wire_type) = decode_key(&mut rest).map_err(malformed)?;
-        skip_field(wire_type, tag, &mut rest, DecodeContext::default()).map_err(malformed)?;
-        nodes += usize::from(tag == NODES_TAG);
+    let mut holes = 0;
+    each_field(bytes, |tag, node| {
+        if tag != NODES_TAG {
+            return Ok(());
+        }
+        nodes += 1;
         if nodes > MAX_LINKED_NODES {
             return Err(CapsuleError::Nodes);
+        }
+        let Some(node) = node else {
+            return Err(DecodeError::Malformed.into());
+        };
+        each_field(node, |tag, _| {
+            holes += usize::from(tag == HOLES_TAG);
+            if holes > MAX_LINKED_HOLES {
+                return Err(CapsuleError::TooManyHoles);
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Gives each field's number, and its bytes where it has a length.
+fn each_field<'a>(
+    mut rest: &'a [u8],
+    mut see: impl FnMut(u32, Option<&'a [u8]>) -> Result<(), CapsuleError>,
+) -> Result<(), CapsuleError> {
+    let malformed = |_| DecodeError::Malformed;
+    while !rest.is_empty() {
+        let (tag, wire_type) = decode_key(&mut rest).map_err(malformed)?;
+        if wire_type == WireType::LengthDelimited {
+            let length = decode_varint(&mut rest).map_err(malformed)?;
+            let length = usize::try_from(length).map_err(|_| DecodeError::Malformed)?;
+            let field = rest.split_at_checked(length);
+            let (field, after) = field.ok_or(DecodeError::Malformed)?;
+            rest = after;
+            see(tag, Some(field))?;
+        } else {
+            skip_field(wire_type, tag, &mut rest, DecodeContext::default()).map_err(malformed)?;
+            see(tag, None)?;
         }
     }
     Ok(())
