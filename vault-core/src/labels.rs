@@ -90,10 +90,11 @@ pub const LINK_ID: &str = "coffre v1 link id";
 /// capsule.
 pub const LINK_CAPSULE_KEY: &str = "coffre v1 link capsule key";
 
-// Beginnings of HPKE's `info` and of associated data.
-
-/// Checks what a member types of a printed head.
+/// A vault, and the number and the beginning of the hash of one of its heads, to what
+/// tells a slip of the pen in them (nothing secret).
 pub const PRINTED_HEAD: &str = "coffre v1 printed head";
+
+// Beginnings of HPKE's `info` and of associated data.
 
 /// Begins the `info` of every box.
 pub const BOX: &str = "coffre v1 box";

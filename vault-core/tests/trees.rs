@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use vault_core::chunk::{ChunkId, ChunkKind, ChunkSource};
 use vault_core::stream::{ReadError, StreamError, StreamRef};
 use vault_core::tree::{
-    AddError, Change, Diff, DirectoryReader, DirectoryWriter, MAX_DEPTH, Node, NodeError, Step,
-    TreeError, Walk, resolve,
+    AddError, Change, Diff, DirectoryReader, DirectoryWriter, MAX_DEPTH, Metadata, Node, NodeError,
+    Step, TreeError, Walk, Xattr, resolve,
 };
 use vault_proto::wire;
 
@@ -435,6 +435,44 @@ fn a_tree_has_a_greatest_depth() {
     let too_deep = chain(MAX_DEPTH + 2, &memory);
     assert_eq!(walk_all(&too_deep, &mut memory), Err(TreeError::TooDeep));
     assert_eq!(diff_all(&too_deep, &mut memory), Err(TreeError::TooDeep));
+}
+
+/// Directories whose attributes stand in chunks that all of them share would take
+/// gigabytes of whoever keeps those on the way.
+#[test]
+fn a_way_of_large_nodes_ends() {
+    let memory = Memory::new();
+    let heavy = |inner: &StreamRef| {
+        let plain = directory("m", inner);
+        let xattrs = (0..10_000_u32).map(|number| Xattr {
+            name: format!("user.{number:05}").into_bytes(),
+            value: Vec::new(),
+        });
+        let metadata = Metadata {
+            xattrs: xattrs.collect(),
+            ..plain.metadata().clone()
+        };
+        Node::new(plain.name().clone(), plain.content().clone(), metadata).unwrap()
+    };
+    let chain = |depth: usize| {
+        (1..depth).fold(StreamRef::EMPTY, |inner, _| {
+            write_directory(&[heavy(&inner)], &memory)
+        })
+    };
+    let (few, many) = (chain(12), chain(60));
+    assert_eq!(walk_all(&few, &mut memory.clone()), Ok(22));
+    assert_eq!(
+        walk_all(&many, &mut memory.clone()),
+        Err(TreeError::WayTooLarge)
+    );
+    // Those that were left count no more.
+    let mut walk = Walk::new(&few);
+    let mut source = memory.clone();
+    for _ in 0..2_000 {
+        if walk.next(&mut source).unwrap().is_none() {
+            walk = Walk::new(&few);
+        }
+    }
 }
 
 /// No hash gives such a tree, but a source may give anything.

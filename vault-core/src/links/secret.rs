@@ -31,6 +31,7 @@ impl LinkSecret {
         Secret::from_slice(bytes).map(Self)
     }
 
+    /// A copy that is not wiped by itself.
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         self.0.as_bytes().to_vec()
     }

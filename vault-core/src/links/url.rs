@@ -9,6 +9,7 @@ use vault_proto::ids::{HosterId, LinkId, PackId};
 use vault_proto::invitation::TlsTrust;
 use vault_proto::origin::{Origin, OriginError};
 use vault_proto::wire;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::capsule::{Capsule, CapsuleError, is_capsule_size};
 use super::{CapsuleKey, LinkSecret, PasswordError, PasswordStretching};
@@ -118,6 +119,7 @@ impl LinkUrl {
         let bytes = BASE64URL_NOPAD
             .decode(fragment.as_bytes())
             .map_err(|_| LinkUrlError::Base64)?;
+        let bytes = Zeroizing::new(bytes);
         Self::from_wire(origin, decode_canonical(&bytes, MAX_LINK_URL_LEN)?)
     }
 
@@ -125,7 +127,7 @@ impl LinkUrl {
     #[must_use]
     pub fn to_url(&self) -> String {
         let (tls_mode, tls_pin) = self.tls.to_wire();
-        let message = wire::LinkUrl {
+        let mut message = wire::LinkUrl {
             version: LINK_URL_VERSION,
             hoster: self.hoster.to_vec(),
             tls_mode: tls_mode.into(),
@@ -134,8 +136,10 @@ impl LinkUrl {
             capsule: self.capsule.to_vec(),
             password: self.password.map(PasswordStretching::to_wire),
         };
-        let fragment = BASE64URL_NOPAD.encode(&message.encode_to_vec());
-        format!("{SCHEME}{}{PATH}{fragment}", self.origin)
+        let bytes = Zeroizing::new(message.encode_to_vec());
+        message.secret.zeroize();
+        let fragment = Zeroizing::new(BASE64URL_NOPAD.encode(&bytes));
+        format!("{SCHEME}{}{PATH}{}", self.origin, *fragment)
     }
 
     /// What the hoster knows the link by.
@@ -174,18 +178,18 @@ impl LinkUrl {
         }
     }
 
-    fn from_wire(origin: Origin, message: wire::LinkUrl) -> Result<Self, LinkUrlError> {
+    fn from_wire(origin: Origin, mut message: wire::LinkUrl) -> Result<Self, LinkUrlError> {
         if message.version != LINK_URL_VERSION {
             return Err(LinkUrlError::Version(message.version));
         }
         let length = |field| move |_| LinkUrlError::Length(field);
+        let secret = Zeroizing::new(std::mem::take(&mut message.secret));
         let password = message.password.as_ref();
         Ok(Self {
             origin,
             hoster: HosterId::from_slice(&message.hoster).map_err(length("hoster"))?,
             tls: TlsTrust::from_wire(message.tls_mode(), &message.tls_pin)?,
-            secret: LinkSecret::from_slice(&message.secret)
-                .ok_or(LinkUrlError::Length("secret"))?,
+            secret: LinkSecret::from_slice(&secret).ok_or(LinkUrlError::Length("secret"))?,
             capsule: PackId::from_slice(&message.capsule).map_err(length("capsule"))?,
             password: password.map(PasswordStretching::from_wire).transpose()?,
         })

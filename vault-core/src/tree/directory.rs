@@ -32,6 +32,9 @@ pub enum TreeError<E> {
     /// Directories nested more than [`super::MAX_DEPTH`] deep.
     #[error("a tree deeper than {} directories", super::MAX_DEPTH)]
     TooDeep,
+    /// Directories on the way to a node of more than [`super::MAX_WAY_BYTES`].
+    #[error("directories in each other whose attributes are too large")]
+    WayTooLarge,
 }
 
 /// Writes one directory. Holds a few chunks, however many nodes there are.

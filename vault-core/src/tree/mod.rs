@@ -26,5 +26,9 @@ pub use walk::{Step, Walk, resolve};
 /// components.
 pub const MAX_DEPTH: usize = 2_048;
 
+/// About what a [`Walk`] keeps at most of the directories on the way to where it is,
+/// in bytes: attributes can make each of them large.
+pub const MAX_WAY_BYTES: usize = 16 << 20;
+
 /// The longest encoded node, in bytes.
 pub const MAX_NODE_LEN: usize = 256 << 10;

@@ -341,6 +341,18 @@ impl Node {
         wire
     }
 
+    /// About how many bytes of memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        let xattrs = self.metadata.xattrs.iter();
+        let xattrs = xattrs.map(|x| size_of::<Xattr>() + x.name.len() + x.value.len());
+        let content = match &self.content {
+            NodeContent::File { holes, .. } => size_of_val(&holes[..]),
+            NodeContent::Symlink { target } => target.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.name.0.len() + content + xattrs.sum::<usize>()
+    }
+
     fn check(self) -> Result<Self, NodeError> {
         check_metadata(&self.metadata)?;
         check_content(&self.content)?;

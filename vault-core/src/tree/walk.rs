@@ -1,6 +1,6 @@
 //! Finding one node, and visiting all.
 
-use super::{DirectoryReader, MAX_DEPTH, Node, NodeName, TreeError};
+use super::{DirectoryReader, MAX_DEPTH, MAX_WAY_BYTES, Node, NodeName, TreeError};
 use crate::chunk::ChunkSource;
 use crate::stream::StreamRef;
 
@@ -72,6 +72,8 @@ pub enum Step {
 pub struct Walk {
     root: DirectoryReader,
     inner: Vec<(Node, DirectoryReader)>,
+    /// Of the nodes in `inner`.
+    inner_bytes: usize,
     path: Vec<NodeName>,
 }
 
@@ -82,6 +84,7 @@ impl Walk {
         Self {
             root: DirectoryReader::new(tree),
             inner: Vec::new(),
+            inner_bytes: 0,
             path: Vec::new(),
         }
     }
@@ -96,8 +99,14 @@ impl Walk {
     /// its [`Step::Leave`]. Without effect after any other step.
     pub fn skip(&mut self) {
         if self.inner.len() == self.path.len() {
-            self.inner.pop();
+            self.leave();
         }
+    }
+
+    fn leave(&mut self) -> Option<Node> {
+        let (node, _) = self.inner.pop()?;
+        self.inner_bytes -= node.memory();
+        Some(node)
     }
 
     /// The next step, or `None` at the end.
@@ -118,16 +127,18 @@ impl Walk {
         // the one of this directory.
         self.path.truncate(self.inner.len());
         let Some(node) = next else {
-            let Some((node, _)) = self.inner.pop() else {
-                return Ok(None);
-            };
-            return Ok(Some(Step::Leave(node)));
+            return Ok(self.leave().map(Step::Leave));
         };
         self.path.push(node.name().clone());
         if self.path.len() > MAX_DEPTH {
             return Err(TreeError::TooDeep);
         }
         if let Some(content) = node.directory() {
+            let bytes = self.inner_bytes + node.memory();
+            if bytes > MAX_WAY_BYTES {
+                return Err(TreeError::WayTooLarge);
+            }
+            self.inner_bytes = bytes;
             let reader = DirectoryReader::new(content);
             self.inner.push((node.clone(), reader));
             if let Some(outer) = self.inner.len().checked_sub(UNPARKED + 1) {
