@@ -80,7 +80,7 @@ struct Writer {
     remote: Arc<dyn Remote>,
     accounts: BTreeMap<AccountId, AccountLog>,
     log: VaultLog,
-    keys: VaultKeys,
+    keys: Arc<VaultKeys>,
     seen: SeenHeads,
     root: Root,
 }
@@ -155,7 +155,7 @@ impl Scene {
         let friend = setup(friends_home.path(), &hoster);
         let friend = Account::sign_up(&friend, &hoster.invite(), "a friend's");
         let friend = friend.expect("an invitation").0.id();
-        let remote = hoster.remote(account.id(), phrase.device_keys());
+        let remote = hoster.remote(account.id(), &phrase.device_keys());
 
         // A device that has paired or recovered knows the vault's name, no more.
         let knows_nothing = Past::of(home.path());
@@ -231,7 +231,7 @@ fn writer(
         remote,
         accounts: accounts.collect(),
         log: vault.log().clone(),
-        keys: (*vault.keys()).clone(),
+        keys: vault.keys(),
         seen: SeenHeads::none(),
         root: vault.root().clone(),
     }

@@ -16,7 +16,7 @@ use vault_core::seal::CompressionLevel;
 pub(crate) use devices::{
     DeviceCommand, DeviceRemove, DeviceRename, Pair, PhraseCheck, PhraseCommand, PhraseNew, Recover,
 };
-pub(crate) use links::{Lifetime, LinkCommand, LinkCreate, LinkGet, LinkRevoke};
+pub(crate) use links::{LinkCommand, LinkCreate, LinkGet, LinkRevoke};
 pub(crate) use sharing::{
     ContactAddress, ContactCommand, ContactVerify, RoleArgument, Share, ShareAccept, ShareCommand,
     ShareDecline, ShareWith, Unshare, Whoami,

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use vault_proto::ids::{AccountId, DeviceId, MessageName, PackId, VaultId};
 
-use super::{CommitOutcome, LogAnswer, MemoryHoster, RemoteError, SyncAnswer};
+use super::MemoryHoster;
+use crate::remote::{CommitOutcome, LogAnswer, RemoteError, SyncAnswer};
 
 type Tamper = Box<dyn FnMut(&mut SyncAnswer) + Send>;
 type TamperWithLog = Box<dyn FnMut(&AccountId, &mut LogAnswer) + Send>;
