@@ -50,12 +50,15 @@ use crate::{
     },
     progress::{Cancellation, Meter, ProgressListener, reporting},
     remote::Traffic,
-    transfer::{ChunkWorker, Destination, Outbox, Store, TransferError},
+    transfer::{ChunkWorker, Destination, Outbox, Slots, Store, TransferError},
     vault::Vault,
 };
 
 /// Threads that read files: more than cores, since they wait for the disk.
 const FILE_SAVERS: usize = 3;
+/// Of these, how many may be at a file of several chunks, each of which is then
+/// sealed on every core.
+const LONG_FILES: usize = 2;
 /// Files whose saving has been ordered and not begun.
 const ORDERED_FILES: usize = 256;
 /// How often a backup is begun anew after another device removed packs or began
@@ -296,6 +299,7 @@ impl<'a> Run<'a> {
         let level = self.options.compression;
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let pool = SealPool::start(store, level, threads);
+        let long_files = Arc::new(Slots::new(LONG_FILES));
         let data_chunker = Chunker::new(self.opened.keys.file_chunker(), ChunkSizes::FILE_DATA);
         let (order_file, ordered_files) = bounded::<FileOrder>(ORDERED_FILES);
         let (order_directory, ordered_directories) = bounded(DIRECTORIES_AHEAD);
@@ -304,6 +308,7 @@ impl<'a> Run<'a> {
                 let saver = FileSaver {
                     worker: ChunkWorker::new(store.clone(), level),
                     pool: pool.clone(),
+                    long_files: Arc::clone(&long_files),
                     data_chunker: data_chunker.clone(),
                     list_chunker: self.list_chunker.clone(),
                     cancellation: self.cancellation.clone(),

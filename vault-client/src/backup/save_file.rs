@@ -11,7 +11,7 @@ use super::seal_pool::SealPool;
 use crate::{
     files::{FileReader, ReadFile, Reason},
     progress::{Cancellation, Meter, count},
-    transfer::{ChunkWorker, TransferError},
+    transfer::{ChunkWorker, Slots, TransferError},
 };
 
 /// Bytes asked of the system at a time.
@@ -24,6 +24,8 @@ const READ_AHEAD: usize = 1 << 20;
 pub(super) struct FileSaver {
     pub(super) worker: ChunkWorker,
     pub(super) pool: SealPool,
+    /// Files of several chunks that are read at once.
+    pub(super) long_files: std::sync::Arc<Slots>,
     pub(super) data_chunker: Chunker,
     pub(super) list_chunker: Chunker,
     pub(super) cancellation: Cancellation,
@@ -75,6 +77,7 @@ impl FileSaver {
         file: &mut FileReader,
         mut is_at_end: bool,
     ) -> Result<Vec<vault_core::stream::ChunkRef>, SaveError> {
+        let _slot = self.long_files.take();
         let longest = self.data_chunker.sizes().max();
         let mut chunks = self.pool.begin();
         let mut start = 0;

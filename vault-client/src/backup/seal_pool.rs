@@ -8,7 +8,7 @@ use vault_core::{seal::CompressionLevel, stream::ChunkRef};
 use crate::transfer::{ChunkWorker, Store, TransferError};
 
 /// Buffers that are kept to be used again.
-const SPARE_BUFFERS: usize = 4;
+const SPARE_BUFFERS: usize = 1;
 
 /// Takes chunks of any file; ends when the last clone is dropped.
 #[derive(Clone)]

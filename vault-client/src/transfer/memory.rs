@@ -55,8 +55,8 @@ impl Drop for Lent {
     }
 }
 
-/// A fixed number of places for closed packs: whoever closes one takes a place,
-/// and it is free again when the pack has arrived.
+/// A fixed number of places, such as for closed packs: whoever closes one takes a
+/// place, and it is free again when the pack has arrived.
 pub(crate) struct Slots {
     free: Receiver<()>,
     give_back: Sender<()>,

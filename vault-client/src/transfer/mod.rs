@@ -16,6 +16,7 @@ mod upload;
 
 pub(crate) use alone::{read_alone, seal_alone};
 pub(crate) use assembler::Assembler;
+pub(crate) use memory::Slots;
 pub(crate) use pack_cache::PackCache;
 pub(crate) use plan::{Fetch, Splitter, plan, plan_exactly};
 pub(crate) use reader::{Reader, unreadable_range};
