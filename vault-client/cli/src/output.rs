@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use vault_client::files::LeftOut;
 
+use crate::exit::Exit;
 use crate::failure::{self, Failure};
 use crate::language::{Language, language, say};
 use crate::show;
@@ -74,6 +75,20 @@ impl Output {
                 writeln!(out, "{text}")
             }
         })
+    }
+
+    /// Likewise at the end of a command, which ends as it ends whether somebody still
+    /// listens or not.
+    pub(crate) fn conclude<T: Serialize>(
+        &self,
+        fields: &T,
+        text: &str,
+        exit: Exit,
+    ) -> Result<Exit, Failure> {
+        match self.summary(fields, text) {
+            Ok(()) | Err(Failure::PipeClosed) => Ok(exit),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Text for a person, in full or up to an error.

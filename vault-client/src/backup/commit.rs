@@ -116,6 +116,8 @@ impl Committer<'_> {
         )?;
 
         let store = worker.store().clone();
+        // Files go on being saved during a checkpoint.
+        let _held = store.hold();
         let (closed, last) = store.assembler().flush();
         for pack in closed {
             store.send(pack)?;

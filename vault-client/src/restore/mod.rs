@@ -23,6 +23,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use vault_core::{
+    index::IndexEntry,
     seal::{Decompressor, Plaintext},
     stream::StreamRef,
     tree::{Metadata, Node, NodeContent, Step, Walk},
@@ -363,7 +364,7 @@ impl Run<'_> {
                 }
             });
             match read {
-                Ok(()) => {}
+                Ok(()) => arrived.add_lost(&mut batch, &wanted)?,
                 Err(error) if error.is_lasting() => self.fetch_each(batch, &mut arrived)?,
                 Err(error) => return Err(error.into()),
             }
@@ -384,17 +385,8 @@ impl Run<'_> {
                     None => Ok(()),
                 });
             match read {
-                Ok(()) => {}
-                Err(error) if error.is_lasting() => {
-                    for entry in &entries {
-                        if let Some(wanted) = batch.take(&entry.id) {
-                            // Nothing that opens: it is looked for elsewhere.
-                            let sealed = Vec::new();
-                            arrived.add(Fetched { wanted, sealed })?;
-                        }
-                    }
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) if !error.is_lasting() => return Err(error.into()),
+                _ => arrived.add_lost(&mut batch, &entries)?,
             }
         }
         Ok(())
@@ -528,6 +520,18 @@ impl Arrived {
         self.group.push(fetched);
         if self.bytes >= GROUP_BYTES {
             return self.hand_over();
+        }
+        Ok(())
+    }
+
+    /// Of these, what has not come is handed over as nothing that opens: it is looked
+    /// for elsewhere, or is told as lost.
+    fn add_lost(&mut self, batch: &mut Batch, wanted: &[IndexEntry]) -> Result<(), TransferError> {
+        for entry in wanted {
+            if let Some(wanted) = batch.take(&entry.id) {
+                let sealed = Vec::new();
+                self.add(Fetched { wanted, sealed })?;
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard},
 };
 
 use vault_core::{
@@ -39,6 +39,9 @@ pub(crate) struct Store {
     /// None in a dry run: what is new is counted and thrown away.
     outbox: Option<Outbox>,
     slots: Slots,
+    /// Held for reading while a chunk is on its way into a pack and that on its way
+    /// out; for writing by a commit.
+    gate: RwLock<()>,
     /// Chunks that a thread of this backup has begun to store.
     claims: [Mutex<HashSet<ChunkId>>; SHARDS],
     meter: Arc<Meter>,
@@ -62,6 +65,7 @@ impl Store {
             index,
             outbox,
             slots: Slots::new(CLOSED_PACKS),
+            gate: RwLock::default(),
             claims: Default::default(),
             meter,
             deduplicates,
@@ -79,6 +83,14 @@ impl Store {
 
     pub(crate) fn rng(&self) -> Rng {
         Rng::new(self.randomness.clone())
+    }
+
+    /// Keeps all threads from storing chunks until the guard is dropped. What was
+    /// named by then is in an open pack, or was handed to the outbox: so a commit
+    /// that flushes and drains holds all that its trees name, and nothing else
+    /// arrives while it is written.
+    pub(crate) fn hold(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Finishes a pack and sends it.
@@ -188,7 +200,9 @@ impl ChunkSink for ChunkWorker {
     type Error = TransferError;
 
     fn write_chunk(&mut self, kind: ChunkKind, plaintext: &[u8]) -> Result<ChunkId, TransferError> {
-        let id = self.store.keys.chunk_id(kind, plaintext);
+        let store = self.store.clone();
+        let id = store.keys.chunk_id(kind, plaintext);
+        let _gate = store.gate.read().unwrap_or_else(PoisonError::into_inner);
         if self.store.claim(kind, &id)? {
             self.seal(kind, &id, plaintext)?;
             count(&self.store.meter.new_bytes, plaintext.len() as u64);

@@ -1,6 +1,7 @@
 //! Whole backups, restores and checks, over a hoster in memory.
 
 mod changing;
+mod checkpoints;
 mod common;
 mod hostile;
 mod lies;

@@ -85,12 +85,12 @@ pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> 
             .map(|path| PathText::new(path))
             .collect(),
     };
-    context.output.summary(&fields, &sentence(&report))?;
-    Ok(if report.left_out.is_empty() {
+    let exit = if report.left_out.is_empty() {
         Exit::Done
     } else {
         Exit::Partly
-    })
+    };
+    context.output.conclude(&fields, &sentence(&report), exit)
 }
 
 fn backup_options(options: &Backup) -> Result<BackupOptions, Failure> {

@@ -68,8 +68,8 @@ pub(super) fn run(options: &Check, context: &Context) -> Result<Exit, Failure> {
         read_bytes: report.read_bytes,
         problems,
     };
-    context.output.summary(&fields, &sentence(&report))?;
-    Ok(exit(&report))
+    let exit = exit(&report);
+    context.output.conclude(&fields, &sentence(&report), exit)
 }
 
 fn exit(report: &CheckReport) -> Exit {

@@ -313,14 +313,14 @@ pub(super) fn get(options: &LinkGet, context: &Context) -> Result<Exit, Failure>
         left_out: report.left_out.len(),
         left_out_entries: LeftOutEntry::all(&report.left_out),
     };
-    context.output.summary(&fields, &sentence(&report))?;
-    Ok(if report.lost_by_hoster > 0 {
+    let exit = if report.lost_by_hoster > 0 {
         Exit::HosterMisbehaved
     } else if report.left_out.is_empty() {
         Exit::Done
     } else {
         Exit::Partly
-    })
+    };
+    context.output.conclude(&fields, &sentence(&report), exit)
 }
 
 fn is_wrong_password(error: &GetError) -> bool {

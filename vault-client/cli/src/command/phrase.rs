@@ -17,7 +17,7 @@ use crate::phrase::{self, PhraseFile};
 use crate::session::Context;
 
 #[derive(Serialize)]
-struct NewFields<'a> {
+struct NewFields {
     device: String,
     /// The phrase that this one took the place of,
     replaced: Option<String>,
@@ -25,8 +25,6 @@ struct NewFields<'a> {
     vaults: Vec<UpkeepFields>,
     #[serde(skip_serializing_if = "Option::is_none")]
     phrase_file: Option<PathText>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phrase: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -38,6 +36,13 @@ struct CheckFields {
 }
 
 pub(super) fn new(options: &PhraseNew, context: &Context) -> Result<Exit, Failure> {
+    if context.output.is_json() && options.phrase_out.is_none() {
+        // The old words are worth nothing before the document is printed, and nobody
+        // may be there to read it.
+        return Err(Failure::usage(
+            "with --json, --phrase-out FILE says where the new words go",
+        ));
+    }
     let account = context.session()?.account;
     let old = if options.lost {
         None
@@ -61,18 +66,14 @@ pub(super) fn new(options: &PhraseNew, context: &Context) -> Result<Exit, Failur
         replaced: old.as_ref().map(|old| old.device_keys().id().to_string()),
         vaults: Vec::new(),
         phrase_file: options.phrase_out.as_deref().map(PathText::of),
-        phrase: None,
     };
     // The new words are on paper before the old ones are worth nothing.
     match file {
         Some(file) => file.finish(&words)?,
         None => {
-            fields.phrase = Some(&words);
-            if !context.output.is_json() {
-                context.output.text(|out| phrase::show(out, &words))?;
-                if io::stdin().is_terminal() && io::stderr().is_terminal() {
-                    phrase::ask_back(&new, &words)?;
-                }
+            context.output.text(|out| phrase::show(out, &words))?;
+            if io::stdin().is_terminal() && io::stderr().is_terminal() {
+                phrase::ask_back(&new, &words)?;
             }
         }
     }

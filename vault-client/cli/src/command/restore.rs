@@ -85,8 +85,10 @@ pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure>
         left_out_entries: LeftOutEntry::all(&report.left_out),
     };
     let name = say!("snapshot {}", "instantané {}", short(&named.id));
-    context.output.summary(&fields, &sentence(&name, &report))?;
-    Ok(exit(&report))
+    let exit = exit(&report);
+    context
+        .output
+        .conclude(&fields, &sentence(&name, &report), exit)
 }
 
 fn exit(report: &RestoreReport) -> Exit {

@@ -113,11 +113,11 @@ pub(super) fn share(options: &ShareWith, context: &Context) -> Result<Exit, Fail
             )
         }
     };
-    context.output.summary(&fields, &text)?;
-    Ok(match shared.delivered {
+    let exit = match shared.delivered {
         Ok(()) => Exit::Done,
         Err(_) => Exit::Partly,
-    })
+    };
+    context.output.conclude(&fields, &text, exit)
 }
 
 pub(super) fn unshare(options: &Unshare, context: &Context) -> Result<Exit, Failure> {
@@ -131,13 +131,18 @@ pub(super) fn unshare(options: &Unshare, context: &Context) -> Result<Exit, Fail
         rotated: upkeep != Upkeep::Due,
     };
     let name = fields.vault.shown_name();
-    context.output.summary(
-        &fields,
-        &say!(
+    let text = if fields.rotated {
+        say!(
             "{name} is not shared with them any more: its keys are changed. What they could read before, they may have kept.",
             "{name} n’est plus partagé avec cette personne : ses clés sont changées. Ce qu’elle pouvait lire avant, elle l’a peut-être gardé.",
-        ),
-    )?;
+        )
+    } else {
+        say!(
+            "{name} is not shared with them any more. Its keys are changed when somebody who may write opens it; nothing is saved there before.",
+            "{name} n’est plus partagé avec cette personne. Ses clés changeront quand quelqu’un qui peut y écrire l’ouvrira ; rien n’y est sauvegardé avant.",
+        )
+    };
+    context.output.summary(&fields, &text)?;
     Ok(Exit::Done)
 }
 
