@@ -217,3 +217,33 @@ fn what_another_member_indexes_in_front_of_a_chunk_hides_nothing() {
             .all(|problem| !problem.is_the_hosters())
     );
 }
+
+/// Two chunks are said to begin at one place, or one in the other: a restore looks for
+/// each elsewhere, and leaves out no file without saying so.
+#[test]
+fn what_another_member_indexes_in_a_chunk_takes_no_file_away() {
+    let mut common = Common::new();
+    let contents = [super::noise(1, 100_000), super::noise(2, 110_000)];
+    let files = Files::new(&[]);
+    for (number, content) in contents.iter().enumerate() {
+        files.write(&number.to_string(), content);
+    }
+    backed_up(&mut common.vault, &files).unwrap();
+    let snapshot = snapshots(&common.vault).pop().unwrap();
+    let hoster = common.owner.hoster.clone();
+    let vault = common.vault.id();
+    let packs = hoster.packs(&vault).into_iter();
+    let sized = packs.map(|pack| (pack, hoster.pack(&vault, &pack).unwrap().len()));
+    let (pack, length) = sized.max_by_key(|(_, length)| *length).unwrap();
+    // One of them does begin there.
+    for content in &contents {
+        let size = u32::try_from(length).unwrap();
+        common.plant(common.id_of(content), Some((pack, size)));
+        super::forget_cache(&common.vault);
+        assert_restores(&common.vault, &snapshot, &files);
+    }
+    // As one who knows the pack by another size says it.
+    common.plant(common.id_of(&contents[0]), Some((pack, 16 << 20)));
+    super::forget_cache(&common.vault);
+    assert_restores(&common.vault, &snapshot, &files);
+}
