@@ -55,7 +55,8 @@ mod tests {
             hash: vec![7; 32],
         };
         let bytes = position.encode_to_vec();
-        assert_eq!(decode_canonical::<Position>(&bytes, 64), Ok(position));
+        assert_eq!(decode_canonical::<Position>(&bytes, 64), Ok(position.clone()));
+        assert_eq!(decode_canonical::<Position>(&bytes, 36), Ok(position));
         assert_eq!(
             decode_canonical::<Position>(&bytes, 35),
             Err(DecodeError::TooLong { limit: 35 })
@@ -64,6 +65,12 @@ mod tests {
         unknown.extend([0x78, 1]);
         assert_eq!(
             decode_canonical::<Position>(&unknown, 64),
+            Err(DecodeError::NotCanonical)
+        );
+        // As long, and in another order.
+        let reordered = [&bytes[2..], &bytes[..2]].concat();
+        assert_eq!(
+            decode_canonical::<Position>(&reordered, 64),
             Err(DecodeError::NotCanonical)
         );
         let mut repeated = vec![0x08, 9];
