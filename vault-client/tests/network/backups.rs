@@ -170,9 +170,14 @@ fn an_unchanged_backup_costs_the_same_after_many() {
     }
     let mut costs = Vec::new();
     for _ in 2..snapshots {
-        // Often, and not more often than a hoster lets a device call.
-        hoster.clock.forward(Duration::from_secs(60));
-        let traffic = save(&device, &hoster, &tree).unwrap().traffic;
+        let traffic = loop {
+            match save(&device, &hoster, &tree) {
+                Ok(report) => break report.traffic,
+                // Thousands come faster than a hoster lets a device call.
+                Err(error) if error.is_transient() => std::thread::sleep(Duration::from_secs(1)),
+                Err(error) => panic!("{error}"),
+            }
+        };
         costs.push((traffic.sent_bytes + traffic.received_bytes, traffic.rpcs));
     }
     let most = costs.iter().max().unwrap();
