@@ -15,7 +15,9 @@ use vault_rpc::hoster::{
     ReadPacksRequest, ReadPacksResponse, Reason, put_pack_request::Part,
 };
 
-use super::{Caller, Envelope, Hoster, blocking, refusal::Refusal, request};
+use super::{
+    Caller, Envelope, Hoster, blocking, refusal::Refusal, request, vaults::Membership,
+};
 use crate::store::{Begun, Blob, QuotaRoom, Upload};
 
 /// The most ranges of one read.
@@ -86,17 +88,16 @@ impl Hoster {
         Ok((begun, Right { caller, vault }))
     }
 
-    /// Whether who began to upload or to read may go on.
-    fn check_still(&self, right: Right) -> Result<(), Refusal> {
+    /// Whether who began to read may go on.
+    fn check_still_reads(&self, right: Right) -> Result<(), Refusal> {
         self.check_active(right.caller)?;
-        let Right { caller, vault } = right;
-        match self.membership(caller, &vault) {
-            Ok(_) => Ok(()),
-            Err(refusal) if refusal.reason() == Reason::NotFound => {
-                Err(Refusal::removed_member(&vault))
-            }
-            Err(refusal) => Err(refusal),
-        }
+        right.still(self.membership(right.caller, &right.vault))
+    }
+
+    /// Whether who began to upload may go on.
+    fn check_still_writes(&self, right: Right) -> Result<(), Refusal> {
+        self.check_active(right.caller)?;
+        right.still(self.writable(right.caller, &right.vault))
     }
 
     /// The ranges as places in packs that are there.
@@ -155,6 +156,19 @@ struct Right {
     vault: VaultId,
 }
 
+impl Right {
+    /// As the membership is found now; there was one.
+    fn still(self, membership: Result<Membership, Refusal>) -> Result<(), Refusal> {
+        match membership {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.reason() == Reason::NotFound => {
+                Err(Refusal::removed_member(&self.vault))
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
 /// Takes one pack. In memory are what the store collects, and twice
 /// [`WRITE_BYTES`] and a message while it writes.
 pub(crate) async fn put(
@@ -183,7 +197,7 @@ pub(crate) async fn put(
         Err(Refusal::too_slow("The upload took too long. Nothing of it was kept.").into())
     })?;
     blocking(hoster, move |hoster| {
-        hoster.check_still(right)?;
+        hoster.check_still_writes(right)?;
         Ok(upload.finish(hoster.clock.now())?)
     })
     .await?;
@@ -201,7 +215,7 @@ async fn take_bytes(
     let pace = hoster.limits.pace;
     let write = |mut upload: Box<Upload>, parts: Vec<Bytes>| {
         Box::pin(blocking(hoster, move |hoster| {
-            hoster.check_still(right)?;
+            hoster.check_still_writes(right)?;
             for bytes in parts {
                 upload.write(&bytes)?;
             }
@@ -291,7 +305,7 @@ pub(crate) async fn read(
     })
     .await?;
     let (right, seat) = right;
-    let check = move |hoster: &Hoster| hoster.check_still(right);
+    let check = move |hoster: &Hoster| hoster.check_still_reads(right);
     let wrap = |bytes| ReadPacksResponse { bytes };
     Ok(send(Arc::clone(hoster), ranges, check, wrap, seat))
 }
