@@ -68,10 +68,12 @@ pub(super) enum Table {
     Tickets,
     /// vault, pack: packs too small for a file, whole
     SmallPacks,
+    /// vault, pack: small packs that the ledger has not recorded yet
+    Unrecorded,
 }
 
 impl Table {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Format,
         Self::Invitations,
         Self::Accounts,
@@ -93,6 +95,7 @@ impl Table {
         Self::LinkBlocks,
         Self::Tickets,
         Self::SmallPacks,
+        Self::Unrecorded,
     ];
 
     const fn name(self) -> &'static str {
@@ -118,6 +121,7 @@ impl Table {
             Self::LinkBlocks => "link-blocks",
             Self::Tickets => "tickets",
             Self::SmallPacks => "small-packs",
+            Self::Unrecorded => "unrecorded",
         }
     }
 }

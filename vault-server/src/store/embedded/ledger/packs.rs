@@ -63,12 +63,12 @@ impl PackLedger for EmbeddedLedger {
 
     fn record_pack(&self, reservation: Reservation, now: UnixTime) -> Result<(), LedgerError> {
         let Blob { vault, pack, size } = reservation.blob;
-        let locked = self.lock(&vault)?;
-        // From here on the bytes are usage or nothing.
+        let locked = self.lock(&vault);
+        // From here on the bytes are usage or nothing, whatever fails.
         self.give_back(&reservation);
         let Locked {
             mut payer, _guard, ..
-        } = locked.ok_or(LedgerError::Damaged("no vault"))?;
+        } = locked?.ok_or(LedgerError::Damaged("no vault"))?;
         let key = keys::of_pack(&vault, &pack);
         let record = self.record::<Pack>(Table::Packs, &key, ())?;
         let from = record.map(|pack| pack.state);
@@ -77,6 +77,7 @@ impl PackLedger for EmbeddedLedger {
         let mut batch = self.rocks.batch();
         batch.put_account(&payer);
         batch.move_pack(&vault, &pack, size, from, Some(to));
+        batch.delete(Table::Unrecorded, &key);
         Ok(batch.write(Sync::Later)?)
     }
 
