@@ -410,8 +410,10 @@ impl Hoster {
         self.nonces.sweep(now);
         self.counters.sweep();
         self.messages.sweep(now);
-        self.ledger.drop_expired_tokens(now)?;
+        // One that fails keeps the other from nothing.
+        let tokens = self.ledger.drop_expired_tokens(now);
         let swept = self.packs.sweep(now)?;
+        tokens?;
         if swept.packs > 0 {
             tracing::info!(packs = swept.packs, bytes = swept.bytes, "swept");
         }

@@ -312,7 +312,8 @@ pub enum PackState {
     },
     /// The sweep is about to unlink it: as good as gone.
     Doomed {
-        /// The time it was due at.
+        /// When the sweep looks at it: the time it was due at, or that at which
+        /// it is tried again.
         due: UnixTime,
     },
     /// Committed, but its bytes are not where they should be. Uploading it

@@ -91,6 +91,7 @@ macro_rules! suite {
                     a_lease_that_is_over_dooms_the_pack,
                     what_was_doomed_is_named_until_it_is_forgotten,
                     a_doomed_pack_can_be_uploaded_again,
+                    a_doomed_pack_can_be_put_off,
                     a_lost_pack_is_repaired_for_nothing,
                     uploads_at_once_never_exceed_the_quota,
                     a_prune_writes_before_it_removes,

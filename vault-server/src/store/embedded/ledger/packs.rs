@@ -193,6 +193,23 @@ impl PackLedger for EmbeddedLedger {
         Ok(true)
     }
 
+    fn put_off(&self, blob: &Blob, until: UnixTime) -> Result<(), LedgerError> {
+        let _locked = self.lock(&blob.vault)?;
+        let key = keys::of_pack(&blob.vault, &blob.pack);
+        let record = self.record::<Pack>(Table::Packs, &key, ())?;
+        if let Some(Pack {
+            size,
+            state: state @ PackState::Doomed { .. },
+        }) = record
+        {
+            let later = Some(PackState::Doomed { due: until });
+            let mut batch = self.rocks.batch();
+            batch.move_pack(&blob.vault, &blob.pack, size, Some(state), later);
+            batch.write(Sync::Later)?;
+        }
+        Ok(())
+    }
+
     fn mark_lost(&self, blob: &Blob) -> Result<(), LedgerError> {
         let locked = self.lock(&blob.vault)?;
         let Locked {
