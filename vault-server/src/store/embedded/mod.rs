@@ -59,7 +59,8 @@ pub struct Embedded {
 const FORMAT: &[u8] = b"1";
 
 /// Opens or creates the store in `directory`, on which the caller has the lock,
-/// and removes what interrupted uploads left.
+/// removes what interrupted uploads left, and makes the indexes that an older
+/// server did not keep.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -78,13 +79,16 @@ pub fn open(
         None => {
             let mut batch = rocks.batch();
             batch.put(Table::Format, b"format", FORMAT);
+            batch.put_whole_indexes();
             batch.write(Sync::Now)?;
         }
     }
     let files = FileBlobs::open(&directory.join("blobs"), Arc::clone(&disk))?;
     disk.sync_directory(directory)?;
+    let ledger = EmbeddedLedger::new(rocks.clone(), terms);
+    ledger.complete_indexes()?;
     Ok(Embedded {
-        ledger: EmbeddedLedger::new(rocks.clone(), terms),
+        ledger,
         blobs: EmbeddedBlobs { files, rocks },
     })
 }

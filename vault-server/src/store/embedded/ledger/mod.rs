@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod indexes;
 mod links;
 mod offers;
 mod packs;
