@@ -21,7 +21,7 @@ use crate::{
     net::Channel,
     random,
     seats::Seat,
-    store::{Token, TokenHash},
+    store::{Standing, Token, TokenHash},
 };
 
 /// How long a server nonce waits for its login.
@@ -36,6 +36,23 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Caller {
     pub(crate) account: AccountId,
     pub(crate) device: DeviceId,
+}
+
+/// Who has his share of what there is so much of for each: a member, or together
+/// the guests that one brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Party {
+    Member(AccountId),
+    GuestsOf(AccountId),
+}
+
+impl Party {
+    /// Who answers for it.
+    pub(super) const fn member(self) -> AccountId {
+        match self {
+            Self::Member(account) | Self::GuestsOf(account) => account,
+        }
+    }
 }
 
 /// What a call brings besides its message.
@@ -94,6 +111,16 @@ impl Hoster {
         }
         self.counters.stranger(channel.network)?;
         Ok(None)
+    }
+
+    /// Whose share a caller's is.
+    pub(super) fn party(&self, caller: Caller) -> Result<Party, Refusal> {
+        let account = self.ledger.account(&caller.account)?;
+        let account = account.ok_or_else(|| Refusal::unauthenticated("Log in again."))?;
+        Ok(match account.standing {
+            Standing::Member => Party::Member(account.id),
+            Standing::Guest { brought_by } => Party::GuestsOf(brought_by),
+        })
     }
 
     /// A place for one more watch or read, until it is dropped.

@@ -122,9 +122,12 @@ pub(super) fn copied(
 
 /// Whether one more offer fits to those that are `there`.
 pub(super) fn offer_fits(new: &NewOffer<'_>, there: &[OfferFrom], terms: &Terms) -> bool {
-    let strangers = there.iter().filter(|from| **from == OfferFrom::Stranger);
-    let room_for_strangers = strangers.count() < terms.offers_of_strangers;
-    there.len() < terms.offers && (new.from == OfferFrom::Known || room_for_strangers)
+    let of_the_same = there.iter().filter(|from| **from == new.from).count();
+    let most = match new.from {
+        OfferFrom::Member(_) => terms.offers_of_one,
+        OfferFrom::Stranger => terms.offers_of_strangers,
+    };
+    there.len() < terms.offers && of_the_same < most
 }
 
 /// Bytes of a block, which is what a link names.

@@ -46,8 +46,8 @@ impl OfferHash {
 /// Who left an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfferFrom {
-    /// A device that had logged in.
-    Known,
+    /// This member, or a guest that he brought.
+    Member(AccountId),
     /// Somebody without a token.
     Stranger,
 }

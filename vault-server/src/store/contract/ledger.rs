@@ -55,6 +55,7 @@ macro_rules! suite {
                 crate::store::contract::ledger::offers {
                     offers_wait_for_one_account_in_their_order,
                     a_box_has_so_much_room_and_less_for_strangers,
+                    one_member_cannot_fill_the_box_of_another,
                     an_offer_waits_sixty_days,
                     offers_at_once_never_exceed_the_box,
                 }

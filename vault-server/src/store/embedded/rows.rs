@@ -337,6 +337,8 @@ struct OfferRow {
     offer: Vec<u8>,
     #[prost(bool, tag = "2")]
     of_a_stranger: bool,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    member: Option<Vec<u8>>,
 }
 
 impl Record for Offer {
@@ -346,17 +348,23 @@ impl Record for Offer {
         OfferRow {
             offer: self.offer.clone(),
             of_a_stranger: self.from == OfferFrom::Stranger,
+            member: match self.from {
+                OfferFrom::Member(account) => Some(account.to_vec()),
+                OfferFrom::Stranger => None,
+            },
         }
         .encode_to_vec()
     }
 
     fn from_row((): (), row: &[u8]) -> Result<Self, LedgerError> {
         let row: OfferRow = decode(row)?;
+        let member = row.member.map(|id| AccountId::from_slice(&id));
         Ok(Self {
             offer: row.offer,
-            from: match row.of_a_stranger {
-                true => OfferFrom::Stranger,
-                false => OfferFrom::Known,
+            // Whose an offer was did not always stand here.
+            from: match member.transpose().map_err(damaged)? {
+                Some(account) => OfferFrom::Member(account),
+                None => OfferFrom::Stranger,
             },
         })
     }

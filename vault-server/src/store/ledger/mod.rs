@@ -66,6 +66,8 @@ pub struct Terms {
     pub guests: u32,
     /// How many offers wait for one account,
     pub offers: usize,
+    /// how many of them from one member and the guests that he brought,
+    pub offers_of_one: usize,
     /// how many of them from callers without a token,
     pub offers_of_strangers: usize,
     /// and how long.
@@ -80,8 +82,8 @@ pub struct Terms {
 
 impl Default for Terms {
     /// 7 and 30 days, and 64 MiB: years of hourly heads of four devices; 256
-    /// guests, as many as a vault has members; 64 offers, 16 of them of strangers,
-    /// for 60 days; 1,024 links, each with 4,096 tickets for a day.
+    /// guests, as many as a vault has members; 64 offers, 8 of them of one member and
+    /// 16 of strangers, for 60 days; 1,024 links, each with 4,096 tickets for a day.
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
         Self {
@@ -90,6 +92,7 @@ impl Default for Terms {
             record_bytes: 64 << 20,
             guests: 256,
             offers: 64,
+            offers_of_one: 8,
             offers_of_strangers: 16,
             offer: std::time::Duration::from_secs(60 * DAY),
             links: 1024,

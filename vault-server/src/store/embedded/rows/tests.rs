@@ -135,11 +135,14 @@ fn a_head() {
 fn an_offer() {
     let mut offer = Offer {
         offer: vec![4, 5],
-        from: OfferFrom::Known,
+        from: OfferFrom::Member(AccountId::from_array(A)),
     };
-    check(&offer, (), "0a020405");
+    check(&offer, (), &format!("0a0204051a20{}", hex(&A)));
     offer.from = OfferFrom::Stranger;
     check(&offer, (), "0a0204051001");
+    // One of a member, from before it stood there which.
+    let row = [0x0a, 2, 4, 5];
+    assert_eq!(Offer::from_row((), &row).unwrap(), offer);
 }
 
 #[test]
