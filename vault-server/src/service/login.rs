@@ -124,8 +124,14 @@ impl Hoster {
     }
 
     /// A place for one more watch or read, until it is dropped.
-    pub(crate) fn stream_of(&self, caller: Caller) -> Result<Seat<AccountId>, Refusal> {
-        let seat = self.streams.take(caller.account);
+    pub(crate) fn stream_of(&self, caller: Caller) -> Result<Seat<Party>, Refusal> {
+        let seat = self.streams.take(self.party(caller)?);
+        seat.ok_or_else(Refusal::too_many)
+    }
+
+    /// A place for one more upload, until it is dropped.
+    pub(super) fn upload_of(&self, caller: Caller) -> Result<Seat<Party>, Refusal> {
+        let seat = self.uploads.take(self.party(caller)?);
         seat.ok_or_else(Refusal::too_many)
     }
 

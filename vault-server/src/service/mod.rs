@@ -16,6 +16,7 @@ mod login;
 mod logs;
 mod messages;
 mod offers;
+mod outgoing;
 mod packs;
 mod rates;
 mod refusal;
@@ -26,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use vault_proto::{ids::AccountId, origin::Origin};
+use vault_proto::origin::Origin;
 use vault_rpc::hoster::{
     self as rpc, AppendAccountEntryRequest, AppendAccountEntryResponse, AppendVaultEntryRequest,
     AppendVaultEntryResponse, CommitHeadRequest, CommitHeadResponse, CreateAccountRequest,
@@ -48,7 +49,7 @@ pub(crate) use logs::Logs;
 use self::{
     heads::Feed,
     links::Reader,
-    login::{Caller, Envelope, Nonces},
+    login::{Caller, Envelope, Nonces, Party},
     messages::Messages,
     rates::Counters,
 };
@@ -74,7 +75,9 @@ pub(crate) struct Hoster {
     pub(crate) counters: Counters,
     pub(crate) messages: Messages,
     /// Watches and reads under way.
-    streams: Arc<Seats<AccountId>>,
+    streams: Arc<Seats<Party>>,
+    /// Uploads under way.
+    uploads: Arc<Seats<Party>>,
     /// Reads of links under way.
     readers: Arc<Seats<Reader>>,
     pub(crate) feed: Feed,
@@ -96,9 +99,14 @@ pub struct Limits {
     /// may have a message in memory. Behind a reverse proxy this is the proxy's to
     /// bound.
     pub calls_of_one_network: usize,
-    /// The most watches and reads of one account at a time, and reads of links by
-    /// one network.
+    /// The most watches and reads of one member at a time, of all guests that one
+    /// brought, and reads of links by one network.
     pub streams_of_one: usize,
+    /// The most uploads of one member at a time, and of all guests that one brought;
+    /// each has up to 3 MiB in memory.
+    pub uploads_of_one: usize,
+    /// A reader takes something of its answer within this.
+    pub stalled: Duration,
     /// What waits in memory between two devices.
     pub relay: Relay,
     /// The most bytes of an account's log, and
@@ -117,6 +125,9 @@ impl Default for Limits {
             rates: Rates::default(),
             calls_of_one_network: 256,
             streams_of_one: 64,
+            uploads_of_one: 32,
+            // Twice as long as 4 MiB on the way take at 9 KiB/s.
+            stalled: Duration::from_secs(15 * 60),
             relay: Relay::default(),
             account_log_bytes: 4 << 20,
             vault_log_bytes: 32 << 20,
@@ -144,6 +155,7 @@ impl Hoster {
             counters: Counters::new(&limits.rates),
             messages: Messages::new(limits.relay),
             streams: Seats::new(limits.streams_of_one),
+            uploads: Seats::new(limits.uploads_of_one),
             readers: Seats::new(limits.streams_of_one),
             feed: Feed::default(),
             limits,

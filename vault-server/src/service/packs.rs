@@ -3,10 +3,7 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use vault_proto::ids::VaultId;
@@ -16,9 +13,13 @@ use vault_rpc::hoster::{
 };
 
 use super::{
-    Caller, Envelope, Hoster, blocking, refusal::Refusal, request, vaults::Membership,
+    Caller, Envelope, Hoster, blocking, login::Party, outgoing::outgoing, refusal::Refusal,
+    request, vaults::Membership,
 };
-use crate::store::{Begun, Blob, QuotaRoom, Upload};
+use crate::{
+    seats::Seat,
+    store::{Begun, Blob, QuotaRoom, Upload},
+};
 
 /// The most ranges of one read.
 const MAX_RANGES: usize = 1024;
@@ -70,7 +71,7 @@ impl Hoster {
         &self,
         envelope: &Envelope,
         header: &PutPackHeader,
-    ) -> Result<(Begun, Right), Refusal> {
+    ) -> Result<(Begun, Right, Seat<Party>), Refusal> {
         let caller = self.caller(envelope)?;
         let blob = Blob {
             vault: request::vault(&header.vault)?,
@@ -78,6 +79,7 @@ impl Hoster {
             size: request::pack_size(header.size)?,
         };
         self.writable(caller, &blob.vault)?;
+        let seat = self.upload_of(caller)?;
         let room = if header.for_prune {
             QuotaRoom::WithPrune
         } else {
@@ -85,7 +87,7 @@ impl Hoster {
         };
         let begun = self.packs.begin(&blob, room, self.clock.now())?;
         let vault = blob.vault;
-        Ok((begun, Right { caller, vault }))
+        Ok((begun, Right { caller, vault }, seat))
     }
 
     /// Whether who began to read may go on.
@@ -184,7 +186,7 @@ pub(crate) async fn put(
     let Some(Part::Header(header)) = header else {
         return Err(Refusal::malformed("An upload begins with a header.").into());
     };
-    let (begun, right) = blocking(hoster, move |hoster| {
+    let (begun, right, _seat) = blocking(hoster, move |hoster| {
         hoster.begin_upload(&envelope, &header)
     })
     .await?;
@@ -318,14 +320,14 @@ pub(super) fn send<T: Send + 'static>(
     wrap: impl Fn(Bytes) -> T + Send + 'static,
     seat: impl Send + 'static,
 ) -> ReceiverStream<Result<T, Status>> {
-    let (sender, receiver) = mpsc::channel(1);
+    let (mut outgoing, answer) = outgoing(1, hoster.limits.stalled);
     tokio::spawn(async move {
         let _seat = seat;
         for piece in ranges.into_iter().flat_map(pieces) {
             // Room first, so that nothing is read that cannot go.
-            let Ok(mut room) = sender.reserve().await else {
+            if !outgoing.has_room().await {
                 return;
-            };
+            }
             let read = blocking(&hoster, move |hoster| {
                 check(hoster)?;
                 let mut bytes = vec![0; piece.length as usize];
@@ -335,22 +337,17 @@ pub(super) fn send<T: Send + 'static>(
             .await;
             let mut bytes = match read {
                 Ok(bytes) => bytes,
-                Err(status) => return room.send(Err(status)),
+                Err(status) => return outgoing.end(status),
             };
-            loop {
+            while !bytes.is_empty() {
                 let message = bytes.split_to(bytes.len().min(READ_MESSAGE_BYTES));
-                room.send(Ok(wrap(message)));
-                if bytes.is_empty() {
-                    break;
+                if !outgoing.send(wrap(message)).await {
+                    return;
                 }
-                room = match sender.reserve().await {
-                    Ok(room) => room,
-                    Err(_) => return,
-                };
             }
         }
     });
-    ReceiverStream::new(receiver)
+    answer
 }
 
 /// A range in pieces that are read at once, each sent in a few messages. None

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use vault_proto::ids::PackId;
+use vault_proto::ids::{AccountId, PackId};
 
 use super::{
     ledger::{
@@ -70,6 +70,7 @@ pub(super) fn member(new: &NewAccount<'_>, invitation: &Invitation) -> Account {
         record_bytes: entry_bytes(new.genesis),
         log_seq: 1,
         guests: 0,
+        guest_bytes: 0,
     }
 }
 
@@ -97,20 +98,46 @@ pub(super) fn guest(
         record_bytes: 0,
         log_seq: 0,
         guests: 0,
+        guest_bytes: 0,
     })
 }
 
-/// The account with a longer log, or why there is none.
+/// Whose record a copy of a log changes beside the account's own: that of who
+/// brought the guest, or brings it now.
+pub(super) fn sponsor(copy: &LogCopy<'_>, there: Option<&Account>) -> AccountId {
+    match there.map(|account| account.standing) {
+        Some(Standing::Guest { brought_by }) => brought_by,
+        Some(Standing::Member) | None => copy.brought_by,
+    }
+}
+
+/// The account with a longer log, or why there is none. What a guest's takes is
+/// added to what its sponsor's guests have.
 pub(super) fn copied(
     copy: &LogCopy<'_>,
     mut account: Account,
+    sponsor: Option<&mut Account>,
     terms: &Terms,
 ) -> Result<Account, Copied> {
     if copy.after != account.log_seq {
         return Err(Copied::LostRace);
     }
-    let more_bytes = copy.entries.iter().map(|entry| entry_bytes(entry)).sum();
-    if let Some(full) = records_full(&account, more_bytes, terms)
+    let more_bytes: u64 = copy.entries.iter().map(|entry| entry_bytes(entry)).sum();
+    if account.standing.is_guest() {
+        let sponsor = sponsor.ok_or(Copied::NotAMember)?;
+        let most = match copy.urgency {
+            Urgency::Ordinary => terms.guest_bytes,
+            Urgency::CannotWait => terms.guest_bytes.saturating_mul(2),
+        };
+        let guest_bytes = sponsor.guest_bytes.saturating_add(more_bytes);
+        if guest_bytes > most {
+            return Err(Copied::GuestsFull(Fullness {
+                quota_bytes: most,
+                used_bytes: guest_bytes,
+            }));
+        }
+        sponsor.guest_bytes = guest_bytes;
+    } else if let Some(full) = records_full(&account, more_bytes, terms)
         && copy.urgency == Urgency::Ordinary
     {
         return Err(Copied::RecordsFull(full));

@@ -242,6 +242,14 @@ impl Packs {
         failures.end(reconciled)
     }
 
+    /// Whether the disk is as full as it may get by what can wait.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_low(&self) -> Result<bool, StoreError> {
+        Ok(self.disk_reserve.is_touched(self.room()?))
+    }
+
     /// How much room there is on the disk.
     ///
     /// # Errors

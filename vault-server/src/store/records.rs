@@ -188,6 +188,8 @@ pub struct Account {
     pub log_seq: u64,
     /// How many guests it brought.
     pub guests: u32,
+    /// What the entries of their logs count as.
+    pub guest_bytes: u64,
 }
 
 /// Bytes of the packs in the vaults that an account created.

@@ -95,6 +95,8 @@ struct AccountRow {
     brought_by: Option<Vec<u8>>,
     #[prost(uint32, tag = "10")]
     guests: u32,
+    #[prost(uint64, tag = "11")]
+    guest_bytes: u64,
 }
 
 impl Record for Account {
@@ -115,6 +117,7 @@ impl Record for Account {
                 Standing::Guest { brought_by } => Some(brought_by.to_vec()),
             },
             guests: self.guests,
+            guest_bytes: self.guest_bytes,
         }
         .encode_to_vec()
     }
@@ -139,6 +142,7 @@ impl Record for Account {
             record_bytes: row.record_bytes,
             log_seq: row.log_seq,
             guests: row.guests,
+            guest_bytes: row.guest_bytes,
         })
     }
 }

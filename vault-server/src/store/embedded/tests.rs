@@ -13,14 +13,14 @@ use vault_proto::{
     wire::VaultKind,
 };
 
-use super::*;
+use super::{rows::Record, *};
 use crate::{
     clock::UnixTime,
     store::{
         blobs::{BlobStore, Which},
         ledger::{
-            AccountCreation, AccountLedger, NewAccount, NewVault, PackLedger, QuotaRoom,
-            Reserve, VaultCreation, VaultLedger,
+            AccountCreation, AccountLedger, Copied, LogCopy, NewAccount, NewVault, PackLedger,
+            QuotaRoom, Reserve, Urgency, VaultCreation, VaultLedger,
         },
         packs::{Begun, DiskReserve, Packs},
         records::{Blob, Invitation, InvitationHash, PackState},
@@ -216,4 +216,38 @@ fn a_small_pack_is_unrecorded_until_the_ledger_knows_it() {
     let state = records[0].map(|pack| pack.state);
     assert!(matches!(state, Some(PackState::Unclaimed { .. })));
     store.blobs.verify(&blob).unwrap();
+}
+
+#[test]
+fn guests_from_before_their_bytes_were_counted_are_counted() {
+    let (directory, store) = with_vault();
+    let guest_bytes = |store: &Embedded| {
+        let account = store.ledger.account(&ACCOUNT).unwrap();
+        account.unwrap().guest_bytes
+    };
+    for number in [7, 8] {
+        let copy = LogCopy {
+            account: AccountId::from_array([number; 32]),
+            after: 0,
+            entries: &[vec![number; 100]],
+            brought_by: ACCOUNT,
+            urgency: Urgency::Ordinary,
+            now: NOW,
+        };
+        let copied = store.ledger.put_account_log(&copy).unwrap();
+        assert_eq!(copied, Copied::Copied { log_seq: 1 });
+    }
+    assert_eq!(guest_bytes(&store), 2 * (100 + 128));
+    let mut older = store.ledger.account(&ACCOUNT).unwrap().unwrap();
+    older.guest_bytes = 0;
+    let mut batch = store.blobs.rocks.batch();
+    batch.put(Table::Accounts, ACCOUNT.as_bytes(), &older.to_row());
+    batch.delete(Table::Format, b"indexes");
+    batch.write(Sync::Now).unwrap();
+    drop(store);
+    // Once: the next start leaves alone what is counted since.
+    for _ in 0..2 {
+        let store = open_in(directory.path());
+        assert_eq!(guest_bytes(&store), 2 * (100 + 128));
+    }
 }

@@ -62,8 +62,11 @@ pub struct Terms {
     /// Bytes of log entries, heads, lists of packs and roots that an account may
     /// have beside a sixteenth of its quota. The quota itself is for packs.
     pub record_bytes: u64,
-    /// How many guests a member may bring.
+    /// How many guests a member may bring,
     pub guests: u32,
+    /// and how many bytes the entries of all their logs may have; with removals,
+    /// twice as many.
+    pub guest_bytes: u64,
     /// How many offers wait for one account,
     pub offers: usize,
     /// how many of them from one member and the guests that he brought,
@@ -82,7 +85,7 @@ pub struct Terms {
 
 impl Default for Terms {
     /// 7 and 30 days, and 64 MiB: years of hourly heads of four devices; 256
-    /// guests, as many as a vault has members; 64 offers, 8 of them of one member and
+    /// guests, as many as a vault has members, with 64 MiB of logs; 64 offers, 8 of them of one member and
     /// 16 of strangers, for 60 days; 1,024 links, each with 4,096 tickets for a day.
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
@@ -91,6 +94,7 @@ impl Default for Terms {
             grace: std::time::Duration::from_secs(30 * DAY),
             record_bytes: 64 << 20,
             guests: 256,
+            guest_bytes: 64 << 20,
             offers: 64,
             offers_of_one: 8,
             offers_of_strangers: 16,

@@ -1,4 +1,6 @@
-//! Indexes that directories of older servers do not have.
+//! Indexes and sums that directories of older servers do not have.
+
+use std::collections::BTreeMap;
 
 use prost::Message;
 use vault_proto::{account_log::AccountLog, ids::AccountId, wire::SignedEntry};
@@ -15,7 +17,7 @@ use crate::store::{
 
 /// Where it stands which indexes are whole.
 const KEY: &[u8] = b"indexes";
-/// [`Table::Devices`].
+/// [`Table::Devices`], and what the logs of a member's guests take.
 const WHOLE: &[u8] = b"1";
 /// How many accounts are read at a time.
 const PAGE: usize = 256;
@@ -23,14 +25,14 @@ const PAGE: usize = 256;
 const READ_BYTES: usize = 1 << 20;
 
 impl Batch<'_> {
-    /// Notes that the indexes are whole, as those of an empty directory are.
+    /// Notes that all of it is whole, as it is in an empty directory.
     pub(in crate::store::embedded) fn put_whole_indexes(&mut self) {
         self.put(Table::Format, KEY, WHOLE);
     }
 }
 
 impl EmbeddedLedger {
-    /// Makes the indexes that are not whole, from the logs: once.
+    /// Makes the indexes and sums that are not whole, from the logs: once.
     ///
     /// An account whose log does not verify is passed over.
     pub(in crate::store::embedded) fn complete_indexes(&self) -> Result<(), LedgerError> {
@@ -38,14 +40,16 @@ impl EmbeddedLedger {
             return Ok(());
         }
         let mut last = None;
+        let mut guest_bytes: BTreeMap<AccountId, u64> = BTreeMap::new();
         loop {
             let accounts = self.accounts(last.as_ref(), PAGE)?;
             let mut batch = self.rocks.batch();
-            // Guests are found where their home is.
-            let members = accounts
-                .iter()
-                .filter(|account| account.standing == Standing::Member);
-            for account in members {
+            for account in &accounts {
+                // Guests are found where their home is.
+                if let Standing::Guest { brought_by } = account.standing {
+                    *guest_bytes.entry(brought_by).or_default() += account.record_bytes;
+                    continue;
+                }
                 match self.stored_log(&account.id)? {
                     Some(log) => self.index_devices(&mut batch, &log)?,
                     None => tracing::error!(account = %account.id, "its log is damaged"),
@@ -58,6 +62,12 @@ impl EmbeddedLedger {
             }
         }
         let mut batch = self.rocks.batch();
+        for (sponsor, bytes) in guest_bytes {
+            if let Some(mut account) = self.account(&sponsor)? {
+                account.guest_bytes = bytes;
+                batch.put_account(&account);
+            }
+        }
         batch.put_whole_indexes();
         Ok(batch.write(Sync::Now)?)
     }

@@ -51,6 +51,7 @@ fn an_account() {
         log_seq: 4,
         record_bytes: 5000,
         guests: 0,
+        guest_bytes: 0,
     };
     let row = format!("0a05616c69636510{NOW_HEX}1880e497d0122001280230ac023804408827");
     check(&account, account.id, &row);
@@ -61,6 +62,8 @@ fn an_account() {
     account.standing = Standing::Member;
     account.guests = 6;
     check(&account, account.id, &format!("{row}5006"));
+    account.guest_bytes = 300;
+    check(&account, account.id, &format!("{row}500658ac02"));
 }
 
 #[test]
