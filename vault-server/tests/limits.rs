@@ -266,6 +266,45 @@ async fn a_log_that_is_too_long_takes_removals_alone() {
     alice.remove_member(&mut vault, &bob).await;
 }
 
+/// Else whoever knows somebody's address fills what he has to list.
+#[tokio::test]
+async fn nobody_waits_in_too_many_vaults_unasked() {
+    let few = |config: &mut Config| config.terms.unaccepted_of_one = 2;
+    let server = TestServer::start_with(few).await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let carol = server.member().await;
+    let own = bob.create_vault().await;
+    let listed = |member: &Member| {
+        let request = member.request(hoster::ListVaultsRequest {});
+        let mut client = member.client.clone();
+        async move {
+            let answer = client.list_vaults(request).await.unwrap();
+            let vaults = answer.into_inner().vaults.into_iter();
+            vaults.map(|listed| listed.vault).collect::<Vec<_>>()
+        }
+    };
+    let mut vaults = Vec::new();
+    for _ in 0..3 {
+        vaults.push(alice.create_vault().await);
+    }
+    let role = wire::Role::Reader;
+    for vault in &mut vaults[..2] {
+        alice.add(vault, &bob, role).await.unwrap();
+    }
+    let refused = alice.add(&mut vaults[2], &bob, role).await;
+    assert_refused(refused, Reason::BoxFull);
+    alice.add(&mut vaults[2], &carol, role).await.unwrap();
+    // His own come first, and then what he has accepted.
+    assert_eq!(listed(&bob).await[0], own.id().to_vec());
+    bob.accept(&mut vaults[1], &alice).await;
+    let accepted = listed(&bob).await;
+    assert!(accepted[..2].contains(&vaults[1].id().to_vec()));
+    assert_eq!(accepted[2], vaults[0].id().to_vec());
+    alice.add(&mut vaults[2], &bob, role).await.unwrap();
+    let mut bobs = bob.create_vault().await;
+    bob.add(&mut bobs, &alice, role).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_prune_may_exceed_the_quota_while_it_runs() {
     const MIB: usize = 1 << 20;

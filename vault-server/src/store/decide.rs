@@ -147,6 +147,13 @@ pub(super) fn copied(
     Ok(account)
 }
 
+/// Whether one more vault of `creator` may wait to be accepted by an account for
+/// which those of these `creators` wait.
+pub(super) fn may_wait(creator: AccountId, creators: &[AccountId], terms: &Terms) -> bool {
+    let of_one = creators.iter().filter(|other| **other == creator).count();
+    creators.len() < terms.unaccepted && of_one < terms.unaccepted_of_one
+}
+
 /// Whether one more offer fits to those that are `there`.
 pub(super) fn offer_fits(new: &NewOffer<'_>, there: &[OfferFrom], terms: &Terms) -> bool {
     let of_the_same = there.iter().filter(|from| **from == new.from).count();

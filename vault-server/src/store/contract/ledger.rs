@@ -32,6 +32,8 @@ macro_rules! suite {
                     a_vault_is_made_once_and_by_an_account,
                     a_vault_log_grows_by_its_next_entry_at_the_newest_head,
                     members_see_the_vaults_they_are_in,
+                    so_many_vaults_wait_to_be_accepted,
+                    vaults_at_once_never_exceed_those_that_may_wait,
                     everything_is_counted,
                     what_is_kept_of_an_account_is_counted_until_it_is_dropped,
                     a_member_cannot_fill_the_ledger,

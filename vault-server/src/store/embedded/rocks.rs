@@ -42,7 +42,7 @@ pub(super) enum Table {
     Vaults,
     /// vault, seq
     VaultLog,
-    /// account, vault
+    /// account, vault: whether it was accepted
     Members,
     /// vault, pack
     Packs,

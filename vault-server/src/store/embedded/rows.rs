@@ -471,6 +471,19 @@ impl Record for Ticket {
     }
 }
 
+/// That an account is a member of a vault. Nothing, where it has accepted that.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MemberRow {
+    #[prost(bool, tag = "1")]
+    pub(super) unaccepted: bool,
+}
+
+impl MemberRow {
+    pub(super) fn from_row(row: &[u8]) -> Result<Self, LedgerError> {
+        decode(row)
+    }
+}
+
 /// The lists that a head's header only names by their hashes. They are kept,
 /// 32 bytes a pack, because what a verified head added is what a rebuild of
 /// an index may trust.

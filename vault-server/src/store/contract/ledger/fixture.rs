@@ -215,6 +215,7 @@ pub(super) fn append(
     seq: u64,
     head: Option<HeadPosition>,
     joined: Option<u8>,
+    accepted: None,
     left: Option<u8>,
 ) -> Appended {
     ledger
@@ -224,6 +225,7 @@ pub(super) fn append(
             head,
             entry: &[seq as u8; 100],
             joined: joined.map(account),
+            accepted: None,
             left: left.map(account),
             links_end: LinksEnd::None,
             urgency: Urgency::Ordinary,

@@ -424,6 +424,7 @@ pub(crate) fn an_entry_of_the_log_ends_links(ledger: &dyn Ledger) {
             head: Some(position(1, 0)),
             entry: &[1; 100],
             joined: None,
+            accepted: None,
             left: None,
             links_end,
             urgency: Urgency::Ordinary,

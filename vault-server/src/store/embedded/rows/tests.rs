@@ -186,6 +186,15 @@ fn a_ticket() {
 }
 
 #[test]
+fn a_membership() {
+    for (unaccepted, row) in [(false, ""), (true, "0801")] {
+        let member = MemberRow { unaccepted };
+        assert_eq!(hex(&member.encode_to_vec()), row);
+        assert_eq!(MemberRow::from_row(&member.encode_to_vec()).unwrap(), member);
+    }
+}
+
+#[test]
 fn the_changes_of_a_head() {
     let changes = ChangesRow {
         adds: A.to_vec(),
