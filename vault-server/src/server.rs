@@ -26,8 +26,10 @@ use crate::{
     admin::{self, Admin},
     clock::{Clock, SystemClock},
     hoster_key::{HosterKey, write_secret},
-    net::{self, Accepting, Answering, MAX_MESSAGE_BYTES, Renewable, Renewal, Tls, TlsError},
-    seats::Seats,
+    net::{
+        self, Accepting, Answering, Callers, MAX_MESSAGE_BYTES, NetworkSeats, Renewable, Renewal,
+        Tls, TlsError,
+    },
     service::{Hoster, Limits, Service},
     store::{
         DiskReserve, Ledger, Packs, Reconciled, StoreError, Terms,
@@ -189,12 +191,17 @@ impl Server {
             trust: tls.trust,
             started,
         };
+        let callers = match &tls.acceptor {
+            Some(_) => Callers::Dialled,
+            None => Callers::Forwarded,
+        };
         let incoming = net::accept(listener, tls.acceptor, config.accepting);
         let renewable = tls.renewable.map(Arc::new);
         let mut serving = vec![
             tokio::spawn(serve_devices(
                 Arc::clone(&hoster),
                 incoming,
+                callers,
                 stopping.subscribe(),
             )),
             tokio::spawn(serve_admin(admin, socket, stopping.subscribe())),
@@ -332,10 +339,11 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 async fn serve_devices(
     hoster: Arc<Hoster>,
     incoming: net::Incoming,
+    callers: Callers,
     stopping: watch::Receiver<bool>,
 ) {
     let patience = hoster.limits.request;
-    let under_way = Seats::new(hoster.limits.calls_of_one_network);
+    let under_way = NetworkSeats::new(hoster.limits.calls_of_one_network);
     let service = HosterServer::new(Service(hoster))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(4 * MAX_MESSAGE_BYTES);
@@ -350,6 +358,7 @@ async fn serve_devices(
         .layer(Answering {
             patience,
             under_way,
+            callers,
         })
         // 4 MiB a stream fill a line of 50 ms at 80 MB/s; what a connection may
         // have on the way is what one that never reads can make us keep.

@@ -18,6 +18,7 @@ mod links;
 mod words;
 mod limits;
 mod patience;
+mod proxy;
 mod services;
 mod sync;
 mod durability;

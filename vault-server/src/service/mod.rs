@@ -48,7 +48,7 @@ pub(crate) use logs::Logs;
 
 use self::{
     heads::Feed,
-    links::Reader,
+    links::Readers,
     login::{Caller, Envelope, Nonces, Party},
     messages::Messages,
     rates::Counters,
@@ -56,7 +56,7 @@ use self::{
 use crate::{
     clock::Clock,
     hoster_key::HosterKey,
-    net::Channel,
+    net::{Channel, Proof},
     seats::Seats,
     store::{Ledger, Packs},
 };
@@ -79,7 +79,7 @@ pub(crate) struct Hoster {
     /// Uploads under way.
     uploads: Arc<Seats<Party>>,
     /// Reads of links under way.
-    readers: Arc<Seats<Reader>>,
+    readers: Readers,
     pub(crate) feed: Feed,
     pub(crate) limits: Limits,
 }
@@ -96,8 +96,7 @@ pub struct Limits {
     /// What is too many.
     pub rates: Rates,
     /// The most calls at a time from one network, until their answers begin; each
-    /// may have a message in memory. Behind a reverse proxy this is the proxy's to
-    /// bound.
+    /// may have a message in memory. A site has four times as many.
     pub calls_of_one_network: usize,
     /// The most watches and reads of one member at a time, of all guests that one
     /// brought, and reads of links by one network.
@@ -156,7 +155,7 @@ impl Hoster {
             messages: Messages::new(limits.relay),
             streams: Seats::new(limits.streams_of_one),
             uploads: Seats::new(limits.uploads_of_one),
-            readers: Seats::new(limits.streams_of_one),
+            readers: Readers::new(limits.streams_of_one),
             feed: Feed::default(),
             limits,
         }
@@ -179,6 +178,11 @@ async fn blocking<T: Send + 'static>(
 /// The connection that a request came by.
 fn channel<T>(request: &Request<T>) -> Channel {
     request.extensions().get().copied().unwrap_or_default()
+}
+
+/// What is to be given on it.
+fn proof<T>(request: &Request<T>) -> Proof {
+    request.extensions().get().cloned().unwrap_or_default()
 }
 
 /// The service over a shared [`Hoster`].
@@ -366,8 +370,8 @@ impl rpc::hoster_server::Hoster for Service {
         request: Request<rpc::PutOfferRequest>,
     ) -> Answer<rpc::PutOfferResponse> {
         let envelope = Envelope::of(&request);
-        let put = move |hoster: &Hoster, channel: &Channel, request| {
-            let caller = hoster.caller_or_stranger(&envelope, channel)?;
+        let put = move |hoster: &Hoster, _: &Channel, request| {
+            let caller = hoster.caller_or_stranger(&envelope)?;
             hoster.put_offer(caller, &request)
         };
         self.open(request, put).await
@@ -428,8 +432,8 @@ impl rpc::hoster_server::Hoster for Service {
         &self,
         request: Request<rpc::ReadLinkRequest>,
     ) -> Answer<Self::ReadLinkStream> {
-        let channel = channel(&request);
-        let answer = links::read(&self.0, channel, request.into_inner()).await;
+        let (channel, proof) = (channel(&request), proof(&request));
+        let answer = links::read(&self.0, channel, proof, request.into_inner()).await;
         answer.map(Response::new)
     }
 }

@@ -6,7 +6,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use vault_proto::ids::DeviceId;
 
 use super::refusal::Refusal;
-use crate::net::Network;
+use crate::net::{Network, Site};
 
 /// So many at once, and one more as often.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,17 @@ pub struct Rate {
     pub every: Duration,
 }
 
+impl Rate {
+    /// What a site has, where this is for each network.
+    fn of_a_site(self) -> Self {
+        let networks = NonZeroU32::new(Site::NETWORKS).unwrap_or(NonZeroU32::MIN);
+        Self {
+            burst: self.burst.saturating_mul(networks),
+            every: self.every / Site::NETWORKS,
+        }
+    }
+}
+
 /// What is refused as too many.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
@@ -24,9 +35,10 @@ pub struct Rates {
     pub calls: Rate,
     /// Logins of a device that proved who it is.
     pub logins: Rate,
-    /// Calls without a token from one network, whoever it is: an IPv4 address,
-    /// or the first 64 bits of an IPv6 address. Behind a reverse
-    /// proxy they cannot be told apart, and it is the proxy that has to count.
+    /// Calls without a good token from one network, whoever it is: an IPv4 address,
+    /// or the first 64 bits of an IPv6 address. A site (48 bits) has four times as
+    /// many. Behind a reverse proxy it is the proxy that says who calls; where it
+    /// does not, they cannot be told apart.
     pub strangers: Rate,
 }
 
@@ -51,6 +63,7 @@ pub(crate) struct Counters {
     calls: DefaultKeyedRateLimiter<DeviceId>,
     logins: DefaultKeyedRateLimiter<DeviceId>,
     strangers: DefaultKeyedRateLimiter<Network>,
+    strange_sites: DefaultKeyedRateLimiter<Site>,
 }
 
 impl Counters {
@@ -59,6 +72,7 @@ impl Counters {
             calls: limiter(rates.calls),
             logins: limiter(rates.logins),
             strangers: limiter(rates.strangers),
+            strange_sites: limiter(rates.strangers.of_a_site()),
         }
     }
 
@@ -75,7 +89,12 @@ impl Counters {
 
     /// A call of somebody who has proved nothing.
     pub(super) fn stranger(&self, from: Option<Network>) -> Result<(), Refusal> {
-        from.map_or(Ok(()), |from| count(&self.strangers, &from))
+        let Some(from) = from else {
+            return Ok(());
+        };
+        count(&self.strangers, &from)?;
+        let site = from.site();
+        site.map_or(Ok(()), |site| count(&self.strange_sites, &site))
     }
 
     /// Forgets who was quiet for long enough.
@@ -86,6 +105,8 @@ impl Counters {
         }
         self.strangers.retain_recent();
         self.strangers.shrink_to_fit();
+        self.strange_sites.retain_recent();
+        self.strange_sites.shrink_to_fit();
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) use member::{
     Device, Member, Packed, VaultOf, genesis, header, logs, pack, part, random, sorted,
 };
 pub(crate) use program::{Running, ask, program};
-pub(crate) use raw::call;
+pub(crate) use raw::{call, talk_until_closed};
 pub(crate) use server::TestServer;
 pub(crate) use slow::slow_upload;
 
