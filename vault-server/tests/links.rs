@@ -644,3 +644,19 @@ async fn a_download_is_not_cut_off_as_a_strangers_line_is() {
     }
     assert_eq!(read_bytes, 3 * huge.bytes.len());
 }
+
+/// Else one who knows a link would end the downloads of all others.
+#[tokio::test]
+async fn one_place_begins_so_many_downloads_of_a_link() {
+    let few = |config: &mut Config| {
+        config.limits.rates.openings.burst = std::num::NonZeroU32::new(2).unwrap();
+    };
+    let cast = Cast::meet_with(few).await;
+    let (link, other) = (cast.made(|_| {}).await, cast.made(|_| {}).await);
+    for _ in 0..2 {
+        open(&cast.stranger, &link).await.unwrap();
+    }
+    let again = dial(&cast.server).await;
+    assert_refused(open(&again, &link).await, Reason::TooMany);
+    open(&again, &other).await.unwrap();
+}

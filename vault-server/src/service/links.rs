@@ -176,6 +176,7 @@ impl Hoster {
     ) -> Result<OpenLinkResponse, Refusal> {
         self.counters.stranger(channel.network)?;
         let id = LinkId(request::array(&request.link, "link")?);
+        self.counters.opening(id, channel.network)?;
         let now = self.clock.now();
         let ticket = random::array()?;
         let opened = self.ledger.open_link(&id, &hash_ticket(&ticket), now)?;

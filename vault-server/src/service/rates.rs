@@ -6,7 +6,10 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use vault_proto::ids::DeviceId;
 
 use super::refusal::Refusal;
-use crate::net::{Network, Site};
+use crate::{
+    net::{Network, Site},
+    store::LinkId,
+};
 
 /// So many at once, and one more as often.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +43,13 @@ pub struct Rates {
     /// many. Behind a reverse proxy it is the proxy that says who calls; where it
     /// does not, they cannot be told apart.
     pub strangers: Rate,
+    /// Downloads of one link that one network begins, or one site.
+    pub openings: Rate,
 }
 
 impl Default for Rates {
     /// 4,000 calls and 200 a second, 200 logins and one every two seconds, 600
-    /// of strangers and 10 a second.
+    /// of strangers and 10 a second, 256 openings of a link and one every five minutes.
     fn default() -> Self {
         let rate = |burst, every| Rate {
             burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
@@ -54,6 +59,7 @@ impl Default for Rates {
             calls: rate(4000, 5),
             logins: rate(200, 2000),
             strangers: rate(600, 100),
+            openings: rate(256, 300_000),
         }
     }
 }
@@ -64,6 +70,8 @@ pub(crate) struct Counters {
     logins: DefaultKeyedRateLimiter<DeviceId>,
     strangers: DefaultKeyedRateLimiter<Network>,
     strange_sites: DefaultKeyedRateLimiter<Site>,
+    openings: DefaultKeyedRateLimiter<(LinkId, Network)>,
+    openings_of_sites: DefaultKeyedRateLimiter<(LinkId, Site)>,
 }
 
 impl Counters {
@@ -73,6 +81,8 @@ impl Counters {
             logins: limiter(rates.logins),
             strangers: limiter(rates.strangers),
             strange_sites: limiter(rates.strangers.of_a_site()),
+            openings: limiter(rates.openings),
+            openings_of_sites: limiter(rates.openings),
         }
     }
 
@@ -97,6 +107,15 @@ impl Counters {
         site.map_or(Ok(()), |site| count(&self.strange_sites, &site))
     }
 
+    /// A download of a link that is begun.
+    pub(super) fn opening(&self, link: LinkId, from: Option<Network>) -> Result<(), Refusal> {
+        match from.map(|from| (from, from.site())) {
+            None => Ok(()),
+            Some((_, Some(site))) => count(&self.openings_of_sites, &(link, site)),
+            Some((network, None)) => count(&self.openings, &(link, network)),
+        }
+    }
+
     /// Forgets who was quiet for long enough.
     pub(crate) fn sweep(&self) {
         for limiter in [&self.calls, &self.logins] {
@@ -107,6 +126,10 @@ impl Counters {
         self.strangers.shrink_to_fit();
         self.strange_sites.retain_recent();
         self.strange_sites.shrink_to_fit();
+        self.openings.retain_recent();
+        self.openings.shrink_to_fit();
+        self.openings_of_sites.retain_recent();
+        self.openings_of_sites.shrink_to_fit();
     }
 }
 

@@ -251,25 +251,40 @@ pub(super) fn link(
     }
 }
 
+/// A download that was begun.
+pub(super) struct Opened {
+    pub(super) ticket: Ticket,
+    /// Whether the oldest of the link's tickets makes room for it.
+    pub(super) instead_of_the_oldest: bool,
+}
+
 /// Counts a download of a link.
-pub(super) fn open(link: &mut Link, now: UnixTime, terms: &Terms) -> Result<Ticket, LinkOpening> {
+pub(super) fn open(link: &mut Link, now: UnixTime, terms: &Terms) -> Result<Opened, LinkOpening> {
     if !link.is_open(now) {
         return Err(LinkOpening::Over);
     }
-    if link.tickets >= terms.tickets {
+    let full = link.tickets >= terms.tickets;
+    // Of a link that may be opened so often, each download is worth one of these.
+    if full && link.max_downloads > 0 {
         return Err(LinkOpening::TooMany);
     }
     link.downloads = link.downloads.saturating_add(1);
-    link.tickets += 1;
+    if !full {
+        link.tickets += 1;
+    }
     let last = now.plus(terms.ticket);
     let expires = link.expires.map_or(last, |expires| expires.min(last));
     if !link.is_open(now) {
         // It was the last one; nothing is left to do once it is over.
         link.until = Some(expires);
     }
-    Ok(Ticket {
-        link: link.id,
-        expires,
+    Ok(Opened {
+        ticket: Ticket {
+            link: link.id,
+            opened: now,
+            expires,
+        },
+        instead_of_the_oldest: full,
     })
 }
 

@@ -120,6 +120,8 @@ impl Link {
 pub struct Ticket {
     /// Of this link.
     pub link: LinkId,
+    /// When it was begun.
+    pub opened: UnixTime,
     /// From when on it is refused.
     pub expires: UnixTime,
 }

@@ -74,6 +74,7 @@ macro_rules! suite {
                     a_link_is_opened_so_often,
                     downloads_at_once_are_counted_each,
                     a_link_has_so_many_tickets,
+                    nobody_keeps_others_from_a_link_of_any_number_of_downloads,
                     a_link_expires_with_its_tickets,
                     packs_that_a_link_names_outlive_their_removal,
                     a_revoked_link_keeps_nothing,

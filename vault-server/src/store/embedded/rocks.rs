@@ -66,6 +66,8 @@ pub(super) enum Table {
     LinkBlocks,
     /// ticket hash
     Tickets,
+    /// link, time, ticket hash; the time at which it was made
+    LinkTickets,
     /// vault, pack: packs too small for a file, whole
     SmallPacks,
     /// vault, pack: small packs that the ledger has not recorded yet
@@ -73,7 +75,7 @@ pub(super) enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Format,
         Self::Invitations,
         Self::Accounts,
@@ -94,6 +96,7 @@ impl Table {
         Self::LinkPacks,
         Self::LinkBlocks,
         Self::Tickets,
+        Self::LinkTickets,
         Self::SmallPacks,
         Self::Unrecorded,
     ];
@@ -120,6 +123,7 @@ impl Table {
             Self::LinkPacks => "link-packs",
             Self::LinkBlocks => "link-blocks",
             Self::Tickets => "tickets",
+            Self::LinkTickets => "link-tickets",
             Self::SmallPacks => "small-packs",
             Self::Unrecorded => "unrecorded",
         }

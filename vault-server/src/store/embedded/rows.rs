@@ -449,6 +449,8 @@ struct TicketRow {
     link: Vec<u8>,
     #[prost(uint64, tag = "2")]
     expires: u64,
+    #[prost(uint64, tag = "3")]
+    opened: u64,
 }
 
 impl Record for Ticket {
@@ -458,6 +460,7 @@ impl Record for Ticket {
         TicketRow {
             link: self.link.0.to_vec(),
             expires: self.expires.seconds(),
+            opened: self.opened.seconds(),
         }
         .encode_to_vec()
     }
@@ -466,6 +469,7 @@ impl Record for Ticket {
         let row: TicketRow = decode(row)?;
         Ok(Self {
             link: LinkId(row.link.try_into().map_err(damaged)?),
+            opened: UnixTime::from_seconds(row.opened),
             expires: UnixTime::from_seconds(row.expires),
         })
     }

@@ -83,7 +83,7 @@ pub struct Terms {
     pub links: usize,
     /// how many tickets one of them,
     pub tickets: u32,
-    /// and how long each is good for.
+    /// and how long each is good for, unless newer ones take its place.
     pub ticket: std::time::Duration,
 }
 

@@ -178,11 +178,15 @@ fn a_link() {
 
 #[test]
 fn a_ticket() {
-    let ticket = Ticket {
+    let mut ticket = Ticket {
         link: LinkId(A),
+        opened: UnixTime::default(),
         expires: NOW,
     };
-    check(&ticket, (), &format!("0a20{}10{NOW_HEX}", hex(&A)));
+    let row = format!("0a20{}10{NOW_HEX}", hex(&A));
+    check(&ticket, (), &row);
+    ticket.opened = UnixTime::from_seconds(300);
+    check(&ticket, (), &format!("{row}18ac02"));
 }
 
 #[test]
