@@ -202,6 +202,7 @@ impl Server {
                 Arc::clone(&hoster),
                 incoming,
                 callers,
+                config.accepting.ping,
                 stopping.subscribe(),
             )),
             tokio::spawn(serve_admin(admin, socket, stopping.subscribe())),
@@ -340,6 +341,7 @@ async fn serve_devices(
     hoster: Arc<Hoster>,
     incoming: net::Incoming,
     callers: Callers,
+    ping: Duration,
     stopping: watch::Receiver<bool>,
 ) {
     let patience = hoster.limits.request;
@@ -366,8 +368,8 @@ async fn serve_devices(
         .initial_connection_window_size(16 << 20)
         .max_concurrent_streams(64)
         .max_frame_size(64 << 10)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(30)))
+        .http2_keepalive_interval(Some(ping))
+        .http2_keepalive_timeout(Some(ping))
         .http2_max_header_list_size(16 << 10)
         .add_service(service)
         .add_service(health_service)

@@ -19,6 +19,7 @@ mod words;
 mod limits;
 mod patience;
 mod proxy;
+mod behind_nginx;
 mod services;
 mod sync;
 mod durability;

@@ -37,6 +37,8 @@ pub struct Accepting {
     /// A connection from which no byte came for so long is cut off. Devices
     /// answer pings, so theirs never is.
     pub silence: Duration,
+    /// How often the other end of a quiet connection is asked whether it is there.
+    pub ping: Duration,
     /// A connection on which nobody has shown that he is let in (by a good token, or
     /// the ticket of a link) is cut off after this. Behind a reverse proxy none is.
     pub unproven: Duration,
@@ -50,6 +52,7 @@ impl Default for Accepting {
             connections_of_one: 128,
             handshake: Duration::from_secs(15),
             silence: Duration::from_secs(120),
+            ping: Duration::from_secs(30),
             unproven: Duration::from_secs(5 * 60),
         }
     }

@@ -4,6 +4,7 @@ mod clock;
 mod dial;
 mod disk;
 mod member;
+mod nginx;
 mod program;
 mod raw;
 mod server;
@@ -15,6 +16,7 @@ pub(crate) use disk::{Done, WatchedDisk};
 pub(crate) use member::{
     Device, Member, Packed, VaultOf, genesis, header, logs, pack, part, random, sorted,
 };
+pub(crate) use nginx::{Nginx, substitute};
 pub(crate) use program::{Running, ask, program};
 pub(crate) use raw::{call, talk_until_closed};
 pub(crate) use server::TestServer;
