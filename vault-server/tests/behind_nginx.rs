@@ -84,7 +84,9 @@ fn started(nginx: io::Result<Nginx>) -> Option<Nginx> {
     match nginx {
         Ok(nginx) => Some(nginx),
         Err(error) => {
-            not_tested(&format!("a server behind nginx, which does not start ({error})"));
+            not_tested(&format!(
+                "a server behind nginx, which does not start ({error})"
+            ));
             None
         }
     }
@@ -143,7 +145,10 @@ async fn packs_go_up_and_come_back_and_heads_are_announced() {
             break news;
         }
     };
-    assert_eq!((news.head_seq, &news.head_hash[..]), (1, &head.hash.as_bytes()[..]));
+    assert_eq!(
+        (news.head_seq, &news.head_hash[..]),
+        (1, &head.hash.as_bytes()[..])
+    );
     for pack in &packs {
         let range = [(pack.id, 0, pack.bytes.len() as u32)];
         assert!(member.read(vault.id(), &range).await.unwrap() == pack.bytes);
@@ -176,7 +181,9 @@ async fn many_calls_are_under_way_at_once() {
                 name: name.to_vec(),
                 wait_milliseconds: 20_000,
             };
-            waiting.push(tokio::spawn(async move { client.await_message(wait).await }));
+            waiting.push(tokio::spawn(
+                async move { client.await_message(wait).await },
+            ));
         }
     }
     // A member's work goes on beside them.
@@ -279,8 +286,16 @@ async fn nginx_says_who_calls() {
 async fn nginx_refuses_in_the_words_of_the_server() {
     let few = |config: &mut Config| config.limits.rates.calls = at_most(3);
     let change = |shipped: &mut String| {
-        substitute(shipped, "limit_conn coffre_calls 512;", "limit_conn coffre_calls 2;");
-        substitute(shipped, "limit_conn coffre_uploads 64;", "limit_conn coffre_uploads 1;");
+        substitute(
+            shipped,
+            "limit_conn coffre_calls 512;",
+            "limit_conn coffre_calls 2;",
+        );
+        substitute(
+            shipped,
+            "limit_conn coffre_uploads 64;",
+            "limit_conn coffre_uploads 1;",
+        );
     };
     let Some(front) = Front::start(few, change).await else {
         return;

@@ -354,7 +354,10 @@ async fn guests_of_one_member_share_what_they_may_have() {
         assert_refused(watch(guest).await.map(drop), Reason::TooMany);
     }
     // Who brought them has his own.
-    let _his = [watch(&cast.alice).await.unwrap(), watch(&cast.alice).await.unwrap()];
+    let _his = [
+        watch(&cast.alice).await.unwrap(),
+        watch(&cast.alice).await.unwrap(),
+    ];
     drop(second);
     while watch(&cast.guest).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;

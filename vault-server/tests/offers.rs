@@ -131,5 +131,7 @@ async fn guests_leave_what_whoever_brought_them_may_leave() {
     }
     let full = put(&alice, true, bob.id(), &[100]).await;
     assert_refused(full, Reason::BoxFull);
-    put(&server.member().await, true, bob.id(), &[100]).await.unwrap();
+    put(&server.member().await, true, bob.id(), &[100])
+        .await
+        .unwrap();
 }

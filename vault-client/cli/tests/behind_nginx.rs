@@ -33,7 +33,10 @@ fn a_member_signs_up_backs_up_and_restores() {
     let words = device.home.path().join("phrase");
     let words = words.to_str().unwrap();
     let invitation = hoster.invitation(PLENTY);
-    run(&["signup", "-", "--device", "laptop", "--phrase-out", words], &invitation);
+    run(
+        &["signup", "-", "--device", "laptop", "--phrase-out", words],
+        &invitation,
+    );
     run(&["vault", "create", "papers"], "");
 
     let place = tempdir().unwrap();
@@ -47,7 +50,9 @@ fn a_member_signs_up_backs_up_and_restores() {
     let path = tree.to_str().unwrap();
     run(&["backup", path], "");
     let packs = hoster.pack_files();
-    let largest = packs.iter().filter(|pack| fs::metadata(pack).unwrap().len() == 16 << 20);
+    let largest = packs
+        .iter()
+        .filter(|pack| fs::metadata(pack).unwrap().len() == 16 << 20);
     assert!(largest.count() >= 2, "{packs:?}");
 
     let target = place.path().join("back");

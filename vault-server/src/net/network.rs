@@ -125,7 +125,12 @@ mod tests {
         assert_eq!(forwarded(&["192.0.2.1"]), Some(network("192.0.2.1")));
         assert_eq!(forwarded(&["2001:db8::1"]), Some(network("2001:db8::2")));
         assert_eq!(forwarded(&[]), None);
-        for values in [&["192.0.2.1", "192.0.2.2"][..], &[""], &["a"], &["::1, ::2"]] {
+        for values in [
+            &["192.0.2.1", "192.0.2.2"][..],
+            &[""],
+            &["a"],
+            &["::1, ::2"],
+        ] {
             assert_eq!(forwarded(values), None, "{values:?}");
         }
     }
@@ -134,7 +139,9 @@ mod tests {
     fn a_site_has_more_than_its_networks_and_not_all_that_they_have() {
         let seats = NetworkSeats::new(2);
         let take = |number: u32| seats.take(network(&format!("2001:db8:0:{number}::1")));
-        let mut taken: Vec<_> = (0..4).flat_map(|number| [take(number), take(number)]).collect();
+        let mut taken: Vec<_> = (0..4)
+            .flat_map(|number| [take(number), take(number)])
+            .collect();
         assert!(taken.iter().all(Option::is_some));
         assert!(take(9).is_none());
         assert!(seats.take(network("2001:db8:1::1")).is_some());

@@ -89,7 +89,9 @@ impl Hoster {
     /// Whose token a call carries. Without a good one it is counted as a stranger's.
     pub(crate) fn caller(&self, envelope: &Envelope) -> Result<Caller, Refusal> {
         let caller = match self.token_holder(envelope) {
-            Err(refusal) if matches!(refusal.reason(), Reason::Unauthenticated | Reason::Removed) => {
+            Err(refusal)
+                if matches!(refusal.reason(), Reason::Unauthenticated | Reason::Removed) =>
+            {
                 self.counters.stranger(envelope.from)?;
                 return Err(refusal);
             }

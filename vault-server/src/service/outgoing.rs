@@ -40,14 +40,13 @@ impl<T> Outgoing<T> {
     /// Waits until there is room for one more part. False if the answer is over: the
     /// reader is gone, or reads nothing, which he is told.
     pub(super) async fn has_room(&mut self) -> bool {
-        match timeout(self.patience, self.parts.reserve()).await {
-            Ok(room) => room.is_ok(),
-            Err(_) => {
-                let refusal = Refusal::too_slow("Nothing of the answer was read for too long.");
-                self.say_last(refusal.into());
-                false
-            }
-        }
+        let room = timeout(self.patience, self.parts.reserve()).await;
+        let Ok(room) = room.map(|room| room.is_ok()) else {
+            let refusal = Refusal::too_slow("Nothing of the answer was read for too long.");
+            self.say_last(refusal.into());
+            return false;
+        };
+        room
     }
 
     /// Sends one part, once there is room; false if the answer is over.

@@ -134,9 +134,9 @@ impl Hoster {
         };
         let before_log = before;
         let (before, now) = (members(&before_log), members(&after));
-        let accepted = now.iter().find(|account| {
-            has_accepted(&after, account) && !has_accepted(&before_log, account)
-        });
+        let accepted = now
+            .iter()
+            .find(|account| has_accepted(&after, account) && !has_accepted(&before_log, account));
         let left = before.difference(&now).next().copied();
         let appended = self.ledger.append_vault_entry(&NewVaultEntry {
             vault,

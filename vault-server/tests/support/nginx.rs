@@ -54,11 +54,20 @@ impl Nginx {
             Err(_) => "",
         };
         for (there, here) in [
-            ("listen 443 ssl http2;", &format!("listen 127.0.0.1:{port} ssl http2;")[..]),
+            (
+                "listen 443 ssl http2;",
+                &format!("listen 127.0.0.1:{port} ssl http2;")[..],
+            ),
             ("listen [::]:443 ssl http2;", dial6),
             ("server_name vault.example.org;", "server_name localhost;"),
-            ("/etc/letsencrypt/live/vault.example.org/fullchain.pem", "fullchain.pem"),
-            ("/etc/letsencrypt/live/vault.example.org/privkey.pem", "privkey.pem"),
+            (
+                "/etc/letsencrypt/live/vault.example.org/fullchain.pem",
+                "fullchain.pem",
+            ),
+            (
+                "/etc/letsencrypt/live/vault.example.org/privkey.pem",
+                "privkey.pem",
+            ),
             ("/var/log/nginx/error.log", "error.log"),
             ("server 127.0.0.1:8443;", &format!("server {server};")),
         ] {
@@ -132,7 +141,9 @@ pub(crate) fn substitute(shipped: &mut String, there: &str, here: &str) {
 /// keeps nginx within the directory.
 fn around(directory: &Path) -> String {
     let said = |start: &str| {
-        let mut lines = SHIPPED.lines().filter_map(|line| line.strip_prefix("#     "));
+        let mut lines = SHIPPED
+            .lines()
+            .filter_map(|line| line.strip_prefix("#     "));
         lines.find(|line| line.starts_with(start)).unwrap()
     };
     let directory = directory.display();

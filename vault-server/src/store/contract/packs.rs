@@ -338,7 +338,13 @@ pub(super) fn a_pack_that_cannot_be_deleted_stops_no_sweep(stores: &Stores) {
     let packs = stores.packs();
     // It is due before the others, whatever their order.
     let (stuck, bytes) = blob(64 << 10);
-    put(&packs, &stuck, &bytes, UnixTime::from_seconds(NOW.seconds() - 1)).unwrap();
+    put(
+        &packs,
+        &stuck,
+        &bytes,
+        UnixTime::from_seconds(NOW.seconds() - 1),
+    )
+    .unwrap();
     for size in SIZES {
         let (blob, bytes) = blob(size);
         put(&packs, &blob, &bytes, NOW).unwrap();

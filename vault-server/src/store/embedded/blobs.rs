@@ -89,7 +89,7 @@ impl BlobStore for EmbeddedBlobs {
             let (vault, pack) = keys::pack_of(key).ok_or_else(damaged)?;
             let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             visit(Blob { vault, pack, size })?;
-            Ok(true)
+            Ok::<_, BlobError>(true)
         };
         match which {
             Which::All => self.rocks.visit(Table::SmallPacks, &[], small)?,

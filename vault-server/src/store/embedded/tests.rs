@@ -198,7 +198,10 @@ fn a_small_pack_is_unrecorded_until_the_ledger_knows_it() {
             found.push(blob);
             Ok(())
         };
-        store.blobs.list(Which::ApartFromLedger, &mut visit).unwrap();
+        store
+            .blobs
+            .list(Which::ApartFromLedger, &mut visit)
+            .unwrap();
         found
     };
     let (blob, bytes) = blob(16 << 10);

@@ -303,12 +303,12 @@ pub(crate) fn vaults_at_once_never_exceed_those_that_may_wait(ledger: &dyn Ledge
     // Of more members than have room, so that only the sum bounds them.
     let members = (unaccepted / unaccepted_of_one) as u8 + 2;
     let added: usize = std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..=members)
+        let threads: Vec<_> = (100..100 + members)
             .map(|member| {
                 scope.spawn(move || {
                     open_account(ledger, member);
-                    let vaults = (0..unaccepted_of_one as u16)
-                        .map(|which| vault_of(ledger, member, which));
+                    let vaults =
+                        (0..unaccepted_of_one as u16).map(|which| vault_of(ledger, member, which));
                     let added = vaults.map(|vault| add(ledger, vault));
                     added.filter(|added| *added == Appended::Appended).count()
                 })

@@ -215,7 +215,6 @@ pub(super) fn append(
     seq: u64,
     head: Option<HeadPosition>,
     joined: Option<u8>,
-    accepted: None,
     left: Option<u8>,
 ) -> Appended {
     ledger

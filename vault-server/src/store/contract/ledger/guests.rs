@@ -136,7 +136,10 @@ pub(crate) fn a_guest_cannot_fill_the_ledger(ledger: &dyn Ledger) {
         panic!("{refused:?}");
     };
     let (quota_bytes, used_bytes) = (limit as u64, limit as u64 + 128);
-    assert_eq!((fullness.quota_bytes, fullness.used_bytes), (quota_bytes, used_bytes));
+    assert_eq!(
+        (fullness.quota_bytes, fullness.used_bytes),
+        (quota_bytes, used_bytes)
+    );
     assert_eq!(ledger.account(&account(5)).unwrap(), None);
     let host = |number| ledger.account(&account(number)).unwrap().unwrap();
     assert_eq!((host(1).guests, host(1).guest_bytes), (0, 0));

@@ -255,6 +255,7 @@ pub(crate) fn a_link_is_opened_so_often(ledger: &dyn Ledger) {
     assert_eq!(ledger.ticket(&ticket(3)).unwrap(), None);
     let good = Ticket {
         link: id(1),
+        opened: later,
         expires: later.plus(DAY),
     };
     assert_eq!(ledger.ticket(&ticket(2)).unwrap(), Some(good));

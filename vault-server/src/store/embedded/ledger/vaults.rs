@@ -122,10 +122,7 @@ impl VaultLedger for EmbeddedLedger {
 
 impl EmbeddedLedger {
     /// The vaults in which an account has accepted its membership, and the others.
-    fn memberships(
-        &self,
-        member: &AccountId,
-    ) -> Result<(Vec<VaultId>, Vec<VaultId>), LedgerError> {
+    fn memberships(&self, member: &AccountId) -> Result<(Vec<VaultId>, Vec<VaultId>), LedgerError> {
         let (mut accepted, mut others) = (Vec::new(), Vec::new());
         let of = member.as_bytes();
         self.rocks.visit(Table::Members, of, |key, row| {

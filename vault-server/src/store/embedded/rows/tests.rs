@@ -194,7 +194,10 @@ fn a_membership() {
     for (unaccepted, row) in [(false, ""), (true, "0801")] {
         let member = MemberRow { unaccepted };
         assert_eq!(hex(&member.encode_to_vec()), row);
-        assert_eq!(MemberRow::from_row(&member.encode_to_vec()).unwrap(), member);
+        assert_eq!(
+            MemberRow::from_row(&member.encode_to_vec()).unwrap(),
+            member
+        );
     }
 }
 

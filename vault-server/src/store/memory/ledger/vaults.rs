@@ -48,9 +48,8 @@ impl VaultLedger for MemoryLedger {
         let tables = self.tables();
         let of = |wanted: bool| {
             let all = tables.members.iter();
-            let own = all.filter(move |((account, _), accepted)| {
-                account == member && **accepted == wanted
-            });
+            let own = all
+                .filter(move |((account, _), accepted)| account == member && **accepted == wanted);
             own.map(|((_, vault), _)| *vault)
         };
         Ok(of(true).chain(of(false)).collect())
