@@ -250,6 +250,41 @@ fn nginx_is_more_patient_than_the_server() {
     assert!(uploads > Pace::default().pack);
 }
 
+/// As `Network` does: four bytes of IPv4, eight of IPv6.
+#[tokio::test]
+async fn nginx_tells_networks_apart_as_the_server_does() {
+    let (_, probe) = Nginx::free_origin();
+    let tell = |shipped: &mut String| {
+        let listen = shipped.lines().find(|line| line.contains("listen [::1]"));
+        let listen6 = listen.map_or_else(String::new, |_| format!("listen [::1]:{probe};"));
+        shipped.push_str(&format!(
+            "server {{ listen 127.0.0.1:{probe}; {listen6} return 200 $coffre_network; }}"
+        ));
+    };
+    let Some(front) = Front::start(|_| {}, tell).await else {
+        return;
+    };
+    let told = |mut address: SocketAddr| async move {
+        address.set_port(probe);
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let body = answer
+            .windows(4)
+            .position(|end| end == b"\r\n\r\n")
+            .unwrap()
+            + 4;
+        answer.split_off(body)
+    };
+    assert_eq!(told(front.nginx.address()).await, [127, 0, 0, 1]);
+    if TcpListener::bind("[::1]:0").await.is_err() {
+        return not_tested("an address of IPv6, as there is none here");
+    }
+    let other = front.nginx.address_of_another_network();
+    assert_eq!(told(other).await, [0; 8]);
+}
+
 fn at_most(burst: u32) -> Rate {
     Rate {
         burst: NonZeroU32::new(burst).unwrap(),

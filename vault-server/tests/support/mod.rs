@@ -4,6 +4,7 @@ mod clock;
 mod dial;
 mod disk;
 mod member;
+#[expect(dead_code, reason = "the tests of `coffre` ask more of it")]
 mod nginx;
 mod program;
 mod raw;
