@@ -26,8 +26,10 @@ use crate::{
     admin::{self, Admin},
     clock::{Clock, SystemClock},
     hoster_key::{HosterKey, write_secret},
-    net::{self, Accepting, Answering, MAX_MESSAGE_BYTES, Renewable, Renewal, Tls, TlsError},
-    seats::Seats,
+    net::{
+        self, Accepting, Answering, Callers, MAX_MESSAGE_BYTES, NetworkSeats, Renewable, Renewal,
+        Tls, TlsError,
+    },
     service::{Hoster, Limits, Service},
     store::{
         DiskReserve, Ledger, Packs, Reconciled, StoreError, Terms,
@@ -189,12 +191,18 @@ impl Server {
             trust: tls.trust,
             started,
         };
+        let callers = match &tls.acceptor {
+            Some(_) => Callers::Dialled,
+            None => Callers::Forwarded,
+        };
         let incoming = net::accept(listener, tls.acceptor, config.accepting);
         let renewable = tls.renewable.map(Arc::new);
         let mut serving = vec![
             tokio::spawn(serve_devices(
                 Arc::clone(&hoster),
                 incoming,
+                callers,
+                config.accepting.ping,
                 stopping.subscribe(),
             )),
             tokio::spawn(serve_admin(admin, socket, stopping.subscribe())),
@@ -332,10 +340,12 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 async fn serve_devices(
     hoster: Arc<Hoster>,
     incoming: net::Incoming,
+    callers: Callers,
+    ping: Duration,
     stopping: watch::Receiver<bool>,
 ) {
     let patience = hoster.limits.request;
-    let under_way = Seats::new(hoster.limits.calls_of_one_network);
+    let under_way = NetworkSeats::new(hoster.limits.calls_of_one_network);
     let service = HosterServer::new(Service(hoster))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(4 * MAX_MESSAGE_BYTES);
@@ -350,6 +360,7 @@ async fn serve_devices(
         .layer(Answering {
             patience,
             under_way,
+            callers,
         })
         // 4 MiB a stream fill a line of 50 ms at 80 MB/s; what a connection may
         // have on the way is what one that never reads can make us keep.
@@ -357,8 +368,8 @@ async fn serve_devices(
         .initial_connection_window_size(16 << 20)
         .max_concurrent_streams(64)
         .max_frame_size(64 << 10)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(30)))
+        .http2_keepalive_interval(Some(ping))
+        .http2_keepalive_timeout(Some(ping))
         .http2_max_header_list_size(16 << 10)
         .add_service(service)
         .add_service(health_service)
@@ -410,8 +421,10 @@ impl Hoster {
         self.nonces.sweep(now);
         self.counters.sweep();
         self.messages.sweep(now);
-        self.ledger.drop_expired_tokens(now)?;
+        // One that fails keeps the other from nothing.
+        let tokens = self.ledger.drop_expired_tokens(now);
         let swept = self.packs.sweep(now)?;
+        tokens?;
         if swept.packs > 0 {
             tracing::info!(packs = swept.packs, bytes = swept.bytes, "swept");
         }

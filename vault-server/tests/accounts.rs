@@ -1,5 +1,7 @@
 //! Logs of accounts for whoever knows their id, and the account of a device.
 
+use std::path::Path;
+
 use tonic::Status;
 use vault_proto::{
     account_log::AccountLog,
@@ -75,4 +77,46 @@ async fn a_device_finds_its_account_as_long_as_it_is_active() {
     let never = find(&anyone, DeviceId::from_array(random())).await;
     assert_eq!(never.unwrap_err().message(), words);
     assert_eq!(find(&anyone, alice.device.id()).await.unwrap(), alice.id());
+}
+
+/// Leaves a directory as servers did that kept no index of devices; those after
+/// them did for `known`.
+fn forget_devices(data: &Path, known: Option<(DeviceId, AccountId)>) {
+    let options = rocksdb::Options::default();
+    let ledger = data.join("ledger");
+    let families = rocksdb::DB::list_cf(&options, &ledger).unwrap();
+    let mut database = rocksdb::DB::open_cf(&options, &ledger, families).unwrap();
+    database.delete(b"indexes").unwrap();
+    database.drop_cf("devices").unwrap();
+    if let Some((device, account)) = known {
+        database.create_cf("devices", &options).unwrap();
+        let devices = database.cf_handle("devices").unwrap();
+        database
+            .put_cf(devices, device.as_bytes(), account.as_bytes())
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_directory_from_before_devices_were_indexed_gets_its_index() {
+    let mut server = TestServer::start().await;
+    let mut alice = server.member().await;
+    let machine = alice.add_device().await;
+    let removed = alice.add_device().await;
+    alice.remove_device(removed.device.id()).await;
+    let bob = server.member().await;
+    for known in [None, Some((bob.device.id(), bob.id()))] {
+        server = server.restart(|data| forget_devices(data, known)).await;
+        let invitation = server.invite(1).await;
+        let anyone = Member::new(server.dial(&invitation).await, &invitation);
+        for (device, account) in [
+            (alice.device.id(), alice.id()),
+            (machine.device.id(), alice.id()),
+            (bob.device.id(), bob.id()),
+        ] {
+            assert_eq!(find(&anyone, device).await.unwrap(), account);
+        }
+        let refused = find(&anyone, removed.device.id()).await;
+        assert_refused(refused, Reason::NotFound);
+    }
 }

@@ -1,6 +1,6 @@
 //! Accounts whose home is another hoster.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tonic::Status;
 use vault_proto::{
@@ -11,15 +11,15 @@ use vault_rpc::hoster::{FetchAccountLogRequest, Reason, UsageRequest, WatchHeads
 use vault_server::Config;
 
 use crate::support::{
-    Device, Member, TestServer, VaultOf, assert_refused, genesis, pack, random, sorted,
+    Device, Member, TestServer, VaultOf, WatchedDisk, assert_refused, genesis, pack, random,
+    refusal, sorted,
 };
 
 /// Alice, whose vault is here, and Bob, whose home is elsewhere and who was
 /// brought here, logged in.
 struct Cast {
     here: TestServer,
-    /// Kept, so that it runs.
-    _home: TestServer,
+    home: TestServer,
     alice: Member,
     /// At home.
     bob: Member,
@@ -44,7 +44,7 @@ impl Cast {
         guest.log_in().await;
         Self {
             here,
-            _home: home,
+            home,
             alice,
             bob,
             guest,
@@ -299,4 +299,85 @@ async fn a_long_log_goes_and_comes_in_pieces() {
     }
     assert_eq!(all, cast.bob.log.entries());
     assert!(pieces > 1, "{pieces}");
+}
+
+/// The disk has room left that only removals may use.
+#[tokio::test]
+async fn guests_fill_no_disk() {
+    let disk = Arc::new(WatchedDisk::new(|_| Ok(()), |_| Ok(())));
+    let watched = disk.clone();
+    let mut cast = Cast::meet_with(|config| {
+        config.disk = watched;
+        config.disk_reserve.bytes = 1;
+    })
+    .await;
+    let mut machine = cast.bob.add_device().await;
+    cast.guest.bring(&cast.bob, 2).await.unwrap();
+    disk.fill();
+    cast.bob.add_device().await;
+    let refused = cast.guest.bring(&cast.bob, 3).await;
+    assert_refused(refused, Reason::DiskFull);
+    // Also not for an account that is new here and brings a removal along.
+    let mut carol = cast.home.member().await;
+    let removed = carol.add_device().await;
+    carol.remove_device(removed.device.id()).await;
+    let refused = cast.alice.bring(&carol, 1).await;
+    assert_refused(refused, Reason::DiskFull);
+    cast.bob.remove_device(machine.device.id()).await;
+    assert_eq!(cast.guest.bring(&cast.bob, 3).await.unwrap(), 4);
+    machine = machine.at(&cast.here).await;
+    assert_refused(machine.try_log_in().await, Reason::Unauthenticated);
+}
+
+#[tokio::test]
+async fn guests_of_one_member_share_what_they_may_have() {
+    let few = |config: &mut Config| {
+        config.limits.streams_of_one = 2;
+        config.terms.guest_bytes = 20_000;
+    };
+    let mut cast = Cast::meet_with(few).await;
+    let carol = cast.home.member().await;
+    cast.alice.bring(&carol, 1).await.unwrap();
+    let mut carols = carol.at(&cast.here).await;
+    carols.log_in().await;
+    let watch = |member: &Member| {
+        let request = member.request(WatchHeadsRequest { vaults: Vec::new() });
+        let mut client = member.client.clone();
+        async move {
+            let watch = client.watch_heads(request).await;
+            watch.map(tonic::Response::into_inner)
+        }
+    };
+    let _first = watch(&cast.guest).await.unwrap();
+    let second = watch(&carols).await.unwrap();
+    for guest in [&cast.guest, &carols] {
+        assert_refused(watch(guest).await.map(drop), Reason::TooMany);
+    }
+    // Who brought them has his own.
+    let _his = [
+        watch(&cast.alice).await.unwrap(),
+        watch(&cast.alice).await.unwrap(),
+    ];
+    drop(second);
+    while watch(&cast.guest).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    // The log of one leaves less for the other's.
+    let full = loop {
+        let entry = rename(&cast.bob);
+        cast.bob.append(entry).await.unwrap();
+        match cast.guest.bring(&cast.bob, 1).await {
+            Ok(_) => {}
+            Err(status) => break status,
+        }
+    };
+    let refused = refusal(&full);
+    assert_eq!(refused.reason(), Reason::QuotaExceeded);
+    assert_eq!(refused.quota_bytes, 20_000);
+    let mut dave = cast.home.member().await;
+    dave.add_device().await;
+    assert_refused(cast.alice.bring(&dave, 1).await, Reason::QuotaExceeded);
+    let other = cast.here.member().await;
+    other.bring(&dave, 1).await.unwrap();
 }

@@ -266,6 +266,45 @@ async fn a_log_that_is_too_long_takes_removals_alone() {
     alice.remove_member(&mut vault, &bob).await;
 }
 
+/// Else whoever knows somebody's address fills what he has to list.
+#[tokio::test]
+async fn nobody_waits_in_too_many_vaults_unasked() {
+    let few = |config: &mut Config| config.terms.unaccepted_of_one = 2;
+    let server = TestServer::start_with(few).await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let carol = server.member().await;
+    let own = bob.create_vault().await;
+    let listed = |member: &Member| {
+        let request = member.request(hoster::ListVaultsRequest {});
+        let mut client = member.client.clone();
+        async move {
+            let answer = client.list_vaults(request).await.unwrap();
+            let vaults = answer.into_inner().vaults.into_iter();
+            vaults.map(|listed| listed.vault).collect::<Vec<_>>()
+        }
+    };
+    let mut vaults = Vec::new();
+    for _ in 0..3 {
+        vaults.push(alice.create_vault().await);
+    }
+    let role = wire::Role::Reader;
+    for vault in &mut vaults[..2] {
+        alice.add(vault, &bob, role).await.unwrap();
+    }
+    let refused = alice.add(&mut vaults[2], &bob, role).await;
+    assert_refused(refused, Reason::BoxFull);
+    alice.add(&mut vaults[2], &carol, role).await.unwrap();
+    // His own come first, and then what he has accepted.
+    assert_eq!(listed(&bob).await[0], own.id().to_vec());
+    bob.accept(&mut vaults[1], &alice).await;
+    let accepted = listed(&bob).await;
+    assert!(accepted[..2].contains(&vaults[1].id().to_vec()));
+    assert_eq!(accepted[2], vaults[0].id().to_vec());
+    alice.add(&mut vaults[2], &bob, role).await.unwrap();
+    let mut bobs = bob.create_vault().await;
+    bob.add(&mut bobs, &alice, role).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_prune_may_exceed_the_quota_while_it_runs() {
     const MIB: usize = 1 << 20;
@@ -316,6 +355,74 @@ async fn one_account_has_so_many_streams() {
     while member.read(vault.id(), &range).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn one_account_has_so_many_uploads() {
+    let few = |config: &mut Config| config.limits.uploads_of_one = 2;
+    let server = TestServer::start_with(few).await;
+    let (mut member, mut other) = (server.member().await, server.member().await);
+    let (vault, others) = (member.create_vault().await, other.create_vault().await);
+    let slow = [slow_upload(&member), slow_upload(&member)];
+    for upload in &slow {
+        let begin = header(vault.id(), pack(1 << 20).id, 1 << 20);
+        upload.sender.send(begin).await.unwrap();
+    }
+    let incoming = server.data.path().join("blobs/incoming");
+    while std::fs::read_dir(&incoming).unwrap().count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let small = pack(16 << 10);
+    let third = member.put(vault.id(), &small).await;
+    assert_refused(third, Reason::TooMany);
+    usage(&mut member).await.unwrap();
+    other.put(others.id(), &small).await.unwrap();
+    for upload in slow {
+        drop(upload.sender);
+        assert_refused(upload.answer.await.unwrap(), Reason::Malformed);
+    }
+    member.put(vault.id(), &small).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_reads_nothing_has_no_place_for_ever() {
+    const MIB: u32 = 1 << 20;
+    let hasty = |config: &mut Config| {
+        config.limits.streams_of_one = 1;
+        config.limits.stalled = Duration::from_millis(200);
+    };
+    let server = TestServer::start_with(hasty).await;
+    let mut member = server.member().await;
+    let vault = member.create_vault().await;
+    let large = pack(16 * MIB as usize);
+    member.put(vault.id(), &large).await.unwrap();
+    // More than is sent unread: 160 MiB.
+    let range = hoster::PackRange {
+        pack: large.id.to_vec(),
+        offset: 0,
+        length: 16 * MIB,
+    };
+    let request = member.request(hoster::ReadPacksRequest {
+        vault: vault.id().to_vec(),
+        ranges: vec![range; 10],
+    });
+    let stream = member.client.read_packs(request).await.unwrap();
+    let mut unread = stream.into_inner();
+    let place = async {
+        while member.read(vault.id(), &[(large.id, 0, 1)]).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let place = tokio::time::timeout(Duration::from_secs(60), place).await;
+    place.expect("his place is kept for him");
+    let end = loop {
+        match unread.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => break Ok(()),
+            Err(status) => break Err(status),
+        }
+    };
+    assert_refused(end, Reason::TooSlow);
 }
 
 #[tokio::test]

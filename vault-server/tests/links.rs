@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tonic::Status;
-use vault_proto::{ids::PackId, pack_list::PackList, wire};
+use vault_proto::{ids::PackId, invitation::TlsTrust, pack_list::PackList, wire};
 use vault_rpc::hoster::{
     CreateLinkRequest, LinkBlocks, LinkStatus, ListLinksRequest, OpenLinkRequest, OpenLinkResponse,
     PackRange, ReadLinkRequest, Reason, RevokeLinkRequest, hoster_client::HosterClient,
@@ -12,6 +12,7 @@ use vault_server::{Config, clock::Clock};
 
 use crate::support::{
     Member, Packed, TestClock, TestServer, VaultOf, assert_refused, logs, pack, random, sorted,
+    talk_until_closed,
 };
 
 const KIB: u32 = 1 << 10;
@@ -604,4 +605,58 @@ async fn one_place_reads_so_many_links_at_a_time() {
     while read(&other, &ticket, &range).await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Who was given a ticket may take his time over the line that he has.
+#[tokio::test]
+async fn a_download_is_not_cut_off_as_a_strangers_line_is() {
+    let hasty = |config: &mut Config| config.accepting.unproven = Duration::from_secs(2);
+    let mut cast = Cast::meet_with(hasty).await;
+    let huge = pack(16 << 20);
+    cast.alice.put(cast.vault.id(), &huge).await.unwrap();
+    let adds = sorted([&huge]);
+    let nothing = PackList::default();
+    cast.alice.commit(&mut cast.vault, &adds, &nothing).await;
+    let link = cast.made(|link| link.capsule = huge.id.to_vec()).await;
+    let mut reader = dial(&cast.server).await;
+    let ticket = open(&reader, &link).await.unwrap().ticket;
+    let range = PackRange {
+        pack: huge.id.to_vec(),
+        offset: 0,
+        length: 16 << 20,
+    };
+    let request = ReadLinkRequest {
+        ticket,
+        ranges: vec![range; 3],
+    };
+    let mut stream = reader.read_link(request).await.unwrap().into_inner();
+    let pin = match cast.server.invite(1).await.tls {
+        TlsTrust::Pinned(pin) => pin,
+        _ => panic!("no pin"),
+    };
+    let nobody = talk_until_closed(cast.server.server.address(), pin);
+    let closed = tokio::time::timeout(Duration::from_secs(20), nobody).await;
+    closed.expect("it stays open");
+    // The reader dialled before.
+    let mut read_bytes = 0;
+    while let Some(message) = stream.message().await.unwrap() {
+        read_bytes += message.bytes.len();
+    }
+    assert_eq!(read_bytes, 3 * huge.bytes.len());
+}
+
+/// Else one who knows a link would end the downloads of all others.
+#[tokio::test]
+async fn one_place_begins_so_many_downloads_of_a_link() {
+    let few = |config: &mut Config| {
+        config.limits.rates.openings.burst = std::num::NonZeroU32::new(2).unwrap();
+    };
+    let cast = Cast::meet_with(few).await;
+    let (link, other) = (cast.made(|_| {}).await, cast.made(|_| {}).await);
+    for _ in 0..2 {
+        open(&cast.stranger, &link).await.unwrap();
+    }
+    let again = dial(&cast.server).await;
+    assert_refused(open(&again, &link).await, Reason::TooMany);
+    open(&again, &other).await.unwrap();
 }

@@ -18,6 +18,8 @@ mod links;
 mod words;
 mod limits;
 mod patience;
+mod proxy;
+mod behind_nginx;
 mod services;
 mod sync;
 mod durability;

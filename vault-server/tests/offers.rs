@@ -70,10 +70,20 @@ async fn a_box_has_room_for_so_many() {
     }
     let stranger = put(&alice, false, bob.id(), &[16]).await;
     assert_refused(stranger, Reason::BoxFull);
-    for number in 16..64u8 {
+    for number in 16..24u8 {
         put(&alice, true, bob.id(), &[number]).await.unwrap();
     }
-    let full = put(&alice, true, bob.id(), &[64]).await;
+    // One member fills nobody's box.
+    let full = put(&alice, true, bob.id(), &[24]).await;
+    assert_refused(full, Reason::BoxFull);
+    for sender in 3..8 {
+        let member = server.member().await;
+        for number in 0..8 {
+            let offer = [8 * sender + number];
+            put(&member, true, bob.id(), &offer).await.unwrap();
+        }
+    }
+    let full = put(&server.member().await, true, bob.id(), &[64]).await;
     assert_refused(full, Reason::BoxFull);
     assert_eq!(list(&bob).await.len(), 64);
     // Others have boxes of their own.
@@ -102,4 +112,26 @@ async fn an_offer_is_for_somebody_at_home_here() {
     mallory.token = random::<32>().to_vec();
     let refused = put(&mallory, true, alice.id(), b"offer").await;
     assert_refused(refused, Reason::Unauthenticated);
+}
+
+#[tokio::test]
+async fn guests_leave_what_whoever_brought_them_may_leave() {
+    let (server, home) = (TestServer::start().await, TestServer::start().await);
+    let (alice, bob) = (server.member().await, server.member().await);
+    let mut number = 0;
+    for _ in 0..4 {
+        let guest = home.member().await;
+        alice.bring(&guest, 1).await.unwrap();
+        let mut guest = guest.at(&server).await;
+        guest.log_in().await;
+        for _ in 0..2 {
+            number += 1;
+            put(&guest, true, bob.id(), &[number]).await.unwrap();
+        }
+    }
+    let full = put(&alice, true, bob.id(), &[100]).await;
+    assert_refused(full, Reason::BoxFull);
+    put(&server.member().await, true, bob.id(), &[100])
+        .await
+        .unwrap();
 }

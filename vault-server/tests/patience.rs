@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use vault_proto::invitation::TlsTrust;
-use vault_rpc::hoster::{Reason, UsageRequest};
+use vault_rpc::hoster::{Reason, UsageRequest, WatchHeadsRequest};
 use vault_server::Config;
 
 use crate::support::{
     TestServer, assert_refused, call, dial, dial_tls, header, pack, part, slow_upload,
+    talk_until_closed,
 };
 
 /// Fails after a minute, which no machine is too slow for.
@@ -46,6 +47,28 @@ async fn a_connection_without_http_is_closed() {
     // The server may say what it is ready for before it hangs up.
     let _ = soon("it stays open", stream.read_to_end(&mut said)).await;
     assert!(said.len() < 1000, "{said:?}");
+}
+
+/// Whoever connects and says what anybody may say holds no place for ever.
+#[tokio::test]
+async fn a_connection_of_nobody_is_closed_and_that_of_a_member_is_not() {
+    let hasty = |config: &mut Config| {
+        config.accepting.unproven = Duration::from_secs(2);
+        config.limits.watch_keepalive = Duration::from_millis(100);
+    };
+    let server = TestServer::start_with(hasty).await;
+    let mut member = server.member().await;
+    let request = member.request(WatchHeadsRequest { vaults: Vec::new() });
+    let watch = member.client.watch_heads(request).await.unwrap();
+    let mut watch = watch.into_inner();
+    let pin = pinned(&server).await;
+    let nobody = talk_until_closed(server.server.address(), pin);
+    let closed = tokio::time::timeout(Duration::from_secs(20), nobody).await;
+    closed.expect("it stays open");
+    // The member dialled before. What was sent until now has been read by then.
+    for _ in 0..100 {
+        watch.message().await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -152,6 +152,38 @@ async fn an_upload_ends_when_the_device_or_the_member_is_removed() {
 }
 
 #[tokio::test]
+async fn an_upload_ends_when_the_member_may_only_read() {
+    let server = TestServer::start().await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let mut vault = alice.create_vault().await;
+    alice.share(&mut vault, &mut bob, wire::Role::Writer).await;
+    let large = pack(MIB);
+    let slow = slow_upload(&bob);
+    let begin = header(vault.id(), large.id, MIB as u32);
+    slow.sender.send(begin).await.unwrap();
+    let incoming = server.data.path().join("blobs/incoming");
+    while std::fs::read_dir(&incoming).unwrap().next().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let accounts = crate::support::logs([&alice, &bob]);
+    let demote = wire::vault_entry::Body::ChangeRole(wire::ChangeRole {
+        member: Some(vault_proto::vault_log::member_ref(
+            &bob.id(),
+            &bob.log.position(),
+        )),
+        role: wire::Role::Reader.into(),
+    });
+    let entry = alice.vault_entry(&mut vault, demote, &accounts);
+    alice.send_vault_entry(vault.id(), entry).await.unwrap();
+    // The answer may be there before this is sent.
+    let _ = slow.sender.send(part(&large.bytes)).await;
+    drop(slow.sender);
+    assert_refused(slow.answer.await.unwrap(), Reason::Forbidden);
+    assert!(!is_there(&mut alice, &vault, &large).await);
+    assert!(!is_there(&mut bob, &vault, &large).await, "he may read");
+}
+
+#[tokio::test]
 async fn a_download_ends_when_the_device_is_removed() {
     let server = TestServer::start().await;
     let (mut member, mut machine, mut vault) = two_devices(&server).await;

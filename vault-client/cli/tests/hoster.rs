@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,10 +25,15 @@ pub(crate) struct Hoster {
 
 impl Hoster {
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let runtime = Runtime::new().unwrap();
         let data = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
-        let config = Config::new(data.path().to_owned(), listen);
+        let mut config = Config::new(data.path().to_owned(), listen);
+        change(&mut config);
         let server = runtime.block_on(Server::start(config)).unwrap();
         Self {
             runtime,
@@ -67,6 +73,11 @@ impl Hoster {
             .assert()
             .success();
         device
+    }
+
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address()
     }
 
     pub(crate) fn stop(&mut self) {

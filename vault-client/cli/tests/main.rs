@@ -1,6 +1,7 @@
 //! The program itself, against a server in this process.
 
 mod arguments;
+mod behind_nginx;
 mod documents;
 mod exits;
 mod french;
@@ -8,6 +9,9 @@ mod full;
 mod hoster;
 mod kills;
 mod members;
+#[expect(dead_code, reason = "the server's tests ask more of it")]
+#[path = "../../../vault-server/tests/support/nginx.rs"]
+mod nginx;
 mod odd_files;
 mod reading;
 mod round_trip;

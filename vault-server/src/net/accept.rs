@@ -19,32 +19,41 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 use vault_proto::login::{EXPORTER_BYTES, EXPORTER_LABEL};
 
-use super::{Channel, Network};
-use crate::seats::{Seat, Seats};
+use super::{Channel, Network, NetworkSeat, NetworkSeats, Proof};
 
 /// How connections are accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct Accepting {
     /// The most connections at a time; more wait in the kernel's queue.
     pub connections: usize,
-    /// The most from one network (an IPv4 address, or 64 bits of an IPv6 one);
-    /// more are closed at once. Behind a reverse proxy all come from it, and none
-    /// is.
+    /// The same behind a reverse proxy, which makes one for each call.
+    pub connections_of_proxy: usize,
+    /// The most from one network (an IPv4 address, or 64 bits of an IPv6 one), and four
+    /// times as many from one site (48 bits); more are closed at once. Behind a
+    /// reverse proxy all come from it, and none is.
     pub connections_of_one: usize,
     /// The TLS handshake is over within this.
     pub handshake: Duration,
     /// A connection from which no byte came for so long is cut off. Devices
     /// answer pings, so theirs never is.
     pub silence: Duration,
+    /// How often the other end of a quiet connection is asked whether it is there.
+    pub ping: Duration,
+    /// A connection on which nobody has shown that he is let in (by a good token, or
+    /// the ticket of a link) is cut off after this. Behind a reverse proxy none is.
+    pub unproven: Duration,
 }
 
 impl Default for Accepting {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_of_proxy: 16_384,
             connections_of_one: 128,
             handshake: Duration::from_secs(15),
             silence: Duration::from_secs(120),
+            ping: Duration::from_secs(30),
+            unproven: Duration::from_secs(5 * 60),
         }
     }
 }
@@ -59,8 +68,11 @@ pub(crate) fn accept(
     accepting: Accepting,
 ) -> Incoming {
     let (sender, receiver) = mpsc::channel(16);
-    let places = Arc::new(Semaphore::new(accepting.connections));
-    let seats = Seats::new(accepting.connections_of_one);
+    let places = Arc::new(Semaphore::new(match &tls {
+        Some(_) => accepting.connections,
+        None => accepting.connections_of_proxy,
+    }));
+    let seats = NetworkSeats::new(accepting.connections_of_one);
     tokio::spawn(async move {
         loop {
             let place = Arc::clone(&places).acquire_owned();
@@ -84,7 +96,7 @@ pub(crate) fn accept(
             };
             let (tls, sender) = (tls.clone(), sender.clone());
             tokio::spawn(async move {
-                let handshake = Connection::begin(socket, network, tls, place, accepting.silence);
+                let handshake = Connection::begin(socket, network, tls, place, accepting);
                 if let Ok(Ok(connection)) = timeout(accepting.handshake, handshake).await {
                     // Refused only when the server is stopping.
                     let _ = sender.send(Ok(connection)).await;
@@ -98,13 +110,17 @@ pub(crate) fn accept(
 /// What a connection gives back when it ends.
 struct Place {
     _any: OwnedSemaphorePermit,
-    _own: Option<Seat<Network>>,
+    _own: Option<NetworkSeat>,
 }
 
-/// A connection that is cut off when it is silent for too long.
+/// A connection that is cut off when it is silent for too long, or used for too
+/// long by nobody who is let in.
 pub(crate) struct Connection {
     socket: Socket,
     channel: Channel,
+    proof: Proof,
+    /// When the proof is overdue.
+    proof_due: Option<Instant>,
     silence: Duration,
     last_read: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -122,7 +138,7 @@ impl Connection {
         network: Option<Network>,
         tls: Option<TlsAcceptor>,
         place: Place,
-        silence: Duration,
+        accepting: Accepting,
     ) -> io::Result<Self> {
         // Small answers go at once; without it a stream of them stalls.
         socket.set_nodelay(true)?;
@@ -140,35 +156,47 @@ impl Connection {
             }
         };
         let now = Instant::now();
-        Ok(Self {
+        let mut connection = Self {
             socket,
             channel,
-            silence,
+            proof: Proof::default(),
+            proof_due: network.map(|_| now + accepting.unproven),
+            silence: accepting.silence,
             last_read: now,
-            alarm: Box::pin(sleep_until(now + silence)),
+            alarm: Box::pin(sleep_until(now)),
             _place: place,
-        })
+        };
+        let end = connection.end();
+        connection.alarm.as_mut().reset(end);
+        Ok(connection)
     }
 
-    /// Ready with an error once it was silent for too long. The alarm is set
-    /// anew when it goes off, not at every read.
-    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+    /// When it is cut off, should nothing happen.
+    fn end(&self) -> Instant {
+        let silent = self.last_read + self.silence;
+        let due = self.proof_due.filter(|_| !self.proof.is_given());
+        due.map_or(silent, |due| due.min(silent))
+    }
+
+    /// Ready with an error once it is cut off. The alarm is set anew when it goes
+    /// off, not at every read.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         while self.alarm.as_mut().poll(context).is_ready() {
-            let until = self.last_read + self.silence;
-            if until <= Instant::now() {
+            let end = self.end();
+            if end <= Instant::now() {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
-            self.alarm.as_mut().reset(until);
+            self.alarm.as_mut().reset(end);
         }
         Poll::Pending
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Channel;
+    type ConnectInfo = (Channel, Proof);
 
-    fn connect_info(&self) -> Channel {
-        self.channel
+    fn connect_info(&self) -> (Channel, Proof) {
+        (self.channel, self.proof.clone())
     }
 }
 
@@ -184,9 +212,13 @@ impl AsyncRead for Connection {
         };
         if read.is_ready() {
             self.last_read = Instant::now();
-            return read;
+            // Also of one that is never silent.
+            return match self.end() > self.last_read {
+                true => read,
+                false => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            };
         }
-        self.poll_silence(context).map(Err)
+        self.poll_end(context).map(Err)
     }
 }
 

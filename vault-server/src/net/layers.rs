@@ -3,7 +3,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,8 +15,8 @@ use tonic::{
 };
 use tower::{Layer, Service};
 
-use super::{Channel, Network};
-use crate::{seats::Seats, service::Refusal};
+use super::{Channel, Network, NetworkSeats, Proof};
+use crate::service::Refusal;
 
 /// The most bytes of a message: a commit with 8,192 adds and removes and its
 /// root, or 1 MiB of a pack.
@@ -39,7 +38,18 @@ pub(crate) struct Answering {
     pub(crate) patience: Duration,
     /// Requests that arrive or are worked on, each with up to one message in
     /// memory, by where they come from.
-    pub(crate) under_way: Arc<Seats<Network>>,
+    pub(crate) under_way: NetworkSeats,
+    pub(crate) callers: Callers,
+}
+
+/// How it is known where a call comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Callers {
+    /// By who dialled.
+    Dialled,
+    /// By what the reverse proxy says that dialled. Nobody else is believed: there,
+    /// whoever calls could say what he likes.
+    Forwarded,
 }
 
 impl<S> Layer<S> for Answering {
@@ -49,7 +59,8 @@ impl<S> Layer<S> for Answering {
         Answers {
             inner,
             patience: self.patience,
-            under_way: Arc::clone(&self.under_way),
+            under_way: self.under_way.clone(),
+            callers: self.callers,
         }
     }
 }
@@ -58,7 +69,8 @@ impl<S> Layer<S> for Answering {
 pub(crate) struct Answers<S> {
     inner: S,
     patience: Duration,
-    under_way: Arc<Seats<Network>>,
+    under_way: NetworkSeats,
+    callers: Callers,
 }
 
 impl<S> Service<Request<Body>> for Answers<S>
@@ -75,14 +87,19 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         let ours = path.starts_with("/coffre.rpc.v1.Hoster/");
         let lasts = path == "/coffre.rpc.v1.Hoster/PutPack";
         let patience = self.patience;
-        let channel = request.extensions().get::<Channel>();
-        let network = channel.and_then(|channel| channel.network);
-        let seat = network.map(|network| self.under_way.take(network));
+        let dialled = request.extensions().get::<(Channel, Proof)>().cloned();
+        let (mut channel, proof) = dialled.unwrap_or_default();
+        if self.callers == Callers::Forwarded {
+            channel.network = Network::forwarded(request.headers());
+        }
+        request.extensions_mut().insert(channel);
+        request.extensions_mut().insert(proof);
+        let seat = channel.network.map(|network| self.under_way.take(network));
         if matches!(seat, Some(None)) {
             let refused = Status::from(Refusal::too_many()).into_http();
             return Box::pin(async move { Ok(refused) });

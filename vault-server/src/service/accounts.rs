@@ -15,7 +15,8 @@ use super::{Caller, Hoster, heads::News, refusal::Refusal, request};
 use crate::{
     net::Channel,
     store::{
-        AccountCreation, Appended, InvitationHash, NewAccount, NewAccountEntry, Standing, Urgency,
+        AccountCreation, Appended, InvitationHash, LedgerError, NewAccount, NewAccountEntry,
+        Standing, Urgency,
     },
 };
 
@@ -118,6 +119,10 @@ impl Hoster {
             }
             Appended::LostRace { .. } => Err(Refusal::lost_race()),
             Appended::RecordsFull(fullness) => Err(Refusal::records(fullness)),
+            // An account's own log adds nobody to a vault.
+            Appended::BoxFull => Err(Refusal::internal(&LedgerError::Damaged(
+                "an entry of an account adds a member",
+            ))),
         }
     }
 

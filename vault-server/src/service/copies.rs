@@ -90,12 +90,20 @@ impl Hoster {
             }
             let home = here.as_ref().map_or(longer.log.home(), |log| log.home());
             self.check_copied(caller, &longer, home == self.key.id())?;
+            // Nobody is shut out of anything by an account that is new here.
+            let urgency = match here {
+                Some(_) => longer.urgency,
+                None => Urgency::Ordinary,
+            };
+            if urgency == Urgency::Ordinary && self.packs.is_low()? {
+                return Err(Refusal::disk_full());
+            }
             let copied = self.ledger.put_account_log(&LogCopy {
                 account,
                 after: longer.after,
                 entries: &longer.entries,
                 brought_by: caller.account,
-                urgency: longer.urgency,
+                urgency,
                 now: self.clock.now(),
             })?;
             return match copied {
@@ -111,6 +119,7 @@ impl Hoster {
                 Copied::TooManyGuests => Err(Refusal::too_large(
                     "This account has brought as many guests as a member may.",
                 )),
+                Copied::GuestsFull(fullness) => Err(Refusal::guests(fullness)),
                 Copied::RecordsFull(fullness) => Err(Refusal::records(fullness)),
             };
         }

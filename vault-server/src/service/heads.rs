@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tokio::{
-    sync::{broadcast, mpsc, watch},
+    sync::{broadcast, watch},
     time::Instant,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,7 +19,10 @@ use vault_rpc::hoster::{
     WatchHeadsResponse, commit_head_response::Outcome,
 };
 
-use super::{Caller, Hoster, blocking, refusal::Refusal, request, vaults::Membership};
+use super::{
+    Caller, Hoster, blocking, login::Party, outgoing::outgoing, refusal::Refusal, request,
+    vaults::Membership,
+};
 use crate::seats::Seat;
 use crate::store::{Commit, HeadCommit, Vault};
 
@@ -224,10 +227,10 @@ impl Hoster {
 pub(crate) fn watch(
     hoster: Arc<Hoster>,
     caller: Caller,
-    seat: Seat<AccountId>,
+    seat: Seat<Party>,
     mut watched: HashMap<VaultId, u64>,
 ) -> ReceiverStream<Result<WatchHeadsResponse, Status>> {
-    let (sender, receiver) = mpsc::channel(16);
+    let (mut outgoing, answer) = outgoing(16, hoster.limits.stalled);
     // Before the first look, so that no head falls in between.
     let mut feed = hoster.feed.announced.subscribe();
     let mut stopping = hoster.feed.stopping();
@@ -245,14 +248,11 @@ pub(crate) fn watch(
                     watched = returned;
                     news
                 }
-                Err(status) => {
-                    let _ = sender.send(Err(status)).await;
-                    return;
-                }
+                Err(status) => return outgoing.end(status),
             };
             for (vault, head) in news {
                 sent = Instant::now();
-                if sender.send(Ok(announcement(vault, head))).await.is_err() {
+                if !outgoing.send(announcement(vault, head)).await {
                     return;
                 }
             }
@@ -268,18 +268,17 @@ pub(crate) fn watch(
                     },
                     () = tokio::time::sleep_until(sent + keepalive) => {
                         sent = Instant::now();
-                        let nothing = WatchHeadsResponse::default();
-                        if sender.send(Ok(nothing)).await.is_err() {
+                        if !outgoing.send(WatchHeadsResponse::default()).await {
                             return;
                         }
                     }
-                    () = sender.closed() => return,
+                    () = outgoing.closed() => return,
                     _ = stopping.changed() => return,
                 }
             }
         }
     });
-    ReceiverStream::new(receiver)
+    answer
 }
 
 fn announcement(vault: VaultId, head: HeadPosition) -> WatchHeadsResponse {

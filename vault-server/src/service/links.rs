@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{
     clock::UnixTime,
-    net::{Channel, Network},
+    net::{Channel, Network, NetworkSeat, NetworkSeats, Proof},
     random,
-    seats::Seat,
+    seats::{Seat, Seats},
     store::{Link, LinkCreation, LinkId, LinkOpening, NewLink, TicketHash},
 };
 
@@ -34,12 +34,34 @@ const BLOCK_BYTES: u32 = 64 << 10;
 /// How often a link is tried again that an entry of the vault's log came before.
 const TRIES: usize = 8;
 
-/// Whose reads are counted together: a network's, or where there is no telling,
-/// those of one link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reader {
-    Network(Network),
-    Link(LinkId),
+/// The most reads at a time.
+pub(crate) struct Readers {
+    networks: NetworkSeats,
+    links: Arc<Seats<LinkId>>,
+}
+
+impl Readers {
+    /// So many of one network, or where there is no telling, of one link.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            networks: NetworkSeats::new(most),
+            links: Seats::new(most),
+        }
+    }
+
+    fn take(&self, from: Option<Network>, link: LinkId) -> Option<Reader> {
+        Some(match from {
+            Some(network) => Reader::Network(self.networks.take(network)?),
+            None => Reader::Link(self.links.take(link)?),
+        })
+    }
+}
+
+/// One of them, until it is dropped.
+#[expect(dead_code, reason = "held, not looked at")]
+enum Reader {
+    Network(NetworkSeat),
+    Link(Seat<LinkId>),
 }
 
 /// `BLAKE3-derive_key("coffre-server v1 link ticket hash", ticket)`
@@ -154,6 +176,7 @@ impl Hoster {
     ) -> Result<OpenLinkResponse, Refusal> {
         self.counters.stranger(channel.network)?;
         let id = LinkId(request::array(&request.link, "link")?);
+        self.counters.opening(id, channel.network)?;
         let now = self.clock.now();
         let ticket = random::array()?;
         let opened = self.ledger.open_link(&id, &hash_ticket(&ticket), now)?;
@@ -207,12 +230,9 @@ impl Hoster {
         Ok(ranges)
     }
 
-    fn seat_of(&self, channel: &Channel, link: &Link) -> Result<Seat<Reader>, Refusal> {
-        let reader = channel
-            .network
-            .map_or(Reader::Link(link.id), Reader::Network);
-        let seat = self.readers.take(reader);
-        seat.ok_or_else(Refusal::too_many)
+    fn reader(&self, channel: &Channel, link: &Link) -> Result<Reader, Refusal> {
+        let reader = self.readers.take(channel.network, link.id);
+        reader.ok_or_else(Refusal::too_many)
     }
 }
 
@@ -220,13 +240,15 @@ impl Hoster {
 pub(crate) async fn read(
     hoster: &Arc<Hoster>,
     channel: Channel,
+    proof: Proof,
     request: ReadLinkRequest,
 ) -> Result<ReceiverStream<Result<ReadLinkResponse, Status>>, Status> {
     let (ticket, seat, ranges) = blocking(hoster, move |hoster| {
         hoster.counters.stranger(channel.network)?;
         let ticket = hash_ticket(&request::array(&request.ticket, "ticket")?);
         let link = hoster.download(&ticket)?;
-        let seat = hoster.seat_of(&channel, &link)?;
+        proof.give();
+        let seat = hoster.reader(&channel, &link)?;
         Ok((ticket, seat, hoster.linked(&link, &request.ranges)?))
     })
     .await?;

@@ -1,8 +1,8 @@
 //! Hello, Login, and what every other call begins with: whose token it is.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,10 +18,10 @@ use vault_rpc::hoster::{HelloRequest, HelloResponse, LoginRequest, LoginResponse
 use super::{Hoster, refusal::Refusal, request};
 use crate::{
     clock::UnixTime,
-    net::Channel,
+    net::{Channel, Network, Proof},
     random,
     seats::Seat,
-    store::{Token, TokenHash},
+    store::{Standing, Token, TokenHash},
 };
 
 /// How long a server nonce waits for its login.
@@ -38,15 +38,36 @@ pub(crate) struct Caller {
     pub(crate) device: DeviceId,
 }
 
+/// Who has his share of what there is so much of for each: a member, or together
+/// the guests that one brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Party {
+    Member(AccountId),
+    GuestsOf(AccountId),
+}
+
+impl Party {
+    /// Who answers for it.
+    pub(super) const fn member(self) -> AccountId {
+        match self {
+            Self::Member(account) | Self::GuestsOf(account) => account,
+        }
+    }
+}
+
 /// What a call brings besides its message.
 pub(crate) struct Envelope {
     token: Option<TokenHash>,
+    from: Option<Network>,
+    proof: Proof,
 }
 
 impl Envelope {
     pub(crate) fn of<T>(request: &Request<T>) -> Self {
         Self {
             token: token_hash(request.metadata()),
+            from: super::channel(request).network,
+            proof: super::proof(request),
         }
     }
 }
@@ -65,8 +86,23 @@ fn hash_token(token: &[u8]) -> TokenHash {
 }
 
 impl Hoster {
-    /// Whose token a call carries.
+    /// Whose token a call carries. Without a good one it is counted as a stranger's.
     pub(crate) fn caller(&self, envelope: &Envelope) -> Result<Caller, Refusal> {
+        let caller = match self.token_holder(envelope) {
+            Err(refusal)
+                if matches!(refusal.reason(), Reason::Unauthenticated | Reason::Removed) =>
+            {
+                self.counters.stranger(envelope.from)?;
+                return Err(refusal);
+            }
+            found => found?,
+        };
+        envelope.proof.give();
+        self.counters.call(&caller.device)?;
+        Ok(caller)
+    }
+
+    fn token_holder(&self, envelope: &Envelope) -> Result<Caller, Refusal> {
         let refused = || Refusal::unauthenticated("Log in again.");
         let hash = envelope.token.ok_or_else(refused)?;
         let token = self.ledger.token(&hash)?.ok_or_else(refused)?;
@@ -78,7 +114,6 @@ impl Hoster {
             device: token.device,
         };
         self.check_active(caller)?;
-        self.counters.call(&caller.device)?;
         Ok(caller)
     }
 
@@ -87,18 +122,33 @@ impl Hoster {
     pub(crate) fn caller_or_stranger(
         &self,
         envelope: &Envelope,
-        channel: &Channel,
     ) -> Result<Option<Caller>, Refusal> {
         if envelope.token.is_some() {
             return self.caller(envelope).map(Some);
         }
-        self.counters.stranger(channel.network)?;
+        self.counters.stranger(envelope.from)?;
         Ok(None)
     }
 
+    /// Whose share a caller's is.
+    pub(super) fn party(&self, caller: Caller) -> Result<Party, Refusal> {
+        let account = self.ledger.account(&caller.account)?;
+        let account = account.ok_or_else(|| Refusal::unauthenticated("Log in again."))?;
+        Ok(match account.standing {
+            Standing::Member => Party::Member(account.id),
+            Standing::Guest { brought_by } => Party::GuestsOf(brought_by),
+        })
+    }
+
     /// A place for one more watch or read, until it is dropped.
-    pub(crate) fn stream_of(&self, caller: Caller) -> Result<Seat<AccountId>, Refusal> {
-        let seat = self.streams.take(caller.account);
+    pub(crate) fn stream_of(&self, caller: Caller) -> Result<Seat<Party>, Refusal> {
+        let seat = self.streams.take(self.party(caller)?);
+        seat.ok_or_else(Refusal::too_many)
+    }
+
+    /// A place for one more upload, until it is dropped.
+    pub(super) fn upload_of(&self, caller: Caller) -> Result<Seat<Party>, Refusal> {
+        let seat = self.uploads.take(self.party(caller)?);
         seat.ok_or_else(Refusal::too_many)
     }
 
@@ -137,7 +187,7 @@ impl Hoster {
             channel: *channel,
             expires: now.plus(NONCE_LIFETIME),
         };
-        self.nonces.remember(server_nonce, greeting, now)?;
+        self.nonces.remember(server_nonce, greeting);
         Ok(HelloResponse {
             hoster_key: self.key.public().to_vec(),
             server_nonce: server_nonce.to_vec(),
@@ -249,36 +299,96 @@ struct Greeting {
 
 /// Server nonces that wait for their login: each is good for one.
 #[derive(Default)]
-pub(crate) struct Nonces(Mutex<HashMap<[u8; 32], Greeting>>);
+pub(crate) struct Nonces(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    greetings: HashMap<[u8; 32], Greeting>,
+    /// As they came, those whose login came too.
+    order: VecDeque<[u8; 32]>,
+}
 
 impl Nonces {
-    /// As many logins may begin within a minute; about 10 MB.
+    /// About 12 MB. When there are more, the oldest go: else whoever greets a lot
+    /// would keep everybody out. A login follows its greeting within a second.
     const MOST: usize = 65_536;
 
-    fn remember(&self, nonce: [u8; 32], greeting: Greeting, now: UnixTime) -> Result<(), Refusal> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= Self::MOST {
-            waiting.retain(|_, greeting| greeting.expires > now);
+    fn remember(&self, nonce: [u8; 32], greeting: Greeting) {
+        let mut waiting = self.waiting();
+        if waiting.order.len() >= Self::MOST
+            && let Some(oldest) = waiting.order.pop_front()
+        {
+            waiting.greetings.remove(&oldest);
         }
-        if waiting.len() >= Self::MOST {
-            return Err(Refusal::too_slow(
-                "Too many logins at once. Try again in a minute.",
-            ));
-        }
-        waiting.insert(nonce, greeting);
-        Ok(())
+        waiting.order.push_back(nonce);
+        waiting.greetings.insert(nonce, greeting);
     }
 
     fn take(&self, nonce: &[u8; 32], now: UnixTime) -> Option<Greeting> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let greeting = waiting.remove(nonce)?;
+        let greeting = self.waiting().greetings.remove(nonce)?;
         (greeting.expires > now).then_some(greeting)
     }
 
     /// Forgets the nonces whose minute is over.
     pub(crate) fn sweep(&self, now: UnixTime) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.retain(|_, greeting| greeting.expires > now);
-        waiting.shrink_to_fit();
+        let waiting = &mut *self.waiting();
+        let Waiting { greetings, order } = waiting;
+        greetings.retain(|_, greeting| greeting.expires > now);
+        order.retain(|nonce| greetings.contains_key(nonce));
+        greetings.shrink_to_fit();
+        order.shrink_to_fit();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_seconds(1_800_000_000);
+
+    fn nonce(number: usize) -> [u8; 32] {
+        let mut nonce = [0; 32];
+        nonce[..8].copy_from_slice(&number.to_be_bytes());
+        nonce
+    }
+
+    #[test]
+    fn the_newest_greetings_are_kept_however_many_there_are() {
+        let nonces = Nonces::default();
+        let remember = |number| {
+            let greeting = Greeting {
+                client_nonce: nonce(number),
+                channel: Channel::default(),
+                expires: NOW.plus(NONCE_LIFETIME),
+            };
+            nonces.remember(nonce(number), greeting);
+        };
+        let most = Nonces::MOST;
+        (0..most).for_each(remember);
+        assert!(nonces.take(&nonce(1), NOW).is_some());
+        (most..most + 2).for_each(remember);
+        assert!(nonces.take(&nonce(0), NOW).is_none());
+        for number in [2, most - 1, most, most + 1] {
+            let greeting = nonces.take(&nonce(number), NOW).unwrap();
+            assert_eq!(greeting.client_nonce, nonce(number));
+            assert!(nonces.take(&nonce(number), NOW).is_none(), "good for one");
+        }
+        // Neither does whoever goes on to log in fill any memory.
+        for number in 0..2 * most {
+            remember(number);
+            nonces.take(&nonce(number), NOW);
+        }
+        assert_eq!(nonces.waiting().order.len(), most);
+        let over = NOW.plus(NONCE_LIFETIME);
+        remember(7);
+        assert!(nonces.take(&nonce(7), over).is_none());
+        remember(8);
+        nonces.sweep(over);
+        assert_eq!(nonces.waiting().greetings.len(), 0);
+        assert_eq!(nonces.waiting().order.len(), 0);
     }
 }

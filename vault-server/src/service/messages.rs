@@ -16,7 +16,7 @@ use vault_rpc::hoster::{
 use super::{Hoster, refusal::Refusal, request};
 use crate::{
     clock::UnixTime,
-    net::{Channel, Network},
+    net::{Channel, Network, NetworkSeat, NetworkSeats, Site},
     seats::{Seat, Seats},
 };
 
@@ -34,11 +34,12 @@ type Name = [u8; 32];
 pub struct Relay {
     /// The most messages,
     pub messages: usize,
-    /// and from one network. Behind a reverse proxy there is no telling.
+    /// and from one network; from a site, four times as many. Where a reverse proxy
+    /// does not say who calls there is no telling.
     pub messages_of_one: usize,
     /// The most calls that wait for one,
     pub waits: usize,
-    /// and from one network.
+    /// and from one network; from a site, four times as many.
     pub waits_of_one: usize,
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct Messages {
     /// The names of those that come.
     announced: broadcast::Sender<Name>,
     waits: Arc<Seats<()>>,
-    waits_of_one: Arc<Seats<Network>>,
+    waits_of_one: NetworkSeats,
 }
 
 impl Messages {
@@ -78,7 +79,7 @@ impl Messages {
             kept: Mutex::default(),
             announced: broadcast::Sender::new(64),
             waits: Seats::new(limits.waits),
-            waits_of_one: Seats::new(limits.waits_of_one),
+            waits_of_one: NetworkSeats::new(limits.waits_of_one),
         }
     }
 
@@ -99,8 +100,16 @@ impl Messages {
                 )),
             };
         }
-        let of_one = kept.values().filter(|message| message.from == from).count();
-        let too_many = from.is_some() && of_one >= self.limits.messages_of_one;
+        let most = self.limits.messages_of_one;
+        let too_many = from.is_some_and(|from| {
+            let senders = || kept.values().filter_map(|message| message.from);
+            let of_one = senders().filter(|other| *other == from).count();
+            let of_site = match from.site() {
+                Some(site) => senders().filter(|other| other.site() == Some(site)).count(),
+                None => 0,
+            };
+            of_one >= most || of_site >= most.saturating_mul(Site::NETWORKS as usize)
+        });
         if too_many || kept.len() >= self.limits.messages {
             return Err(Refusal::too_many());
         }
@@ -124,7 +133,7 @@ impl Messages {
     }
 
     /// A place to wait, until it is dropped.
-    fn seat(&self, from: Option<Network>) -> Result<(Seat<()>, Option<Seat<Network>>), Refusal> {
+    fn seat(&self, from: Option<Network>) -> Result<(Seat<()>, Option<NetworkSeat>), Refusal> {
         let one = match from {
             Some(from) => {
                 let seat = self.waits_of_one.take(from);
@@ -216,6 +225,23 @@ mod tests {
 
     fn network(last: u8) -> Option<Network> {
         Some(Network::of([192, 0, 2, last].into()))
+    }
+
+    #[test]
+    fn the_networks_of_a_site_share_what_four_have() {
+        let messages = Messages::new(Relay {
+            messages_of_one: 1,
+            ..Relay::default()
+        });
+        let put = |name: u8, from: &str| {
+            let from = Some(Network::of(from.parse().unwrap()));
+            messages.put([name; 32], vec![name], from, NOW).is_ok()
+        };
+        for number in 0..4 {
+            assert!(put(number, &format!("2001:db8:0:{number}::1")));
+        }
+        assert!(!put(4, "2001:db8:0:4::1"));
+        assert!(put(4, "2001:db8:1::1"));
     }
 
     #[test]

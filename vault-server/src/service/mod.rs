@@ -16,6 +16,7 @@ mod login;
 mod logs;
 mod messages;
 mod offers;
+mod outgoing;
 mod packs;
 mod rates;
 mod refusal;
@@ -26,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use vault_proto::{ids::AccountId, origin::Origin};
+use vault_proto::origin::Origin;
 use vault_rpc::hoster::{
     self as rpc, AppendAccountEntryRequest, AppendAccountEntryResponse, AppendVaultEntryRequest,
     AppendVaultEntryResponse, CommitHeadRequest, CommitHeadResponse, CreateAccountRequest,
@@ -47,15 +48,15 @@ pub(crate) use logs::Logs;
 
 use self::{
     heads::Feed,
-    links::Reader,
-    login::{Caller, Envelope, Nonces},
+    links::Readers,
+    login::{Caller, Envelope, Nonces, Party},
     messages::Messages,
     rates::Counters,
 };
 use crate::{
     clock::Clock,
     hoster_key::HosterKey,
-    net::Channel,
+    net::{Channel, Proof},
     seats::Seats,
     store::{Ledger, Packs},
 };
@@ -74,9 +75,11 @@ pub(crate) struct Hoster {
     pub(crate) counters: Counters,
     pub(crate) messages: Messages,
     /// Watches and reads under way.
-    streams: Arc<Seats<AccountId>>,
+    streams: Arc<Seats<Party>>,
+    /// Uploads under way.
+    uploads: Arc<Seats<Party>>,
     /// Reads of links under way.
-    readers: Arc<Seats<Reader>>,
+    readers: Readers,
     pub(crate) feed: Feed,
     pub(crate) limits: Limits,
 }
@@ -93,12 +96,16 @@ pub struct Limits {
     /// What is too many.
     pub rates: Rates,
     /// The most calls at a time from one network, until their answers begin; each
-    /// may have a message in memory. Behind a reverse proxy this is the proxy's to
-    /// bound.
+    /// may have a message in memory. A site has four times as many.
     pub calls_of_one_network: usize,
-    /// The most watches and reads of one account at a time, and reads of links by
-    /// one network.
+    /// The most watches and reads of one member at a time, of all guests that one
+    /// brought, and reads of links by one network.
     pub streams_of_one: usize,
+    /// The most uploads of one member at a time, and of all guests that one brought;
+    /// each has up to 3 MiB in memory.
+    pub uploads_of_one: usize,
+    /// A reader takes something of its answer within this.
+    pub stalled: Duration,
     /// What waits in memory between two devices.
     pub relay: Relay,
     /// The most bytes of an account's log, and
@@ -117,6 +124,9 @@ impl Default for Limits {
             rates: Rates::default(),
             calls_of_one_network: 256,
             streams_of_one: 64,
+            uploads_of_one: 32,
+            // Twice as long as 4 MiB on the way take at 9 KiB/s.
+            stalled: Duration::from_secs(15 * 60),
             relay: Relay::default(),
             account_log_bytes: 4 << 20,
             vault_log_bytes: 32 << 20,
@@ -144,7 +154,8 @@ impl Hoster {
             counters: Counters::new(&limits.rates),
             messages: Messages::new(limits.relay),
             streams: Seats::new(limits.streams_of_one),
-            readers: Seats::new(limits.streams_of_one),
+            uploads: Seats::new(limits.uploads_of_one),
+            readers: Readers::new(limits.streams_of_one),
             feed: Feed::default(),
             limits,
         }
@@ -167,6 +178,11 @@ async fn blocking<T: Send + 'static>(
 /// The connection that a request came by.
 fn channel<T>(request: &Request<T>) -> Channel {
     request.extensions().get().copied().unwrap_or_default()
+}
+
+/// What is to be given on it.
+fn proof<T>(request: &Request<T>) -> Proof {
+    request.extensions().get().cloned().unwrap_or_default()
 }
 
 /// The service over a shared [`Hoster`].
@@ -354,8 +370,8 @@ impl rpc::hoster_server::Hoster for Service {
         request: Request<rpc::PutOfferRequest>,
     ) -> Answer<rpc::PutOfferResponse> {
         let envelope = Envelope::of(&request);
-        let put = move |hoster: &Hoster, channel: &Channel, request| {
-            let caller = hoster.caller_or_stranger(&envelope, channel)?;
+        let put = move |hoster: &Hoster, _: &Channel, request| {
+            let caller = hoster.caller_or_stranger(&envelope)?;
             hoster.put_offer(caller, &request)
         };
         self.open(request, put).await
@@ -416,8 +432,8 @@ impl rpc::hoster_server::Hoster for Service {
         &self,
         request: Request<rpc::ReadLinkRequest>,
     ) -> Answer<Self::ReadLinkStream> {
-        let channel = channel(&request);
-        let answer = links::read(&self.0, channel, request.into_inner()).await;
+        let (channel, proof) = (channel(&request), proof(&request));
+        let answer = links::read(&self.0, channel, proof, request.into_inner()).await;
         answer.map(Response::new)
     }
 }

@@ -1,5 +1,6 @@
 //! Offers of membership, each left for one account. They are sealed: the hoster
-//! learns for whom one is, how long it is, and whether a member left it.
+//! learns for whom one is, how long it is, and which of its members left it, or
+//! brought the guest who did.
 
 use vault_rpc::hoster::{
     DropOfferRequest, DropOfferResponse, ListOffersResponse, PutOfferRequest, PutOfferResponse,
@@ -37,7 +38,7 @@ impl Hoster {
             hash: OfferHash::of(&request.offer),
             offer: &request.offer,
             from: match caller {
-                Some(_) => OfferFrom::Known,
+                Some(caller) => OfferFrom::Member(self.party(caller)?.member()),
                 None => OfferFrom::Stranger,
             },
             now: self.clock.now(),
@@ -46,7 +47,8 @@ impl Hoster {
             OfferOutcome::Kept => Ok(PutOfferResponse {}),
             OfferOutcome::Full => Err(Refusal::new(
                 Reason::BoxFull,
-                "As many offers wait for this account as the hoster keeps.",
+                "As many offers wait for this account, or as many of one sender, as the hoster \
+                 keeps.",
             )),
             OfferOutcome::NoSuchAccount => Err(Refusal::no_such_account()),
         }

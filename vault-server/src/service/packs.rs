@@ -3,10 +3,7 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use vault_proto::ids::VaultId;
@@ -15,8 +12,14 @@ use vault_rpc::hoster::{
     ReadPacksRequest, ReadPacksResponse, Reason, put_pack_request::Part,
 };
 
-use super::{Caller, Envelope, Hoster, blocking, refusal::Refusal, request};
-use crate::store::{Begun, Blob, QuotaRoom, Upload};
+use super::{
+    Caller, Envelope, Hoster, blocking, login::Party, outgoing::outgoing, refusal::Refusal,
+    request, vaults::Membership,
+};
+use crate::{
+    seats::Seat,
+    store::{Begun, Blob, QuotaRoom, Upload},
+};
 
 /// The most ranges of one read.
 const MAX_RANGES: usize = 1024;
@@ -68,7 +71,7 @@ impl Hoster {
         &self,
         envelope: &Envelope,
         header: &PutPackHeader,
-    ) -> Result<(Begun, Right), Refusal> {
+    ) -> Result<(Begun, Right, Seat<Party>), Refusal> {
         let caller = self.caller(envelope)?;
         let blob = Blob {
             vault: request::vault(&header.vault)?,
@@ -76,6 +79,7 @@ impl Hoster {
             size: request::pack_size(header.size)?,
         };
         self.writable(caller, &blob.vault)?;
+        let seat = self.upload_of(caller)?;
         let room = if header.for_prune {
             QuotaRoom::WithPrune
         } else {
@@ -83,20 +87,19 @@ impl Hoster {
         };
         let begun = self.packs.begin(&blob, room, self.clock.now())?;
         let vault = blob.vault;
-        Ok((begun, Right { caller, vault }))
+        Ok((begun, Right { caller, vault }, seat))
     }
 
-    /// Whether who began to upload or to read may go on.
-    fn check_still(&self, right: Right) -> Result<(), Refusal> {
+    /// Whether who began to read may go on.
+    fn check_still_reads(&self, right: Right) -> Result<(), Refusal> {
         self.check_active(right.caller)?;
-        let Right { caller, vault } = right;
-        match self.membership(caller, &vault) {
-            Ok(_) => Ok(()),
-            Err(refusal) if refusal.reason() == Reason::NotFound => {
-                Err(Refusal::removed_member(&vault))
-            }
-            Err(refusal) => Err(refusal),
-        }
+        right.still(self.membership(right.caller, &right.vault))
+    }
+
+    /// Whether who began to upload may go on.
+    fn check_still_writes(&self, right: Right) -> Result<(), Refusal> {
+        self.check_active(right.caller)?;
+        right.still(self.writable(right.caller, &right.vault))
     }
 
     /// The ranges as places in packs that are there.
@@ -155,6 +158,19 @@ struct Right {
     vault: VaultId,
 }
 
+impl Right {
+    /// As the membership is found now; there was one.
+    fn still(self, membership: Result<Membership, Refusal>) -> Result<(), Refusal> {
+        match membership {
+            Ok(_) => Ok(()),
+            Err(refusal) if refusal.reason() == Reason::NotFound => {
+                Err(Refusal::removed_member(&self.vault))
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
 /// Takes one pack. In memory are what the store collects, and twice
 /// [`WRITE_BYTES`] and a message while it writes.
 pub(crate) async fn put(
@@ -170,7 +186,7 @@ pub(crate) async fn put(
     let Some(Part::Header(header)) = header else {
         return Err(Refusal::malformed("An upload begins with a header.").into());
     };
-    let (begun, right) = blocking(hoster, move |hoster| {
+    let (begun, right, _seat) = blocking(hoster, move |hoster| {
         hoster.begin_upload(&envelope, &header)
     })
     .await?;
@@ -183,7 +199,7 @@ pub(crate) async fn put(
         Err(Refusal::too_slow("The upload took too long. Nothing of it was kept.").into())
     })?;
     blocking(hoster, move |hoster| {
-        hoster.check_still(right)?;
+        hoster.check_still_writes(right)?;
         Ok(upload.finish(hoster.clock.now())?)
     })
     .await?;
@@ -201,7 +217,7 @@ async fn take_bytes(
     let pace = hoster.limits.pace;
     let write = |mut upload: Box<Upload>, parts: Vec<Bytes>| {
         Box::pin(blocking(hoster, move |hoster| {
-            hoster.check_still(right)?;
+            hoster.check_still_writes(right)?;
             for bytes in parts {
                 upload.write(&bytes)?;
             }
@@ -291,7 +307,7 @@ pub(crate) async fn read(
     })
     .await?;
     let (right, seat) = right;
-    let check = move |hoster: &Hoster| hoster.check_still(right);
+    let check = move |hoster: &Hoster| hoster.check_still_reads(right);
     let wrap = |bytes| ReadPacksResponse { bytes };
     Ok(send(Arc::clone(hoster), ranges, check, wrap, seat))
 }
@@ -304,14 +320,14 @@ pub(super) fn send<T: Send + 'static>(
     wrap: impl Fn(Bytes) -> T + Send + 'static,
     seat: impl Send + 'static,
 ) -> ReceiverStream<Result<T, Status>> {
-    let (sender, receiver) = mpsc::channel(1);
+    let (mut outgoing, answer) = outgoing(1, hoster.limits.stalled);
     tokio::spawn(async move {
         let _seat = seat;
         for piece in ranges.into_iter().flat_map(pieces) {
             // Room first, so that nothing is read that cannot go.
-            let Ok(mut room) = sender.reserve().await else {
+            if !outgoing.has_room().await {
                 return;
-            };
+            }
             let read = blocking(&hoster, move |hoster| {
                 check(hoster)?;
                 let mut bytes = vec![0; piece.length as usize];
@@ -321,22 +337,17 @@ pub(super) fn send<T: Send + 'static>(
             .await;
             let mut bytes = match read {
                 Ok(bytes) => bytes,
-                Err(status) => return room.send(Err(status)),
+                Err(status) => return outgoing.end(status),
             };
-            loop {
+            while !bytes.is_empty() {
                 let message = bytes.split_to(bytes.len().min(READ_MESSAGE_BYTES));
-                room.send(Ok(wrap(message)));
-                if bytes.is_empty() {
-                    break;
+                if !outgoing.send(wrap(message)).await {
+                    return;
                 }
-                room = match sender.reserve().await {
-                    Ok(room) => room,
-                    Err(_) => return,
-                };
             }
         }
     });
-    ReceiverStream::new(receiver)
+    answer
 }
 
 /// A range in pieces that are read at once, each sent in a few messages. None

@@ -6,7 +6,10 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use vault_proto::ids::DeviceId;
 
 use super::refusal::Refusal;
-use crate::net::Network;
+use crate::{
+    net::{Network, Site},
+    store::LinkId,
+};
 
 /// So many at once, and one more as often.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +20,17 @@ pub struct Rate {
     pub every: Duration,
 }
 
+impl Rate {
+    /// What a site has, where this is for each network.
+    fn of_a_site(self) -> Self {
+        let networks = NonZeroU32::new(Site::NETWORKS).unwrap_or(NonZeroU32::MIN);
+        Self {
+            burst: self.burst.saturating_mul(networks),
+            every: self.every / Site::NETWORKS,
+        }
+    }
+}
+
 /// What is refused as too many.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
@@ -24,15 +38,18 @@ pub struct Rates {
     pub calls: Rate,
     /// Logins of a device that proved who it is.
     pub logins: Rate,
-    /// Calls without a token from one network, whoever it is: an IPv4 address,
-    /// or the first 64 bits of an IPv6 address. Behind a reverse
-    /// proxy they cannot be told apart, and it is the proxy that has to count.
+    /// Calls without a good token from one network, whoever it is: an IPv4 address,
+    /// or the first 64 bits of an IPv6 address. A site (48 bits) has four times as
+    /// many. Behind a reverse proxy it is the proxy that says who calls; where it
+    /// does not, they cannot be told apart.
     pub strangers: Rate,
+    /// Downloads of one link that one network begins, or one site.
+    pub openings: Rate,
 }
 
 impl Default for Rates {
     /// 4,000 calls and 200 a second, 200 logins and one every two seconds, 600
-    /// of strangers and 10 a second.
+    /// of strangers and 10 a second, 256 openings of a link and one every five minutes.
     fn default() -> Self {
         let rate = |burst, every| Rate {
             burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
@@ -42,6 +59,7 @@ impl Default for Rates {
             calls: rate(4000, 5),
             logins: rate(200, 2000),
             strangers: rate(600, 100),
+            openings: rate(256, 300_000),
         }
     }
 }
@@ -51,6 +69,9 @@ pub(crate) struct Counters {
     calls: DefaultKeyedRateLimiter<DeviceId>,
     logins: DefaultKeyedRateLimiter<DeviceId>,
     strangers: DefaultKeyedRateLimiter<Network>,
+    strange_sites: DefaultKeyedRateLimiter<Site>,
+    openings: DefaultKeyedRateLimiter<(LinkId, Network)>,
+    openings_of_sites: DefaultKeyedRateLimiter<(LinkId, Site)>,
 }
 
 impl Counters {
@@ -59,6 +80,9 @@ impl Counters {
             calls: limiter(rates.calls),
             logins: limiter(rates.logins),
             strangers: limiter(rates.strangers),
+            strange_sites: limiter(rates.strangers.of_a_site()),
+            openings: limiter(rates.openings),
+            openings_of_sites: limiter(rates.openings),
         }
     }
 
@@ -75,7 +99,21 @@ impl Counters {
 
     /// A call of somebody who has proved nothing.
     pub(super) fn stranger(&self, from: Option<Network>) -> Result<(), Refusal> {
-        from.map_or(Ok(()), |from| count(&self.strangers, &from))
+        let Some(from) = from else {
+            return Ok(());
+        };
+        count(&self.strangers, &from)?;
+        let site = from.site();
+        site.map_or(Ok(()), |site| count(&self.strange_sites, &site))
+    }
+
+    /// A download of a link that is begun.
+    pub(super) fn opening(&self, link: LinkId, from: Option<Network>) -> Result<(), Refusal> {
+        match from.map(|from| (from, from.site())) {
+            None => Ok(()),
+            Some((_, Some(site))) => count(&self.openings_of_sites, &(link, site)),
+            Some((network, None)) => count(&self.openings, &(link, network)),
+        }
     }
 
     /// Forgets who was quiet for long enough.
@@ -86,6 +124,12 @@ impl Counters {
         }
         self.strangers.retain_recent();
         self.strangers.shrink_to_fit();
+        self.strange_sites.retain_recent();
+        self.strange_sites.shrink_to_fit();
+        self.openings.retain_recent();
+        self.openings.shrink_to_fit();
+        self.openings_of_sites.retain_recent();
+        self.openings_of_sites.shrink_to_fit();
     }
 }
 

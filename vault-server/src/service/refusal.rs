@@ -140,6 +140,23 @@ impl Refusal {
         }
     }
 
+    pub(crate) fn guests(fullness: Fullness) -> Self {
+        let Fullness {
+            quota_bytes,
+            used_bytes,
+        } = fullness;
+        Self {
+            fullness: Some(fullness),
+            ..Self::new(
+                Reason::QuotaExceeded,
+                format!(
+                    "The logs of all guests that one member brought would take {used_bytes} \
+                     bytes, and they may take {quota_bytes}."
+                ),
+            )
+        }
+    }
+
     pub(crate) fn log_full(limit_bytes: usize) -> Self {
         Self::too_large(format!(
             "The log would have more than {limit_bytes} bytes. Only removals are taken still."

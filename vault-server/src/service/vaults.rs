@@ -12,7 +12,8 @@ use vault_proto::{
 };
 use vault_rpc::hoster::{
     AccountEntries, AppendVaultEntryRequest, AppendVaultEntryResponse, CreateVaultRequest,
-    CreateVaultResponse, ListVaultsResponse, ListedVault, SyncVaultRequest, SyncVaultResponse,
+    CreateVaultResponse, ListVaultsResponse, ListedVault, Reason, SyncVaultRequest,
+    SyncVaultResponse,
 };
 
 use super::{Caller, Hoster, accounts::check_length, heads::News, refusal::Refusal, request};
@@ -133,6 +134,9 @@ impl Hoster {
         };
         let before_log = before;
         let (before, now) = (members(&before_log), members(&after));
+        let accepted = now
+            .iter()
+            .find(|account| has_accepted(&after, account) && !has_accepted(&before_log, account));
         let left = before.difference(&now).next().copied();
         let appended = self.ledger.append_vault_entry(&NewVaultEntry {
             vault,
@@ -140,6 +144,7 @@ impl Hoster {
             head: self.current_head(&vault, after.pinned_head())?,
             entry: &encoded,
             joined: now.difference(&before).next().copied(),
+            accepted: accepted.copied(),
             left,
             links_end: links_end(&before_log, &after, self.key.id()),
             urgency,
@@ -153,6 +158,11 @@ impl Hoster {
             }
             Appended::LostRace { .. } => Err(Refusal::lost_race()),
             Appended::RecordsFull(fullness) => Err(Refusal::records(fullness)),
+            Appended::BoxFull => Err(Refusal::new(
+                Reason::BoxFull,
+                "As many vaults wait to be accepted by this account, or as many of one member, \
+                 as the hoster lets wait.",
+            )),
         }
     }
 
@@ -245,6 +255,10 @@ impl Hoster {
         }
         Ok(answer)
     }
+}
+
+fn has_accepted(log: &VaultLog, account: &AccountId) -> bool {
+    log.member(account).is_some_and(|state| state.accepted)
 }
 
 /// A link lives as long as its maker may write, and its vault is here.

@@ -43,18 +43,19 @@ pub trait BlobStore: Send + Sync + 'static {
     /// [`BlobError::Io`].
     fn is_there(&self, blob: &Blob) -> Result<bool, BlobError>;
 
-    /// Whether a crash can part the blob from its record in the ledger; not so
-    /// for what is in the same database.
+    /// Whether the blob can be missing while its record stands in the ledger; not
+    /// so for what is in the same database, and written first.
     fn is_apart(&self, _blob: &Blob) -> bool {
         true
     }
 
-    /// Calls `visit` for every blob, or for those that
-    /// [`is_apart`](Self::is_apart) from the ledger only, in no particular order. What is stored or
-    /// deleted meanwhile may be visited or not.
+    /// Calls `visit` for every blob, or only for those that may be without a record
+    /// in the ledger, in no particular order. What is stored or
+    /// deleted meanwhile may be visited or not. What cannot be read is passed over.
     ///
     /// # Errors
-    /// [`BlobError::Io`], or what `visit` returned.
+    /// What `visit` returned, at once; or the first [`BlobError::Io`], once all the
+    /// others were visited.
     fn list(
         &self,
         which: Which,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use vault_proto::ids::PackId;
+use vault_proto::ids::{AccountId, PackId};
 
 use super::{
     ledger::{
@@ -70,6 +70,7 @@ pub(super) fn member(new: &NewAccount<'_>, invitation: &Invitation) -> Account {
         record_bytes: entry_bytes(new.genesis),
         log_seq: 1,
         guests: 0,
+        guest_bytes: 0,
     }
 }
 
@@ -97,20 +98,46 @@ pub(super) fn guest(
         record_bytes: 0,
         log_seq: 0,
         guests: 0,
+        guest_bytes: 0,
     })
 }
 
-/// The account with a longer log, or why there is none.
+/// Whose record a copy of a log changes beside the account's own: that of who
+/// brought the guest, or brings it now.
+pub(super) fn sponsor(copy: &LogCopy<'_>, there: Option<&Account>) -> AccountId {
+    match there.map(|account| account.standing) {
+        Some(Standing::Guest { brought_by }) => brought_by,
+        Some(Standing::Member) | None => copy.brought_by,
+    }
+}
+
+/// The account with a longer log, or why there is none. What a guest's takes is
+/// added to what its sponsor's guests have.
 pub(super) fn copied(
     copy: &LogCopy<'_>,
     mut account: Account,
+    sponsor: Option<&mut Account>,
     terms: &Terms,
 ) -> Result<Account, Copied> {
     if copy.after != account.log_seq {
         return Err(Copied::LostRace);
     }
-    let more_bytes = copy.entries.iter().map(|entry| entry_bytes(entry)).sum();
-    if let Some(full) = records_full(&account, more_bytes, terms)
+    let more_bytes: u64 = copy.entries.iter().map(|entry| entry_bytes(entry)).sum();
+    if account.standing.is_guest() {
+        let sponsor = sponsor.ok_or(Copied::NotAMember)?;
+        let most = match copy.urgency {
+            Urgency::Ordinary => terms.guest_bytes,
+            Urgency::CannotWait => terms.guest_bytes.saturating_mul(2),
+        };
+        let guest_bytes = sponsor.guest_bytes.saturating_add(more_bytes);
+        if guest_bytes > most {
+            return Err(Copied::GuestsFull(Fullness {
+                quota_bytes: most,
+                used_bytes: guest_bytes,
+            }));
+        }
+        sponsor.guest_bytes = guest_bytes;
+    } else if let Some(full) = records_full(&account, more_bytes, terms)
         && copy.urgency == Urgency::Ordinary
     {
         return Err(Copied::RecordsFull(full));
@@ -120,11 +147,21 @@ pub(super) fn copied(
     Ok(account)
 }
 
+/// Whether one more vault of `creator` may wait to be accepted by an account for
+/// which those of these `creators` wait.
+pub(super) fn may_wait(creator: AccountId, creators: &[AccountId], terms: &Terms) -> bool {
+    let of_one = creators.iter().filter(|other| **other == creator).count();
+    creators.len() < terms.unaccepted && of_one < terms.unaccepted_of_one
+}
+
 /// Whether one more offer fits to those that are `there`.
 pub(super) fn offer_fits(new: &NewOffer<'_>, there: &[OfferFrom], terms: &Terms) -> bool {
-    let strangers = there.iter().filter(|from| **from == OfferFrom::Stranger);
-    let room_for_strangers = strangers.count() < terms.offers_of_strangers;
-    there.len() < terms.offers && (new.from == OfferFrom::Known || room_for_strangers)
+    let of_the_same = there.iter().filter(|from| **from == new.from).count();
+    let most = match new.from {
+        OfferFrom::Member(_) => terms.offers_of_one,
+        OfferFrom::Stranger => terms.offers_of_strangers,
+    };
+    there.len() < terms.offers && of_the_same < most
 }
 
 /// Bytes of a block, which is what a link names.
@@ -214,25 +251,40 @@ pub(super) fn link(
     }
 }
 
+/// A download that was begun.
+pub(super) struct Opened {
+    pub(super) ticket: Ticket,
+    /// Whether the oldest of the link's tickets makes room for it.
+    pub(super) instead_of_the_oldest: bool,
+}
+
 /// Counts a download of a link.
-pub(super) fn open(link: &mut Link, now: UnixTime, terms: &Terms) -> Result<Ticket, LinkOpening> {
+pub(super) fn open(link: &mut Link, now: UnixTime, terms: &Terms) -> Result<Opened, LinkOpening> {
     if !link.is_open(now) {
         return Err(LinkOpening::Over);
     }
-    if link.tickets >= terms.tickets {
+    let full = link.tickets >= terms.tickets;
+    // Of a link that may be opened so often, each download is worth one of these.
+    if full && link.max_downloads > 0 {
         return Err(LinkOpening::TooMany);
     }
     link.downloads = link.downloads.saturating_add(1);
-    link.tickets += 1;
+    if !full {
+        link.tickets += 1;
+    }
     let last = now.plus(terms.ticket);
     let expires = link.expires.map_or(last, |expires| expires.min(last));
     if !link.is_open(now) {
         // It was the last one; nothing is left to do once it is over.
         link.until = Some(expires);
     }
-    Ok(Ticket {
-        link: link.id,
-        expires,
+    Ok(Opened {
+        ticket: Ticket {
+            link: link.id,
+            opened: now,
+            expires,
+        },
+        instead_of_the_oldest: full,
     })
 }
 

@@ -1,8 +1,11 @@
 //! Where bytes and ledger meet: uploads, reads and the sweep.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use vault_proto::ids::{PackId, VaultId};
@@ -127,92 +130,124 @@ impl Packs {
 
     /// Takes away what nobody needs any more: packs whose lease or grace period
     /// is over, old roots, offers and links. Packs are marked in
-    /// the ledger first, unlinked after.
+    /// the ledger first, unlinked after. One that cannot be unlinked is tried
+    /// again an hour later, and keeps nothing else from being taken away.
     ///
     /// # Errors
-    /// [`StoreError`]. What was done by then stays done.
+    /// The first [`StoreError`] that was met. All that could be done is done.
     pub fn sweep(&self, now: UnixTime) -> Result<Swept, StoreError> {
-        /// How much is done between two looks at the ledger.
-        const AT_ONCE: usize = 1024;
         let mut swept = Swept::default();
+        let mut failures = Failures::default();
+        let packs = self.sweep_packs(now, &mut swept, &mut failures);
+        failures.note(packs);
+        let mut drop_all = |dropped: &mut u64, drop: &dyn Fn() -> Result<u64, LedgerError>| {
+            while let Some(some) = failures.note(drop()) {
+                *dropped += some;
+                if some < AT_ONCE as u64 {
+                    break;
+                }
+            }
+        };
+        drop_all(&mut swept.roots, &|| {
+            self.ledger.drop_due_roots(now, AT_ONCE)
+        });
+        drop_all(&mut swept.offers, &|| {
+            self.ledger.drop_due_offers(now, AT_ONCE)
+        });
+        let links = failures.note(self.ledger.drop_due_links(now));
+        swept.links = links.unwrap_or_default();
+        failures.end(swept)
+    }
+
+    fn sweep_packs(
+        &self,
+        now: UnixTime,
+        swept: &mut Swept,
+        failures: &mut Failures,
+    ) -> Result<(), StoreError> {
         loop {
             let doomed = self.ledger.doom(now, AT_ONCE)?;
             for blob in &doomed {
                 let _naming = self.naming(&blob.pack);
                 let record = self.record(blob)?;
-                if record.is_some_and(|pack| matches!(pack.state, PackState::Doomed { .. })) {
-                    self.blobs.delete(blob)?;
-                    self.ledger.forget(blob)?;
-                    swept.packs += 1;
-                    swept.bytes += u64::from(blob.size);
+                if !record.is_some_and(|pack| matches!(pack.state, PackState::Doomed { .. })) {
+                    continue;
                 }
+                if failures.note(self.blobs.delete(blob)).is_none() {
+                    // Else it would be the first again, and the only one.
+                    self.ledger.put_off(blob, now.plus(TRY_AGAIN))?;
+                    continue;
+                }
+                self.ledger.forget(blob)?;
+                swept.packs += 1;
+                swept.bytes += u64::from(blob.size);
             }
             if doomed.len() < AT_ONCE {
-                break;
+                return Ok(());
             }
         }
-        loop {
-            let roots = self.ledger.drop_due_roots(now, AT_ONCE)?;
-            swept.roots += roots;
-            if roots < AT_ONCE as u64 {
-                break;
-            }
-        }
-        loop {
-            let offers = self.ledger.drop_due_offers(now, AT_ONCE)?;
-            swept.offers += offers;
-            if offers < AT_ONCE as u64 {
-                break;
-            }
-        }
-        swept.links = self.ledger.drop_due_links(now)?;
-        Ok(swept)
     }
 
     /// Makes bytes and ledger agree after a crash: deletes blobs that the
-    /// ledger does not know, and marks packs whose bytes are not there.
+    /// ledger does not know, and marks packs whose bytes are not there. What
+    /// cannot be read or deleted is passed over.
     ///
     /// Uploads and commits may go on meanwhile. It reads every directory and
     /// every record, which may take minutes, and gives up with
     /// [`BlobError::Interrupted`] as soon as `stop` is true.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// The first [`StoreError`] that was met. All that could be done is done.
     pub fn reconcile(&self, stop: &AtomicBool) -> Result<Reconciled, StoreError> {
         let check = || match stop.load(Ordering::Relaxed) {
             true => Err(BlobError::Interrupted),
             false => Ok(()),
         };
         let mut reconciled = Reconciled::default();
-        self.blobs.list(Which::ApartFromLedger, &mut |blob| {
+        let mut failures = Failures::default();
+        let listed = self.blobs.list(Which::ApartFromLedger, &mut |blob| {
             check()?;
             let _naming = self.naming(&blob.pack);
-            if self.record(&blob).map_err(into_blob_error)?.is_none() {
-                self.blobs.delete(&blob)?;
+            if self.record(&blob).map_err(into_blob_error)?.is_none()
+                && failures.note(self.blobs.delete(&blob)).is_some()
+            {
                 reconciled.unknown += 1;
             }
             Ok(())
-        })?;
+        });
+        check()?;
+        failures.note(listed);
         let mut missing = Vec::new();
-        self.ledger.visit_packs(None, &mut |vault, pack, record| {
+        let visited = self.ledger.visit_packs(None, &mut |vault, pack, record| {
             check().map_err(into_ledger_error)?;
             let blob = Blob {
                 vault: *vault,
                 pack: *pack,
                 size: record.size,
             };
-            let there = !record.is_there()
-                || !self.blobs.is_apart(&blob)
-                || self.blobs.is_there(&blob).map_err(into_ledger_error)?;
-            if !there {
+            if record.is_there()
+                && self.blobs.is_apart(&blob)
+                && failures.note(self.blobs.is_there(&blob)) == Some(false)
+            {
                 missing.push(blob);
             }
             Ok(())
-        })?;
+        });
+        check()?;
+        failures.note(visited);
         for blob in missing {
-            reconciled.lost += u64::from(self.mark_if_lost(&blob)?);
+            let lost = failures.note(self.mark_if_lost(&blob));
+            reconciled.lost += u64::from(lost.unwrap_or(false));
         }
-        Ok(reconciled)
+        failures.end(reconciled)
+    }
+
+    /// Whether the disk is as full as it may get by what can wait.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_low(&self) -> Result<bool, StoreError> {
+        Ok(self.disk_reserve.is_touched(self.room()?))
     }
 
     /// How much room there is on the disk.
@@ -330,6 +365,45 @@ impl Drop for Upload {
         if let Some(reservation) = self.reservation.take() {
             self.packs.ledger.release(reservation);
         }
+    }
+}
+
+/// How much a sweep does between two looks at the ledger.
+const AT_ONCE: usize = 1024;
+/// How long a blob that cannot be deleted is left alone.
+const TRY_AGAIN: Duration = Duration::from_secs(60 * 60);
+
+/// What went wrong in work that goes on all the same.
+#[derive(Default)]
+struct Failures {
+    first: Option<StoreError>,
+    more: u64,
+}
+
+impl Failures {
+    /// What came of a part of the work; `None` if it went wrong.
+    fn note<T>(&mut self, result: Result<T, impl Into<StoreError>>) -> Option<T> {
+        match result {
+            Ok(done) => Some(done),
+            Err(error) => {
+                match self.first {
+                    None => self.first = Some(error.into()),
+                    Some(_) => self.more += 1,
+                }
+                None
+            }
+        }
+    }
+
+    /// What came of all of it.
+    fn end<T>(self, done: T) -> Result<T, StoreError> {
+        let Some(first) = self.first else {
+            return Ok(done);
+        };
+        if self.more > 0 {
+            tracing::error!(more = self.more, %first, "the store failed more than once");
+        }
+        Err(first)
     }
 }
 

@@ -46,8 +46,8 @@ impl OfferHash {
 /// Who left an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfferFrom {
-    /// A device that had logged in.
-    Known,
+    /// This member, or a guest that he brought.
+    Member(AccountId),
     /// Somebody without a token.
     Stranger,
 }
@@ -120,6 +120,8 @@ impl Link {
 pub struct Ticket {
     /// Of this link.
     pub link: LinkId,
+    /// When it was begun.
+    pub opened: UnixTime,
     /// From when on it is refused.
     pub expires: UnixTime,
 }
@@ -188,6 +190,8 @@ pub struct Account {
     pub log_seq: u64,
     /// How many guests it brought.
     pub guests: u32,
+    /// What the entries of their logs count as.
+    pub guest_bytes: u64,
 }
 
 /// Bytes of the packs in the vaults that an account created.
@@ -312,7 +316,8 @@ pub enum PackState {
     },
     /// The sweep is about to unlink it: as good as gone.
     Doomed {
-        /// The time it was due at.
+        /// When the sweep looks at it: the time it was due at, or that at which
+        /// it is tried again.
         due: UnixTime,
     },
     /// Committed, but its bytes are not where they should be. Uploading it

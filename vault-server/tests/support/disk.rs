@@ -4,7 +4,10 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use vault_server::store::{
@@ -35,6 +38,7 @@ type Watcher = Box<dyn FnMut(&Done) -> io::Result<()> + Send>;
 pub(crate) struct WatchedDisk {
     before: Mutex<Watcher>,
     after: Mutex<Watcher>,
+    full: AtomicBool,
 }
 
 impl WatchedDisk {
@@ -45,7 +49,13 @@ impl WatchedDisk {
         Self {
             before: Mutex::new(Box::new(before)),
             after: Mutex::new(Box::new(after)),
+            full: AtomicBool::new(false),
         }
+    }
+
+    /// From now on it says that it is full. What is written is taken all the same.
+    pub(crate) fn fill(&self) {
+        self.full.store(true, Ordering::SeqCst);
     }
 
     fn watch<T>(&self, done: Done, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -108,6 +118,13 @@ impl Disk for WatchedDisk {
     }
 
     fn room(&self, path: &Path) -> io::Result<Room> {
-        RealDisk.room(path)
+        let room = RealDisk.room(path)?;
+        Ok(match self.full.load(Ordering::SeqCst) {
+            true => Room {
+                free_bytes: 0,
+                ..room
+            },
+            false => room,
+        })
     }
 }

@@ -4,6 +4,8 @@ mod clock;
 mod dial;
 mod disk;
 mod member;
+#[expect(dead_code, reason = "the tests of `coffre` ask more of it")]
+mod nginx;
 mod program;
 mod raw;
 mod server;
@@ -15,8 +17,9 @@ pub(crate) use disk::{Done, WatchedDisk};
 pub(crate) use member::{
     Device, Member, Packed, VaultOf, genesis, header, logs, pack, part, random, sorted,
 };
+pub(crate) use nginx::{Nginx, substitute};
 pub(crate) use program::{Running, ask, program};
-pub(crate) use raw::call;
+pub(crate) use raw::{call, talk_until_closed};
 pub(crate) use server::TestServer;
 pub(crate) use slow::slow_upload;
 

@@ -85,7 +85,7 @@ struct RunOptions {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Serves plain HTTP/2, on a loopback address only, to a reverse proxy on
-    /// this machine that ends TLS.
+    /// this machine that ends TLS and says in the header X-Real-IP who calls.
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     insecure_behind_proxy: bool,
     /// What to log, as `tracing` filters it: a level, or `target=level` pairs.

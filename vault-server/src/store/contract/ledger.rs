@@ -32,6 +32,8 @@ macro_rules! suite {
                     a_vault_is_made_once_and_by_an_account,
                     a_vault_log_grows_by_its_next_entry_at_the_newest_head,
                     members_see_the_vaults_they_are_in,
+                    so_many_vaults_wait_to_be_accepted,
+                    vaults_at_once_never_exceed_those_that_may_wait,
                     everything_is_counted,
                     what_is_kept_of_an_account_is_counted_until_it_is_dropped,
                     a_member_cannot_fill_the_ledger,
@@ -55,6 +57,7 @@ macro_rules! suite {
                 crate::store::contract::ledger::offers {
                     offers_wait_for_one_account_in_their_order,
                     a_box_has_so_much_room_and_less_for_strangers,
+                    one_member_cannot_fill_the_box_of_another,
                     an_offer_waits_sixty_days,
                     offers_at_once_never_exceed_the_box,
                 }
@@ -71,6 +74,7 @@ macro_rules! suite {
                     a_link_is_opened_so_often,
                     downloads_at_once_are_counted_each,
                     a_link_has_so_many_tickets,
+                    nobody_keeps_others_from_a_link_of_any_number_of_downloads,
                     a_link_expires_with_its_tickets,
                     packs_that_a_link_names_outlive_their_removal,
                     a_revoked_link_keeps_nothing,
@@ -91,6 +95,7 @@ macro_rules! suite {
                     a_lease_that_is_over_dooms_the_pack,
                     what_was_doomed_is_named_until_it_is_forgotten,
                     a_doomed_pack_can_be_uploaded_again,
+                    a_doomed_pack_can_be_put_off,
                     a_lost_pack_is_repaired_for_nothing,
                     uploads_at_once_never_exceed_the_quota,
                     a_prune_writes_before_it_removes,

@@ -11,10 +11,11 @@ use super::{blobs::OnDisk, contract};
 use crate::{
     clock::UnixTime,
     store::{
-        ledger::{Ledger, NewAccount, NewVault, QuotaRoom, Terms},
+        blobs::{BlobError, BlobStore, Incoming, Room, Which},
+        ledger::{Ledger, NewAccount, NewOffer, NewVault, QuotaRoom, Terms},
         memory::{MemoryBlobs, MemoryLedger},
         packs::{Begun, DiskReserve, Packs, PutError, Reconciled, Swept},
-        records::{Blob, Invitation, InvitationHash, PackState, Usage},
+        records::{Blob, Invitation, InvitationHash, OfferFrom, OfferHash, PackState, Usage},
     },
 };
 
@@ -31,6 +32,7 @@ macro_rules! suite {
                 a_lowered_quota_refuses_during,
                 the_sweep_takes_what_is_over,
                 the_sweep_spares_what_is_uploaded_again,
+                a_pack_that_cannot_be_deleted_stops_no_sweep,
                 what_the_ledger_does_not_know_is_deleted,
                 what_has_no_bytes_is_lost_and_repaired,
             }
@@ -58,7 +60,7 @@ const SIZES: [usize; 2] = [16 << 10, 2 << 20];
 /// An account with a vault, in two stores.
 pub(super) struct Stores {
     ledger: Arc<dyn Ledger>,
-    blobs: Arc<dyn crate::store::BlobStore>,
+    blobs: Arc<dyn BlobStore>,
     _on_disk: Option<Box<dyn std::any::Any>>,
 }
 
@@ -126,6 +128,16 @@ impl Stores {
         Arc::new(Packs::new(ledger, blobs, reserve))
     }
 
+    /// The same packs, of which one cannot be deleted.
+    fn stubborn(&self, blob: Blob) -> Arc<Packs> {
+        let blobs = Stubborn(Arc::clone(&self.blobs), blob);
+        let none = DiskReserve {
+            bytes: 0,
+            percent: 0,
+        };
+        Arc::new(Packs::new(Arc::clone(&self.ledger), Arc::new(blobs), none))
+    }
+
     fn usage(&self) -> Usage {
         self.ledger.account(&ACCOUNT).unwrap().unwrap().usage
     }
@@ -133,6 +145,50 @@ impl Stores {
     fn state(&self, blob: &Blob) -> Option<PackState> {
         let records = self.ledger.packs(&VAULT, &[blob.pack]).unwrap();
         records[0].map(|pack| pack.state)
+    }
+}
+
+/// A store that fails to delete one blob.
+struct Stubborn(Arc<dyn BlobStore>, Blob);
+
+impl BlobStore for Stubborn {
+    fn begin(&self, blob: &Blob) -> Result<Box<dyn Incoming>, BlobError> {
+        self.0.begin(blob)
+    }
+
+    fn read(&self, blob: &Blob, offset: u32, into: &mut [u8]) -> Result<(), BlobError> {
+        self.0.read(blob, offset, into)
+    }
+
+    fn delete(&self, blob: &Blob) -> Result<(), BlobError> {
+        match *blob == self.1 {
+            true => Err(BlobError::Io(std::io::ErrorKind::PermissionDenied.into())),
+            false => self.0.delete(blob),
+        }
+    }
+
+    fn is_there(&self, blob: &Blob) -> Result<bool, BlobError> {
+        self.0.is_there(blob)
+    }
+
+    fn is_apart(&self, blob: &Blob) -> bool {
+        self.0.is_apart(blob)
+    }
+
+    fn list(
+        &self,
+        which: Which,
+        visit: &mut dyn FnMut(Blob) -> Result<(), BlobError>,
+    ) -> Result<(), BlobError> {
+        self.0.list(which, visit)
+    }
+
+    fn verify(&self, blob: &Blob) -> Result<(), BlobError> {
+        self.0.verify(blob)
+    }
+
+    fn room(&self) -> Result<Room, BlobError> {
+        self.0.room()
     }
 }
 
@@ -278,27 +334,77 @@ pub(super) fn the_sweep_spares_what_is_uploaded_again(stores: &Stores) {
     }
 }
 
+pub(super) fn a_pack_that_cannot_be_deleted_stops_no_sweep(stores: &Stores) {
+    let packs = stores.packs();
+    // It is due before the others, whatever their order.
+    let (stuck, bytes) = blob(64 << 10);
+    put(
+        &packs,
+        &stuck,
+        &bytes,
+        UnixTime::from_seconds(NOW.seconds() - 1),
+    )
+    .unwrap();
+    for size in SIZES {
+        let (blob, bytes) = blob(size);
+        put(&packs, &blob, &bytes, NOW).unwrap();
+    }
+    let offer = NewOffer {
+        account: ACCOUNT,
+        hash: OfferHash::of(&[1]),
+        offer: &[1],
+        from: OfferFrom::Stranger,
+        now: NOW,
+    };
+    let _ = stores.ledger.put_offer(&offer).unwrap();
+
+    let stubborn = stores.stubborn(stuck);
+    let later = NOW.plus(Terms::default().offer);
+    let error = stubborn.sweep(later).unwrap_err();
+    assert!(error.to_string().contains("permission denied"), "{error}");
+    for size in SIZES {
+        let (blob, _) = blob(size);
+        assert!(!stores.blobs.is_there(&blob).unwrap());
+        assert_eq!(stores.state(&blob), None);
+    }
+    assert_eq!(stores.ledger.offers(&ACCOUNT, NOW).unwrap(), []);
+    // It is left alone for a while, and then tried again.
+    assert_eq!(stores.ledger.doom(later, 10).unwrap(), []);
+    assert_eq!(stubborn.sweep(later).unwrap(), Swept::default());
+    let hour = later.plus(std::time::Duration::from_secs(60 * 60));
+    assert!(stubborn.sweep(hour).is_err());
+    let swept = packs.sweep(hour.plus(std::time::Duration::from_secs(60 * 60)));
+    assert_eq!(swept.unwrap().packs, 1);
+    assert!(!stores.blobs.is_there(&stuck).unwrap());
+    assert_eq!(stores.state(&stuck), None);
+}
+
 pub(super) fn what_the_ledger_does_not_know_is_deleted(stores: &Stores) {
     let packs = stores.packs();
     let (known, bytes) = blob(SIZES[1]);
     put(&packs, &known, &bytes, NOW).unwrap();
+    let (small, bytes) = blob(SIZES[0]);
+    put(&packs, &small, &bytes, NOW).unwrap();
     // Stored, and the server died before the ledger heard of it.
-    let (unknown, bytes) = blob(1 << 20);
-    let mut incoming = stores.blobs.begin(&unknown).unwrap();
-    incoming.write(&bytes).unwrap();
-    incoming.settle().unwrap();
-    incoming.finish().unwrap();
+    let unknown = [32 << 10, 1 << 20].map(|size| {
+        let (unknown, bytes) = blob(size);
+        let mut incoming = stores.blobs.begin(&unknown).unwrap();
+        incoming.write(&bytes).unwrap();
+        incoming.settle().unwrap();
+        incoming.finish().unwrap();
+        unknown
+    });
     let found = packs.reconcile(&NEVER).unwrap();
-    let (unknown_blobs, lost) = (1, 0);
-    assert_eq!(
-        found,
-        Reconciled {
-            unknown: unknown_blobs,
-            lost
-        }
-    );
-    assert!(!stores.blobs.is_there(&unknown).unwrap());
+    let expected = Reconciled {
+        unknown: 2,
+        lost: 0,
+    };
+    assert_eq!(found, expected);
+    for blob in &unknown {
+        assert!(!stores.blobs.is_there(blob).unwrap());
+    }
     stores.blobs.verify(&known).unwrap();
+    stores.blobs.verify(&small).unwrap();
     assert_eq!(packs.reconcile(&NEVER).unwrap(), Reconciled::default());
 }
 

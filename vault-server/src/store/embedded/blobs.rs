@@ -59,8 +59,10 @@ impl BlobStore for EmbeddedBlobs {
         if is_file(blob) {
             return self.files.delete(blob);
         }
+        let key = keys::of_pack(&blob.vault, &blob.pack);
         let mut batch = self.rocks.batch();
-        batch.delete(Table::SmallPacks, &keys::of_pack(&blob.vault, &blob.pack));
+        batch.delete(Table::SmallPacks, &key);
+        batch.delete(Table::Unrecorded, &key);
         Ok(batch.write(Sync::Later)?)
     }
 
@@ -82,17 +84,27 @@ impl BlobStore for EmbeddedBlobs {
         which: Which,
         visit: &mut dyn FnMut(Blob) -> Result<(), BlobError>,
     ) -> Result<(), BlobError> {
-        self.files.list(which, visit)?;
-        if which == Which::ApartFromLedger {
-            return Ok(());
-        }
-        self.rocks.visit(Table::SmallPacks, &[], |key, bytes| {
+        let mut small = |key: &[u8], bytes: &[u8]| {
             let damaged = || BlobError::Io(io::Error::other("a key names no pack"));
             let (vault, pack) = keys::pack_of(key).ok_or_else(damaged)?;
             let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             visit(Blob { vault, pack, size })?;
-            Ok(true)
-        })
+            Ok::<_, BlobError>(true)
+        };
+        match which {
+            Which::All => self.rocks.visit(Table::SmallPacks, &[], small)?,
+            // Of all small packs there may be too many to read.
+            Which::ApartFromLedger => {
+                self.rocks.visit(Table::Unrecorded, &[], |key, _| {
+                    match self.rocks.get(Table::SmallPacks, key)? {
+                        Some(bytes) => small(key, &bytes),
+                        None => Ok(true),
+                    }
+                })?;
+            }
+        }
+        // Last: it may end with what could not be read.
+        self.files.list(which, visit)
     }
 
     fn verify(&self, blob: &Blob) -> Result<(), BlobError> {
@@ -131,10 +143,12 @@ impl Incoming for SmallUpload {
 
     /// Written, not synced: the ledger's record of it stands after it in the
     /// same write-ahead log, and so does the head that adds it, which is synced.
+    /// Should the process die in between, it is still listed as unrecorded.
     fn finish(self: Box<Self>) -> Result<(), BlobError> {
         let key = keys::of_pack(&self.blob.vault, &self.blob.pack);
         let mut batch = self.rocks.batch();
         batch.put(Table::SmallPacks, &key, &self.bytes);
+        batch.put(Table::Unrecorded, &key, &[]);
         Ok(batch.write(Sync::Later)?)
     }
 }

@@ -36,13 +36,17 @@ struct Inner {
 }
 
 impl FileBlobs {
-    /// Opens or creates the directory and removes what interrupted uploads left.
+    /// Opens or creates the directory and removes what interrupted uploads left, as
+    /// far as it can be removed.
     pub(super) fn open(root: &Path, disk: Arc<dyn Disk>) -> Result<Self, BlobError> {
         let incoming = root.join(INCOMING);
         disk.create_directory(root)?;
         disk.create_directory(&incoming)?;
         for leftover in fs::read_dir(&incoming)? {
-            disk.delete(&leftover?.path())?;
+            let path = leftover?.path();
+            if let Err(error) = disk.delete(&path) {
+                tracing::warn!(%error, path = %path.display(), "cannot be deleted");
+            }
         }
         disk.sync_directory(root)?;
         Ok(Self(Arc::new(Inner {
@@ -97,9 +101,16 @@ impl Inner {
 
 impl BlobStore for FileBlobs {
     fn begin(&self, blob: &Blob) -> Result<Box<dyn Incoming>, BlobError> {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let path = self.0.root.join(INCOMING).join(number.to_string());
-        let file = self.0.disk.create_file(&path)?;
+        let (file, path) = loop {
+            let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+            let path = self.0.root.join(INCOMING).join(number.to_string());
+            match self.0.disk.create_file(&path) {
+                Ok(file) => break (file, path),
+                // Something that could not be removed at the start.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
         Ok(Box::new(Upload {
             blob: *blob,
             file,
@@ -132,16 +143,24 @@ impl BlobStore for FileBlobs {
         _which: Which,
         visit: &mut dyn FnMut(Blob) -> Result<(), BlobError>,
     ) -> Result<(), BlobError> {
+        let mut unread = None;
+        let mut names = |directory: &Path| {
+            let (names, failed) = names(directory);
+            if let (Some(error), None) = (failed, &unread) {
+                unread = Some(error);
+            }
+            names
+        };
         // What does not look like ours is left alone: a hoster's own notes, or
         // a file system's lost+found.
-        for vault in names(&self.0.root)? {
+        for vault in names(&self.0.root) {
             let (Some(id), path) = (VaultId::from_hex(&vault), self.0.root.join(&vault)) else {
                 continue;
             };
-            for first in names(&path)? {
-                for second in names(&path.join(&first))? {
+            for first in names(&path) {
+                for second in names(&path.join(&first)) {
                     let directory = path.join(&first).join(&second);
-                    for name in names(&directory)? {
+                    for name in names(&directory) {
                         let Some(pack) = PackId::from_hex(&name) else {
                             continue;
                         };
@@ -162,7 +181,7 @@ impl BlobStore for FileBlobs {
                 }
             }
         }
-        Ok(())
+        unread.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn verify(&self, blob: &Blob) -> Result<(), BlobError> {
@@ -183,27 +202,27 @@ impl BlobStore for FileBlobs {
     }
 }
 
-/// The names in a directory; none if there is no such directory.
-fn names(directory: &Path) -> Result<Vec<String>, BlobError> {
+/// The names in a directory as far as they can be read, and why not further; none
+/// if there is no such directory.
+fn names(directory: &Path) -> (Vec<String>, Option<io::Error>) {
+    let mut names = Vec::new();
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error)
-            if matches!(
+        Err(error) => {
+            let none = matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Vec::new());
+            );
+            return (names, (!none).then_some(error));
         }
-        Err(error) => return Err(error.into()),
     };
-    let mut names = Vec::new();
     for entry in entries {
-        if let Ok(name) = entry?.file_name().into_string() {
-            names.push(name);
+        match entry {
+            Ok(entry) => names.extend(entry.file_name().into_string()),
+            Err(error) => return (names, Some(error)),
         }
     }
-    Ok(names)
+    (names, None)
 }
 
 struct Upload {

@@ -4,7 +4,7 @@ use vault_proto::ids::{AccountId, PackId, VaultId};
 
 use crate::{
     clock::UnixTime,
-    store::records::{LinkId, OfferHash},
+    store::records::{LinkId, OfferHash, Ticket, TicketHash},
 };
 
 pub(super) fn of_log(log: &[u8; 32], seq: u64) -> Vec<u8> {
@@ -61,6 +61,18 @@ pub(super) fn of_linked_pack(vault: &VaultId, pack: &PackId, link: &LinkId) -> V
 pub(super) fn link_of(of: &[u8], key: &[u8]) -> Option<LinkId> {
     let link = key.strip_prefix(of)?;
     Some(LinkId(link.try_into().ok()?))
+}
+
+/// Tickets of a link sort by when they were made.
+pub(super) fn of_link_ticket(ticket: &Ticket, hash: &TicketHash) -> Vec<u8> {
+    let opened = ticket.opened.seconds().to_be_bytes();
+    [&ticket.link.0[..], &opened, &hash.0].concat()
+}
+
+/// The hash of a key of that table, of this link; `None` if it is none.
+pub(super) fn link_ticket_of(link: &LinkId, key: &[u8]) -> Option<TicketHash> {
+    let (_, hash) = key.strip_prefix(&link.0)?.split_first_chunk::<8>()?;
+    Some(TicketHash(hash.try_into().ok()?))
 }
 
 /// What the sweep has to look at.
@@ -164,6 +176,15 @@ mod tests {
         let key = of_linked_pack(&vault, &pack, &link);
         assert_eq!(hex(&key), format!("{nines}{sevens}{eights}"));
         assert_eq!(link_of(vault.as_bytes(), &key), None);
+        let ticket = Ticket {
+            link,
+            opened: time,
+            expires: UnixTime::from_seconds(1),
+        };
+        let key = of_link_ticket(&ticket, &TicketHash([7; 32]));
+        assert_eq!(hex(&key), format!("{eights}000000006b49d200{sevens}"));
+        assert_eq!(link_ticket_of(&link, &key), Some(TicketHash([7; 32])));
+        assert_eq!(link_ticket_of(&LinkId([7; 32]), &key), None);
     }
 
     #[test]

@@ -25,7 +25,12 @@ mod lock;
 mod rocks;
 mod rows;
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+};
 
 pub use blobs::{EmbeddedBlobs, FILE_FROM_BYTES};
 pub use disk::{Disk, RealDisk, Sync};
@@ -54,7 +59,8 @@ pub struct Embedded {
 const FORMAT: &[u8] = b"1";
 
 /// Opens or creates the store in `directory`, on which the caller has the lock,
-/// and removes what interrupted uploads left.
+/// removes what interrupted uploads left, and makes the indexes that an older
+/// server did not keep.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -64,22 +70,44 @@ pub fn open(
     terms: Terms,
     disk: Arc<dyn Disk>,
 ) -> Result<Embedded, OpenError> {
-    let rocks = Rocks::open(&directory.join("ledger"), lock, Arc::clone(&disk))?;
+    let ledger = directory.join("ledger");
+    make_private(&ledger)?;
+    let rocks = Rocks::open(&ledger, lock, Arc::clone(&disk))?;
     match rocks.get(Table::Format, b"format")?.as_deref() {
         Some(FORMAT) => {}
         Some(_) => return Err(OpenError::NewerFormat),
         None => {
             let mut batch = rocks.batch();
             batch.put(Table::Format, b"format", FORMAT);
+            batch.put_whole_indexes();
             batch.write(Sync::Now)?;
         }
     }
     let files = FileBlobs::open(&directory.join("blobs"), Arc::clone(&disk))?;
     disk.sync_directory(directory)?;
+    let ledger = EmbeddedLedger::new(rocks.clone(), terms);
+    ledger.complete_indexes()?;
     Ok(Embedded {
-        ledger: EmbeddedLedger::new(rocks.clone(), terms),
+        ledger,
         blobs: EmbeddedBlobs { files, rocks },
     })
+}
+
+/// Makes a directory for its owner alone. Of one that is there, everybody else's
+/// rights are taken; those of a group that the hoster let in stay.
+fn make_private(directory: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mut permissions = fs::metadata(directory)?.permissions();
+            let mode = permissions.mode();
+            if mode & 0o007 == 0 {
+                return Ok(());
+            }
+            permissions.set_mode(mode & !0o007);
+            fs::set_permissions(directory, permissions)
+        }
+        made => made,
+    }
 }
 
 /// Why a store could not be opened.
@@ -102,3 +130,6 @@ pub enum OpenError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub(super) enum Table {
     Vaults,
     /// vault, seq
     VaultLog,
-    /// account, vault
+    /// account, vault: whether it was accepted
     Members,
     /// vault, pack
     Packs,
@@ -66,12 +66,16 @@ pub(super) enum Table {
     LinkBlocks,
     /// ticket hash
     Tickets,
+    /// link, time, ticket hash; the time at which it was made
+    LinkTickets,
     /// vault, pack: packs too small for a file, whole
     SmallPacks,
+    /// vault, pack: small packs that the ledger has not recorded yet
+    Unrecorded,
 }
 
 impl Table {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 23] = [
         Self::Format,
         Self::Invitations,
         Self::Accounts,
@@ -92,7 +96,9 @@ impl Table {
         Self::LinkPacks,
         Self::LinkBlocks,
         Self::Tickets,
+        Self::LinkTickets,
         Self::SmallPacks,
+        Self::Unrecorded,
     ];
 
     const fn name(self) -> &'static str {
@@ -117,7 +123,9 @@ impl Table {
             Self::LinkPacks => "link-packs",
             Self::LinkBlocks => "link-blocks",
             Self::Tickets => "tickets",
+            Self::LinkTickets => "link-tickets",
             Self::SmallPacks => "small-packs",
+            Self::Unrecorded => "unrecorded",
         }
     }
 }

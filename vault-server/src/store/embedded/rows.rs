@@ -95,6 +95,8 @@ struct AccountRow {
     brought_by: Option<Vec<u8>>,
     #[prost(uint32, tag = "10")]
     guests: u32,
+    #[prost(uint64, tag = "11")]
+    guest_bytes: u64,
 }
 
 impl Record for Account {
@@ -115,6 +117,7 @@ impl Record for Account {
                 Standing::Guest { brought_by } => Some(brought_by.to_vec()),
             },
             guests: self.guests,
+            guest_bytes: self.guest_bytes,
         }
         .encode_to_vec()
     }
@@ -139,6 +142,7 @@ impl Record for Account {
             record_bytes: row.record_bytes,
             log_seq: row.log_seq,
             guests: row.guests,
+            guest_bytes: row.guest_bytes,
         })
     }
 }
@@ -337,6 +341,8 @@ struct OfferRow {
     offer: Vec<u8>,
     #[prost(bool, tag = "2")]
     of_a_stranger: bool,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    member: Option<Vec<u8>>,
 }
 
 impl Record for Offer {
@@ -346,17 +352,23 @@ impl Record for Offer {
         OfferRow {
             offer: self.offer.clone(),
             of_a_stranger: self.from == OfferFrom::Stranger,
+            member: match self.from {
+                OfferFrom::Member(account) => Some(account.to_vec()),
+                OfferFrom::Stranger => None,
+            },
         }
         .encode_to_vec()
     }
 
     fn from_row((): (), row: &[u8]) -> Result<Self, LedgerError> {
         let row: OfferRow = decode(row)?;
+        let member = row.member.map(|id| AccountId::from_slice(&id));
         Ok(Self {
             offer: row.offer,
-            from: match row.of_a_stranger {
-                true => OfferFrom::Stranger,
-                false => OfferFrom::Known,
+            // Whose an offer was did not always stand here.
+            from: match member.transpose().map_err(damaged)? {
+                Some(account) => OfferFrom::Member(account),
+                None => OfferFrom::Stranger,
             },
         })
     }
@@ -437,6 +449,8 @@ struct TicketRow {
     link: Vec<u8>,
     #[prost(uint64, tag = "2")]
     expires: u64,
+    #[prost(uint64, tag = "3")]
+    opened: u64,
 }
 
 impl Record for Ticket {
@@ -446,6 +460,7 @@ impl Record for Ticket {
         TicketRow {
             link: self.link.0.to_vec(),
             expires: self.expires.seconds(),
+            opened: self.opened.seconds(),
         }
         .encode_to_vec()
     }
@@ -454,8 +469,22 @@ impl Record for Ticket {
         let row: TicketRow = decode(row)?;
         Ok(Self {
             link: LinkId(row.link.try_into().map_err(damaged)?),
+            opened: UnixTime::from_seconds(row.opened),
             expires: UnixTime::from_seconds(row.expires),
         })
+    }
+}
+
+/// That an account is a member of a vault. Nothing, where it has accepted that.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MemberRow {
+    #[prost(bool, tag = "1")]
+    pub(super) unaccepted: bool,
+}
+
+impl MemberRow {
+    pub(super) fn from_row(row: &[u8]) -> Result<Self, LedgerError> {
+        decode(row)
     }
 }
 

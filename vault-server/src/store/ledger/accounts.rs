@@ -28,7 +28,8 @@ pub trait AccountLedger {
 
     /// Extends a copy of the log of an account whose home is another hoster, all
     /// entries or none. A log that is not here yet makes a guest, if whoever
-    /// brings it is a member and has not brought too many.
+    /// brings it is a member and has not brought too many. What a guest's log takes
+    /// counts for that member.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -167,6 +168,9 @@ pub enum Copied {
     NotAMember,
     /// He has brought as many guests as a member may.
     TooManyGuests,
+    /// The logs of the guests that one member brought have as many bytes as they
+    /// may.
+    GuestsFull(Fullness),
     /// The account has as many record bytes as it may.
     RecordsFull(Fullness),
 }

@@ -42,7 +42,8 @@ pub trait LinkLedger {
         packs: &[PackId],
     ) -> Result<Vec<Option<Vec<u8>>>, LedgerError>;
 
-    /// Counts a download and stores its ticket, in one step.
+    /// Counts a download and stores its ticket, in one step. Of a link whose
+    /// downloads are not limited, the oldest ticket goes when there are too many.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -129,7 +130,7 @@ pub enum LinkOpening {
     Opened(Box<Link>, Ticket),
     /// There is no such link, or it is over.
     Over,
-    /// It has as many tickets as it may.
+    /// It has as many tickets as it may, and its downloads are limited.
     TooMany,
 }
 

@@ -62,10 +62,19 @@ pub struct Terms {
     /// Bytes of log entries, heads, lists of packs and roots that an account may
     /// have beside a sixteenth of its quota. The quota itself is for packs.
     pub record_bytes: u64,
-    /// How many guests a member may bring.
+    /// How many guests a member may bring,
     pub guests: u32,
+    /// and how many bytes the entries of all their logs may have; with removals,
+    /// twice as many.
+    pub guest_bytes: u64,
+    /// How many vaults wait for one account to accept that it is a member,
+    pub unaccepted: usize,
+    /// and how many of them that one member made.
+    pub unaccepted_of_one: usize,
     /// How many offers wait for one account,
     pub offers: usize,
+    /// how many of them from one member and the guests that he brought,
+    pub offers_of_one: usize,
     /// how many of them from callers without a token,
     pub offers_of_strangers: usize,
     /// and how long.
@@ -74,14 +83,15 @@ pub struct Terms {
     pub links: usize,
     /// how many tickets one of them,
     pub tickets: u32,
-    /// and how long each is good for.
+    /// and how long each is good for, unless newer ones take its place.
     pub ticket: std::time::Duration,
 }
 
 impl Default for Terms {
     /// 7 and 30 days, and 64 MiB: years of hourly heads of four devices; 256
-    /// guests, as many as a vault has members; 64 offers, 16 of them of strangers,
-    /// for 60 days; 1,024 links, each with 4,096 tickets for a day.
+    /// guests, as many as a vault has members, with 64 MiB of logs; 256
+    /// vaults to accept, 32 of one member; 64 offers, 8 of them of one member and
+    /// 16 of strangers, for 60 days; 1,024 links, each with 4,096 tickets for a day.
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
         Self {
@@ -89,7 +99,11 @@ impl Default for Terms {
             grace: std::time::Duration::from_secs(30 * DAY),
             record_bytes: 64 << 20,
             guests: 256,
+            guest_bytes: 64 << 20,
+            unaccepted: 256,
+            unaccepted_of_one: 32,
             offers: 64,
+            offers_of_one: 8,
             offers_of_strangers: 16,
             offer: std::time::Duration::from_secs(60 * DAY),
             links: 1024,
@@ -123,6 +137,8 @@ pub enum Appended {
     },
     /// The account that pays has as many record bytes as it may.
     RecordsFull(Fullness),
+    /// As many vaults wait to be accepted by whom it adds as may.
+    BoxFull,
 }
 
 /// Why the ledger could not answer.

@@ -67,7 +67,8 @@ pub trait PackLedger {
 
     /// Marks at most `limit` packs whose lease or grace period is over as
     /// [doomed](crate::store::PackState::Doomed), durably, takes them out of the usage, and
-    /// returns them; with them, those that were doomed before and not forgotten.
+    /// returns them; with them, those that were doomed before, not forgotten, and not
+    /// [put off](Self::put_off).
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -79,6 +80,13 @@ pub trait PackLedger {
     /// # Errors
     /// [`LedgerError`].
     fn forget(&self, blob: &Blob) -> Result<bool, LedgerError>;
+
+    /// Leaves a doomed pack alone until `until`: its blob could not be deleted.
+    /// One that was uploaded again meanwhile stays as it is.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn put_off(&self, blob: &Blob, until: UnixTime) -> Result<(), LedgerError>;
 
     /// Marks a pack whose blob is missing: unclaimed or in the trash, it is
     /// forgotten; committed, it is [lost](crate::store::PackState::Lost).

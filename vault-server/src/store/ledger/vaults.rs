@@ -23,7 +23,8 @@ pub trait VaultLedger {
     /// [`LedgerError`].
     fn vault(&self, id: &VaultId) -> Result<Option<Vault>, LedgerError>;
 
-    /// The vaults that an account is a member of, or invited to, ordered by id.
+    /// The vaults that an account is a member of, those first in which it has
+    /// accepted that, and each part ordered by id.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -41,7 +42,8 @@ pub trait VaultLedger {
     ) -> Result<Vec<Vec<u8>>, LedgerError>;
 
     /// Appends an entry to a vault log, if it is the next one and the vault's
-    /// newest head is the one that it names.
+    /// newest head is the one that it names, and if not too many vaults wait for
+    /// whom it adds.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -86,8 +88,10 @@ pub struct NewVaultEntry<'a> {
     pub head: Option<HeadPosition>,
     /// The encoded entry, verified.
     pub entry: &'a [u8],
-    /// Who is a member from now on.
+    /// Who is a member from now on, and has not accepted it.
     pub joined: Option<AccountId>,
+    /// Who has accepted now.
+    pub accepted: Option<AccountId>,
     /// Who is none any more.
     pub left: Option<AccountId>,
     /// Whose links end with it.

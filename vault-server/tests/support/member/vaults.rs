@@ -61,7 +61,18 @@ impl Member {
 
     /// Makes `other` a member of the vault, who accepts.
     pub(crate) async fn share(&mut self, vault: &mut VaultOf, other: &mut Self, role: wire::Role) {
-        let accounts = logs([&*self, &*other]);
+        self.add(vault, other, role).await.unwrap();
+        other.accept(vault, self).await;
+    }
+
+    /// Makes `other` a member of the vault.
+    pub(crate) async fn add(
+        &self,
+        vault: &mut VaultOf,
+        other: &Self,
+        role: wire::Role,
+    ) -> Result<(), Status> {
+        let accounts = logs([self, other]);
         let add = wire::vault_entry::Body::AddMember(wire::AddMember {
             role: role.into(),
             r#box: Some(wire::EpochBox {
@@ -70,11 +81,19 @@ impl Member {
                 r#box: random::<BOX_BYTES>().to_vec(),
             }),
         });
-        let entry = self.vault_entry(vault, add, &accounts);
-        self.send_vault_entry(vault.id(), entry).await.unwrap();
+        let mut after = vault.clone();
+        let entry = self.vault_entry(&mut after, add, &accounts);
+        self.send_vault_entry(vault.id(), entry).await?;
+        *vault = after;
+        Ok(())
+    }
+
+    /// Takes up the membership that `other` gave.
+    pub(crate) async fn accept(&self, vault: &mut VaultOf, other: &Self) {
+        let accounts = logs([self, other]);
         let accept = wire::vault_entry::Body::Accept(wire::AcceptMembership {});
-        let entry = other.vault_entry(vault, accept, &accounts);
-        other.send_vault_entry(vault.id(), entry).await.unwrap();
+        let entry = self.vault_entry(vault, accept, &accounts);
+        self.send_vault_entry(vault.id(), entry).await.unwrap();
     }
 
     /// Takes `other`'s membership away.

@@ -1,6 +1,9 @@
 //! Invitations, accounts, tokens, and the logs of both kinds.
 
-use vault_proto::{ids::DeviceId, wire::VaultKind};
+use vault_proto::{
+    ids::{DeviceId, VaultId},
+    wire::VaultKind,
+};
 
 use super::fixture::*;
 use crate::store::{
@@ -186,11 +189,138 @@ pub(crate) fn members_see_the_vaults_they_are_in(ledger: &dyn Ledger) {
     assert_eq!(vaults(3), []);
     let joined = append(ledger, 2, None, Some(2), None);
     assert_eq!(joined, Appended::Appended);
+    assert_eq!(vaults(2), [vault(21), vault(11)], "what waits comes last");
+    let accept = NewVaultEntry {
+        accepted: Some(account(2)),
+        ..entry(vault(11), 3)
+    };
+    let accepted = ledger.append_vault_entry(&accept).unwrap();
+    assert_eq!(accepted, Appended::Appended);
     assert_eq!(vaults(2), [vault(11), vault(21)]);
-    let left = append(ledger, 3, None, None, Some(2));
+    let left = append(ledger, 4, None, None, Some(2));
     assert_eq!(left, Appended::Appended);
     assert_eq!(vaults(2), [vault(21)]);
     assert_eq!(vaults(1), [vault(11), vault(12)]);
+}
+
+/// A vault of account `number`, and its id.
+fn vault_of(ledger: &dyn Ledger, number: u8, which: u16) -> VaultId {
+    let mut id = [number; 32];
+    id[..2].copy_from_slice(&which.to_be_bytes());
+    let id = VaultId::from_array(id);
+    let new = NewVault {
+        id,
+        kind: VaultKind::Storage,
+        creator: account(number),
+        genesis: &[1; 10],
+    };
+    assert_eq!(ledger.create_vault(&new).unwrap(), VaultCreation::Created);
+    id
+}
+
+/// Entry `seq` of a vault that has no head.
+fn entry(vault: VaultId, seq: u64) -> NewVaultEntry<'static> {
+    NewVaultEntry {
+        vault,
+        seq,
+        head: None,
+        entry: &[7; 10],
+        joined: None,
+        accepted: None,
+        left: None,
+        links_end: LinksEnd::None,
+        urgency: Urgency::Ordinary,
+    }
+}
+
+/// Account 9 is added as the second entry says.
+fn add(ledger: &dyn Ledger, vault: VaultId) -> Appended {
+    let add = NewVaultEntry {
+        joined: Some(account(9)),
+        ..entry(vault, 2)
+    };
+    ledger.append_vault_entry(&add).unwrap()
+}
+
+pub(crate) fn so_many_vaults_wait_to_be_accepted(ledger: &dyn Ledger) {
+    let Terms {
+        unaccepted,
+        unaccepted_of_one,
+        ..
+    } = Terms::default();
+    let members = (unaccepted / unaccepted_of_one) as u8;
+    let mut waiting = Vec::new();
+    for member in 1..=members {
+        open_account(ledger, member);
+        for which in 0..unaccepted_of_one as u16 {
+            let vault = vault_of(ledger, member, which);
+            assert_eq!(add(ledger, vault), Appended::Appended);
+            waiting.push(vault);
+        }
+        // No more of this member's, who can add others.
+        if member == 1 {
+            let more = vault_of(ledger, member, 999);
+            assert_eq!(add(ledger, more), Appended::BoxFull);
+            let other = NewVaultEntry {
+                joined: Some(account(8)),
+                ..entry(more, 2)
+            };
+            let added = ledger.append_vault_entry(&other).unwrap();
+            assert_eq!(added, Appended::Appended);
+        }
+    }
+    open_account(ledger, 100);
+    let more = vault_of(ledger, 100, 0);
+    assert_eq!(add(ledger, more), Appended::BoxFull);
+    assert_eq!(ledger.vault(&more).unwrap().unwrap().log_seq, 1);
+    assert_eq!(ledger.vaults_of(&account(9)).unwrap().len(), unaccepted);
+    // What was accepted does not wait any more, nor what was declined.
+    let accept = NewVaultEntry {
+        accepted: Some(account(9)),
+        ..entry(waiting[0], 3)
+    };
+    let accepted = ledger.append_vault_entry(&accept).unwrap();
+    assert_eq!(accepted, Appended::Appended);
+    assert_eq!(add(ledger, more), Appended::Appended);
+    assert_eq!(ledger.vaults_of(&account(9)).unwrap()[0], waiting[0]);
+    let last = vault_of(ledger, 100, 1);
+    assert_eq!(add(ledger, last), Appended::BoxFull);
+    let decline = NewVaultEntry {
+        left: Some(account(9)),
+        ..entry(waiting[1], 3)
+    };
+    let declined = ledger.append_vault_entry(&decline).unwrap();
+    assert_eq!(declined, Appended::Appended);
+    assert_eq!(add(ledger, last), Appended::Appended);
+}
+
+pub(crate) fn vaults_at_once_never_exceed_those_that_may_wait(ledger: &dyn Ledger) {
+    let Terms {
+        unaccepted,
+        unaccepted_of_one,
+        ..
+    } = Terms::default();
+    // Of more members than have room, so that only the sum bounds them.
+    let members = (unaccepted / unaccepted_of_one) as u8 + 2;
+    let added: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (100..100 + members)
+            .map(|member| {
+                scope.spawn(move || {
+                    open_account(ledger, member);
+                    let vaults =
+                        (0..unaccepted_of_one as u16).map(|which| vault_of(ledger, member, which));
+                    let added = vaults.map(|vault| add(ledger, vault));
+                    added.filter(|added| *added == Appended::Appended).count()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    });
+    assert_eq!(added, unaccepted);
+    assert_eq!(ledger.vaults_of(&account(9)).unwrap().len(), unaccepted);
 }
 
 pub(crate) fn everything_is_counted(ledger: &dyn Ledger) {
@@ -289,6 +419,7 @@ pub(crate) fn a_member_cannot_fill_the_ledger(ledger: &dyn Ledger) {
         head: None,
         entry: &[1; 4001],
         joined: None,
+        accepted: None,
         left: None,
         links_end: LinksEnd::None,
         urgency,

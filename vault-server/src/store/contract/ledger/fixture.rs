@@ -224,6 +224,7 @@ pub(super) fn append(
             head,
             entry: &[seq as u8; 100],
             joined: joined.map(account),
+            accepted: None,
             left: left.map(account),
             links_end: LinksEnd::None,
             urgency: Urgency::Ordinary,

@@ -46,6 +46,7 @@ pub(crate) fn a_log_from_elsewhere_makes_a_guest(ledger: &dyn Ledger) {
     assert_eq!(guest.record_bytes, 300 + 2 * 128);
     let host = ledger.account(&account(1)).unwrap().unwrap();
     assert_eq!((host.standing, host.guests), (Standing::Member, 1));
+    assert_eq!(host.guest_bytes, guest.record_bytes);
     let log = ledger.account_entries(&account(5), 0, 1000).unwrap();
     assert_eq!(log, [vec![5; 100], vec![5; 200]]);
     let expected = LedgerStats {
@@ -128,18 +129,45 @@ pub(crate) fn there_are_so_many_guests_of_one_member(ledger: &dyn Ledger) {
 
 pub(crate) fn a_guest_cannot_fill_the_ledger(ledger: &dyn Ledger) {
     open_account(ledger, 1);
-    let limit = Terms::default().record_bytes as usize;
+    open_account(ledger, 2);
+    let limit = Terms::default().guest_bytes as usize;
     let refused = bring(ledger, 1, 5, 0, &[limit]);
-    assert!(matches!(refused, Copied::RecordsFull(_)), "{refused:?}");
+    let Copied::GuestsFull(fullness) = refused else {
+        panic!("{refused:?}");
+    };
+    let (quota_bytes, used_bytes) = (limit as u64, limit as u64 + 128);
+    assert_eq!(
+        (fullness.quota_bytes, fullness.used_bytes),
+        (quota_bytes, used_bytes)
+    );
     assert_eq!(ledger.account(&account(5)).unwrap(), None);
-    assert_eq!(ledger.account(&account(1)).unwrap().unwrap().guests, 0);
-    let copied = bring(ledger, 1, 5, 0, &[limit - 128]);
+    let host = |number| ledger.account(&account(number)).unwrap().unwrap();
+    assert_eq!((host(1).guests, host(1).guest_bytes), (0, 0));
+    let records = host(1).record_bytes;
+    // Two guests of one member share what there is.
+    let half = limit / 2 - 128;
+    for guest in [5, 6] {
+        let copied = bring(ledger, 1, guest, 0, &[half]);
+        assert_eq!(copied, Copied::Copied { log_seq: 1 });
+    }
+    assert_eq!(host(1).guest_bytes, limit as u64);
+    // He is charged, whoever brings more; and none of what is his own.
+    for by in [1, 2, 5] {
+        let refused = bring(ledger, by, 5, 1, &[1]);
+        assert!(matches!(refused, Copied::GuestsFull(_)), "{refused:?}");
+    }
+    assert_eq!(host(1).record_bytes, records);
+    assert_eq!(host(2).guest_bytes, 0);
+    let copied = bring(ledger, 2, 7, 0, &[half]);
     assert_eq!(copied, Copied::Copied { log_seq: 1 });
-    let refused = bring(ledger, 1, 5, 1, &[1]);
-    assert!(matches!(refused, Copied::RecordsFull(_)), "{refused:?}");
-    // Somebody can always be shut out.
-    let taken = bring_as(ledger, 1, 5, 1, &[1], Urgency::CannotWait);
+    // Somebody can be shut out still, and that too has an end.
+    let taken = bring_as(ledger, 2, 5, 1, &[1], Urgency::CannotWait);
     assert_eq!(taken, Copied::Copied { log_seq: 2 });
+    assert_eq!(host(1).guest_bytes, limit as u64 + 129);
+    let taken = bring_as(ledger, 2, 6, 1, &[limit - 129 - 128], Urgency::CannotWait);
+    assert_eq!(taken, Copied::Copied { log_seq: 2 });
+    let refused = bring_as(ledger, 2, 5, 2, &[1], Urgency::CannotWait);
+    assert!(matches!(refused, Copied::GuestsFull(_)), "{refused:?}");
 }
 
 pub(crate) fn a_device_is_found_where_it_was_named_last(ledger: &dyn Ledger) {

@@ -255,6 +255,7 @@ pub(crate) fn a_link_is_opened_so_often(ledger: &dyn Ledger) {
     assert_eq!(ledger.ticket(&ticket(3)).unwrap(), None);
     let good = Ticket {
         link: id(1),
+        opened: later,
         expires: later.plus(DAY),
     };
     assert_eq!(ledger.ticket(&ticket(2)).unwrap(), Some(good));
@@ -300,8 +301,12 @@ pub(crate) fn downloads_at_once_are_counted_each(ledger: &dyn Ledger) {
 
 pub(crate) fn a_link_has_so_many_tickets(ledger: &dyn Ledger) {
     three_packs(ledger);
-    assert_eq!(create(ledger, &new(1)), LinkCreation::Created);
     let many = Terms::default().tickets;
+    let counted = NewLink {
+        max_downloads: 2 * many,
+        ..new(1)
+    };
+    assert_eq!(create(ledger, &counted), LinkCreation::Created);
     for number in 0..many {
         opened(ledger, 1, number, NOW);
     }
@@ -310,6 +315,37 @@ pub(crate) fn a_link_has_so_many_tickets(ledger: &dyn Ledger) {
     assert_eq!(ledger.drop_due_links(NOW.plus(DAY)).unwrap(), 0);
     assert_eq!(link(ledger, 1).unwrap().tickets, 0);
     opened(ledger, 1, many, NOW.plus(DAY));
+}
+
+pub(crate) fn nobody_keeps_others_from_a_link_of_any_number_of_downloads(ledger: &dyn Ledger) {
+    three_packs(ledger);
+    for number in [1, 2] {
+        assert_eq!(create(ledger, &new(number)), LinkCreation::Created);
+    }
+    let many = Terms::default().tickets;
+    let later = |seconds: u32| UnixTime::from_seconds(NOW.seconds() + u64::from(seconds));
+    opened(ledger, 2, u32::MAX, NOW);
+    // The second is older than the first.
+    opened(ledger, 1, 0, later(2));
+    opened(ledger, 1, 1, later(1));
+    for number in 2..many {
+        opened(ledger, 1, number, later(3));
+    }
+    let there = |by| ledger.ticket(&ticket(by)).unwrap().is_some();
+    assert!(there(0) && there(1));
+    opened(ledger, 1, many, later(4));
+    assert!(there(0) && !there(1) && there(many));
+    opened(ledger, 1, many + 1, later(4));
+    assert!(!there(0) && there(2) && there(many + 1));
+    assert!(there(u32::MAX), "another link's stays");
+    let found = link(ledger, 1).unwrap();
+    assert_eq!((found.tickets, found.downloads), (many, many + 2));
+    // All that are left go in their time, and are counted once.
+    assert_eq!(ledger.drop_due_links(later(4).plus(DAY)).unwrap(), 0);
+    assert!(!there(2) && !there(many + 1));
+    assert_eq!(link(ledger, 1).unwrap().tickets, 0);
+    opened(ledger, 1, 7, later(4).plus(DAY));
+    assert_eq!(link(ledger, 1).unwrap().tickets, 1);
 }
 
 pub(crate) fn a_link_expires_with_its_tickets(ledger: &dyn Ledger) {
@@ -424,6 +460,7 @@ pub(crate) fn an_entry_of_the_log_ends_links(ledger: &dyn Ledger) {
             head: Some(position(1, 0)),
             entry: &[1; 100],
             joined: None,
+            accepted: None,
             left: None,
             links_end,
             urgency: Urgency::Ordinary,

@@ -29,8 +29,14 @@ fn put_at(
         .unwrap()
 }
 
+/// From a member of whom it is the only one, if the offers' first bytes differ.
 fn put(ledger: &dyn Ledger, number: u8, offer: &[u8]) -> OfferOutcome {
-    put_at(ledger, number, offer, OfferFrom::Known, NOW)
+    put_at(ledger, number, offer, member(offer[0]), NOW)
+}
+
+/// A member, here or not: that is not asked.
+fn member(number: u8) -> OfferFrom {
+    OfferFrom::Member(account(number))
 }
 
 fn listed(ledger: &dyn Ledger, number: u8, now: UnixTime) -> Vec<Vec<u8>> {
@@ -75,15 +81,16 @@ pub(crate) fn a_box_has_so_much_room_and_less_for_strangers(ledger: &dyn Ledger)
         offers_of_strangers,
         ..
     } = Terms::default();
-    let fill = |from, first: u8| {
+    let fill = |from: &dyn Fn(u8) -> OfferFrom, first: u8| {
         let kept = (0..=255u8).take_while(|number| {
-            put_at(ledger, 1, &[first, *number], from, NOW) == OfferOutcome::Kept
+            let offer = [first, *number];
+            put_at(ledger, 1, &offer, from(*number), NOW) == OfferOutcome::Kept
         });
         kept.count()
     };
-    assert_eq!(fill(OfferFrom::Stranger, 1), offers_of_strangers);
+    assert_eq!(fill(&|_| OfferFrom::Stranger, 1), offers_of_strangers);
     let rest = offers - offers_of_strangers;
-    assert_eq!(fill(OfferFrom::Known, 2), rest);
+    assert_eq!(fill(&member, 2), rest);
     assert_eq!(listed(ledger, 1, NOW).len(), offers);
     // What is there needs no room.
     assert_eq!(put(ledger, 1, &[2, 0]), OfferOutcome::Kept);
@@ -92,15 +99,33 @@ pub(crate) fn a_box_has_so_much_room_and_less_for_strangers(ledger: &dyn Ledger)
         .unwrap();
     let refused = put_at(ledger, 1, &[3, 0], OfferFrom::Stranger, NOW);
     assert_eq!(refused, OfferOutcome::Full);
-    assert_eq!(put(ledger, 1, &[3, 0]), OfferOutcome::Kept);
-    assert_eq!(put(ledger, 1, &[3, 1]), OfferOutcome::Full);
+    assert_eq!(put(ledger, 1, &[200, 0]), OfferOutcome::Kept);
+    assert_eq!(put(ledger, 1, &[200, 1]), OfferOutcome::Full);
+}
+
+pub(crate) fn one_member_cannot_fill_the_box_of_another(ledger: &dyn Ledger) {
+    open_account(ledger, 1);
+    open_account(ledger, 2);
+    let most = Terms::default().offers_of_one;
+    for number in 0..most {
+        assert_eq!(put(ledger, 1, &[7, number as u8]), OfferOutcome::Kept);
+    }
+    assert_eq!(put(ledger, 1, &[7, 255]), OfferOutcome::Full);
+    assert_eq!(put(ledger, 1, &[7, 0]), OfferOutcome::Kept, "it is there");
+    // Another may still, and he for another.
+    assert_eq!(put(ledger, 1, &[8, 0]), OfferOutcome::Kept);
+    assert_eq!(put(ledger, 2, &[7, 255]), OfferOutcome::Kept);
+    ledger
+        .drop_offer(&account(1), &OfferHash::of(&[7, 0]))
+        .unwrap();
+    assert_eq!(put(ledger, 1, &[7, 255]), OfferOutcome::Kept);
 }
 
 pub(crate) fn an_offer_waits_sixty_days(ledger: &dyn Ledger) {
     open_account(ledger, 1);
     assert_eq!(put(ledger, 1, &[1]), OfferOutcome::Kept);
     let later = NOW.plus(DAY);
-    let second = put_at(ledger, 1, &[2], OfferFrom::Known, later);
+    let second = put_at(ledger, 1, &[2], member(1), later);
     assert_eq!(second, OfferOutcome::Kept);
     let last = UnixTime::from_seconds(NOW.plus(DAY * 60).seconds() - 1);
     assert_eq!(ledger.drop_due_offers(last, 10).unwrap(), 0);
@@ -124,7 +149,7 @@ pub(crate) fn offers_at_once_never_exceed_the_box(ledger: &dyn Ledger) {
     let kept: usize = thread::scope(|scope| {
         let threads = [0, 1, 2, 3u8].map(|part| {
             scope.spawn(move || {
-                let offers = (0..40u8).map(|number| put(ledger, 1, &[part, number]));
+                let offers = (0..40u8).map(|number| put(ledger, 1, &[40 * part + number]));
                 let kept = offers.filter(|outcome| *outcome == OfferOutcome::Kept);
                 kept.count()
             })

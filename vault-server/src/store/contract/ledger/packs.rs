@@ -194,6 +194,24 @@ pub(crate) fn a_doomed_pack_can_be_uploaded_again(ledger: &dyn Ledger) {
     assert_eq!(usage(ledger, 1), usage_of(0, 16 * KIB, 0));
 }
 
+pub(crate) fn a_doomed_pack_can_be_put_off(ledger: &dyn Ledger) {
+    one_vault(ledger);
+    let blob = blob(11, 1, 16 * KIB);
+    upload(ledger, &blob);
+    let (due, later) = (NOW.plus(DAY * 7), NOW.plus(DAY * 8));
+    // Not before it is doomed.
+    ledger.put_off(&blob, later).unwrap();
+    assert_eq!(ledger.doom(due, 10).unwrap(), [blob]);
+    ledger.put_off(&blob, later).unwrap();
+    assert_eq!(ledger.doom(due, 10).unwrap(), []);
+    assert_eq!(usage(ledger, 1), usage_of(0, 0, 0));
+    assert_eq!(ledger.doom(later, 10).unwrap(), [blob]);
+    assert!(ledger.forget(&blob).unwrap());
+    ledger.put_off(&blob, later).unwrap();
+    assert_eq!(record(ledger, &blob), None);
+    assert_eq!(ledger.doom(later, 10).unwrap(), []);
+}
+
 pub(crate) fn a_lost_pack_is_repaired_for_nothing(ledger: &dyn Ledger) {
     one_vault(ledger);
     let (kept, unclaimed) = (blob(11, 1, 512 * KIB), blob(11, 2, 256 * KIB));

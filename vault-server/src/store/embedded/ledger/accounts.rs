@@ -69,25 +69,26 @@ impl AccountLedger for EmbeddedLedger {
     }
 
     fn put_account_log(&self, copy: &LogCopy<'_>) -> Result<Copied, LedgerError> {
-        let (id, sponsor) = (&copy.account, &copy.brought_by);
+        let id = &copy.account;
+        // Who brought a guest never changes: the lock can be chosen by what was read
+        // before it was held. For one that came in between, this copy is too late.
+        let sponsor = decide::sponsor(copy, self.account(id)?.as_ref());
         let _both = self.payers.lock_all([id.as_bytes(), sponsor.as_bytes()]);
-        let mut batch = self.rocks.batch();
+        let mut sponsor = self.account(&sponsor)?;
         let account = match self.account(id)? {
             Some(account) => Ok(account),
-            None => {
-                let mut sponsor = self.account(sponsor)?;
-                let guest = decide::guest(copy, sponsor.as_mut(), &self.terms);
-                if let Some(sponsor) = &sponsor {
-                    batch.put_account(sponsor);
-                }
-                guest
-            }
+            None => decide::guest(copy, sponsor.as_mut(), &self.terms),
         };
-        let copied = account.and_then(|account| decide::copied(copy, account, &self.terms));
+        let copied = account
+            .and_then(|account| decide::copied(copy, account, sponsor.as_mut(), &self.terms));
         let account = match copied {
             Ok(account) => account,
             Err(refused) => return Ok(refused),
         };
+        let mut batch = self.rocks.batch();
+        if let Some(sponsor) = sponsor.filter(|_| account.standing.is_guest()) {
+            batch.put_account(&sponsor);
+        }
         batch.put_account(&account);
         for (seq, entry) in (copy.after + 1..).zip(copy.entries) {
             batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), seq), entry);

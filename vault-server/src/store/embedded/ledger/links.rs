@@ -117,8 +117,19 @@ impl LinkLedger for EmbeddedLedger {
             Err(refused) => return Ok(refused),
         };
         let mut batch = self.rocks.batch();
+        if opened.instead_of_the_oldest {
+            let Some((oldest, key)) = self.oldest_ticket(id)? else {
+                // All are from before it was noted which those are.
+                return Ok(LinkOpening::TooMany);
+            };
+            batch.delete(Table::Tickets, &oldest.0);
+            batch.delete(Table::LinkTickets, &key);
+        }
+        let opened = opened.ticket;
         batch.put_link(&link, before);
         batch.put_record(Table::Tickets, &ticket.0, &opened);
+        let key = keys::of_link_ticket(&opened, ticket);
+        batch.put(Table::LinkTickets, &key, &[]);
         // A count that nobody looks at may go back with a power cut.
         batch.write(match link.max_downloads {
             0 => Sync::Later,
@@ -237,21 +248,38 @@ impl EmbeddedLedger {
         self.rocks.visit(Table::Tickets, &[], |key, row| {
             let ticket = Ticket::from_row((), row)?;
             if ticket.expires <= now {
-                over.push((key.to_vec(), ticket.link));
+                let hash = key.try_into();
+                let hash = hash.map_err(|_| LedgerError::Damaged("a key is no ticket"))?;
+                over.push((TicketHash(hash), ticket));
             }
             Ok::<_, LedgerError>(true)
         })?;
-        for (key, link) in over {
-            let _name = self.links.lock(&link.0);
+        for (hash, ticket) in over {
+            let _name = self.links.lock(&ticket.link.0);
+            // A newer one may have taken its place.
+            if self.ticket(&hash)?.is_none() {
+                continue;
+            }
             let mut batch = self.rocks.batch();
-            batch.delete(Table::Tickets, &key);
-            if let Some(mut link) = self.link(&link)? {
+            batch.delete(Table::Tickets, &hash.0);
+            batch.delete(Table::LinkTickets, &keys::of_link_ticket(&ticket, &hash));
+            if let Some(mut link) = self.link(&ticket.link)? {
                 link.tickets = link.tickets.saturating_sub(1);
                 batch.put_record(Table::Links, &link.id.0, &link);
             }
             batch.write(Sync::Later)?;
         }
         Ok(())
+    }
+
+    /// The first of a link's tickets, with the key of that in the order of time.
+    fn oldest_ticket(&self, link: &LinkId) -> Result<Option<(TicketHash, Vec<u8>)>, LedgerError> {
+        let mut oldest = None;
+        self.rocks.visit(Table::LinkTickets, &link.0, |key, _| {
+            oldest = keys::link_ticket_of(link, key).map(|hash| (hash, key.to_vec()));
+            Ok::<_, LedgerError>(false)
+        })?;
+        Ok(oldest)
     }
 
     /// Whether a link that serves names a pack.

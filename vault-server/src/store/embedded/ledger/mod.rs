@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod indexes;
 mod links;
 mod offers;
 mod packs;
@@ -39,6 +40,8 @@ pub struct EmbeddedLedger {
     terms: Terms,
     payers: Stripes,
     invitations: Stripes,
+    /// By who is added to a vault. Taken after a payer's.
+    joining: Stripes,
     /// Taken after a payer's.
     links: Stripes,
     /// Bytes reserved by uploads under way. They end with the process, so this
@@ -69,6 +72,7 @@ impl EmbeddedLedger {
             terms,
             payers: Stripes::default(),
             invitations: Stripes::default(),
+            joining: Stripes::default(),
             links: Stripes::default(),
             reserved: Mutex::default(),
         }

@@ -63,12 +63,12 @@ impl PackLedger for EmbeddedLedger {
 
     fn record_pack(&self, reservation: Reservation, now: UnixTime) -> Result<(), LedgerError> {
         let Blob { vault, pack, size } = reservation.blob;
-        let locked = self.lock(&vault)?;
-        // From here on the bytes are usage or nothing.
+        let locked = self.lock(&vault);
+        // From here on the bytes are usage or nothing, whatever fails.
         self.give_back(&reservation);
         let Locked {
             mut payer, _guard, ..
-        } = locked.ok_or(LedgerError::Damaged("no vault"))?;
+        } = locked?.ok_or(LedgerError::Damaged("no vault"))?;
         let key = keys::of_pack(&vault, &pack);
         let record = self.record::<Pack>(Table::Packs, &key, ())?;
         let from = record.map(|pack| pack.state);
@@ -77,6 +77,7 @@ impl PackLedger for EmbeddedLedger {
         let mut batch = self.rocks.batch();
         batch.put_account(&payer);
         batch.move_pack(&vault, &pack, size, from, Some(to));
+        batch.delete(Table::Unrecorded, &key);
         Ok(batch.write(Sync::Later)?)
     }
 
@@ -190,6 +191,23 @@ impl PackLedger for EmbeddedLedger {
         batch.move_pack(&blob.vault, &blob.pack, size, Some(state), None);
         batch.write(Sync::Later)?;
         Ok(true)
+    }
+
+    fn put_off(&self, blob: &Blob, until: UnixTime) -> Result<(), LedgerError> {
+        let _locked = self.lock(&blob.vault)?;
+        let key = keys::of_pack(&blob.vault, &blob.pack);
+        let record = self.record::<Pack>(Table::Packs, &key, ())?;
+        if let Some(Pack {
+            size,
+            state: state @ PackState::Doomed { .. },
+        }) = record
+        {
+            let later = Some(PackState::Doomed { due: until });
+            let mut batch = self.rocks.batch();
+            batch.move_pack(&blob.vault, &blob.pack, size, Some(state), later);
+            batch.write(Sync::Later)?;
+        }
+        Ok(())
     }
 
     fn mark_lost(&self, blob: &Blob) -> Result<(), LedgerError> {

@@ -1,10 +1,12 @@
 //! Vaults and their logs.
 
+use prost::Message;
 use vault_proto::ids::{AccountId, VaultId};
 
 use super::{EmbeddedLedger, Locked};
 use crate::store::{
-    embedded::{disk::Sync, keys, rocks::Table},
+    decide,
+    embedded::{disk::Sync, keys, rocks::Table, rows::MemberRow},
     ledger::{
         AccountLedger, Appended, LedgerError, LinksEnd, NewVault, NewVaultEntry, Urgency,
         VaultCreation, VaultLedger,
@@ -48,16 +50,8 @@ impl VaultLedger for EmbeddedLedger {
     }
 
     fn vaults_of(&self, member: &AccountId) -> Result<Vec<VaultId>, LedgerError> {
-        let mut vaults = Vec::new();
-        self.rocks
-            .visit(Table::Members, member.as_bytes(), |key, _| {
-                let Some(vault) = key.strip_prefix(member.as_bytes()) else {
-                    return Ok(false);
-                };
-                let vault = VaultId::from_slice(vault);
-                vaults.push(vault.map_err(|_| LedgerError::Damaged("a key is no vault id"))?);
-                Ok::<_, LedgerError>(true)
-            })?;
+        let (mut vaults, unaccepted) = self.memberships(member)?;
+        vaults.extend(unaccepted);
         Ok(vaults)
     }
 
@@ -83,6 +77,16 @@ impl VaultLedger for EmbeddedLedger {
                 log_seq: vault.log_seq,
             });
         }
+        let _joining = match &new.joined {
+            Some(joined) => {
+                let guard = self.joining.lock(joined.as_bytes());
+                if !self.may_wait(joined, &vault)? {
+                    return Ok(Appended::BoxFull);
+                }
+                Some(guard)
+            }
+            None => None,
+        };
         if let Some(full) = self.add_records(&mut payer, new.entry, new.urgency) {
             return Ok(Appended::RecordsFull(full));
         }
@@ -102,13 +106,47 @@ impl VaultLedger for EmbeddedLedger {
             &keys::of_log(vault.id.as_bytes(), new.seq),
             new.entry,
         );
-        if let Some(joined) = &new.joined {
-            batch.put(Table::Members, &keys::of_member(joined, &vault.id), &[]);
+        for (member, unaccepted) in [(&new.joined, true), (&new.accepted, false)] {
+            if let Some(member) = member {
+                let row = MemberRow { unaccepted }.encode_to_vec();
+                batch.put(Table::Members, &keys::of_member(member, &vault.id), &row);
+            }
         }
         if let Some(left) = &new.left {
             batch.delete(Table::Members, &keys::of_member(left, &vault.id));
         }
         batch.write(Sync::Now)?;
         Ok(Appended::Appended)
+    }
+}
+
+impl EmbeddedLedger {
+    /// The vaults in which an account has accepted its membership, and the others.
+    fn memberships(&self, member: &AccountId) -> Result<(Vec<VaultId>, Vec<VaultId>), LedgerError> {
+        let (mut accepted, mut others) = (Vec::new(), Vec::new());
+        let of = member.as_bytes();
+        self.rocks.visit(Table::Members, of, |key, row| {
+            let Some(vault) = key.strip_prefix(of) else {
+                return Ok(false);
+            };
+            let vault = VaultId::from_slice(vault);
+            let vault = vault.map_err(|_| LedgerError::Damaged("a key is no vault id"))?;
+            match MemberRow::from_row(row)?.unaccepted {
+                true => others.push(vault),
+                false => accepted.push(vault),
+            }
+            Ok::<_, LedgerError>(true)
+        })?;
+        Ok((accepted, others))
+    }
+
+    /// Whether this vault may wait to be accepted by an account.
+    fn may_wait(&self, joined: &AccountId, vault: &Vault) -> Result<bool, LedgerError> {
+        let (_, unaccepted) = self.memberships(joined)?;
+        let mut creators = Vec::new();
+        for waiting in unaccepted {
+            creators.extend(self.vault(&waiting)?.map(|vault| vault.creator));
+        }
+        Ok(decide::may_wait(vault.creator, &creators, &self.terms))
     }
 }

@@ -51,6 +51,7 @@ fn an_account() {
         log_seq: 4,
         record_bytes: 5000,
         guests: 0,
+        guest_bytes: 0,
     };
     let row = format!("0a05616c69636510{NOW_HEX}1880e497d0122001280230ac023804408827");
     check(&account, account.id, &row);
@@ -61,6 +62,8 @@ fn an_account() {
     account.standing = Standing::Member;
     account.guests = 6;
     check(&account, account.id, &format!("{row}5006"));
+    account.guest_bytes = 300;
+    check(&account, account.id, &format!("{row}500658ac02"));
 }
 
 #[test]
@@ -135,11 +138,14 @@ fn a_head() {
 fn an_offer() {
     let mut offer = Offer {
         offer: vec![4, 5],
-        from: OfferFrom::Known,
+        from: OfferFrom::Member(AccountId::from_array(A)),
     };
-    check(&offer, (), "0a020405");
+    check(&offer, (), &format!("0a0204051a20{}", hex(&A)));
     offer.from = OfferFrom::Stranger;
     check(&offer, (), "0a0204051001");
+    // One of a member, from before it stood there which.
+    let row = [0x0a, 2, 4, 5];
+    assert_eq!(Offer::from_row((), &row).unwrap(), offer);
 }
 
 #[test]
@@ -172,11 +178,27 @@ fn a_link() {
 
 #[test]
 fn a_ticket() {
-    let ticket = Ticket {
+    let mut ticket = Ticket {
         link: LinkId(A),
+        opened: UnixTime::default(),
         expires: NOW,
     };
-    check(&ticket, (), &format!("0a20{}10{NOW_HEX}", hex(&A)));
+    let row = format!("0a20{}10{NOW_HEX}", hex(&A));
+    check(&ticket, (), &row);
+    ticket.opened = UnixTime::from_seconds(300);
+    check(&ticket, (), &format!("{row}18ac02"));
+}
+
+#[test]
+fn a_membership() {
+    for (unaccepted, row) in [(false, ""), (true, "0801")] {
+        let member = MemberRow { unaccepted };
+        assert_eq!(hex(&member.encode_to_vec()), row);
+        assert_eq!(
+            MemberRow::from_row(&member.encode_to_vec()).unwrap(),
+            member
+        );
+    }
 }
 
 #[test]

@@ -56,21 +56,24 @@ impl AccountLedger for MemoryLedger {
 
     fn put_account_log(&self, copy: &LogCopy<'_>) -> Result<Copied, LedgerError> {
         let mut tables = self.tables();
-        let (account, mut log, sponsor) = match tables.accounts.get(&copy.account) {
-            Some((account, log)) => (Ok(account.clone()), log.clone(), None),
+        let there = tables.accounts.get(&copy.account).cloned();
+        let sponsor = decide::sponsor(copy, there.as_ref().map(|(account, _)| account));
+        let sponsor = tables.accounts.get(&sponsor);
+        let mut sponsor = sponsor.map(|(account, _)| account.clone());
+        let (account, mut log) = match there {
+            Some((account, log)) => (Ok(account), log),
             None => {
-                let sponsor = tables.accounts.get(&copy.brought_by);
-                let mut sponsor = sponsor.map(|(account, _)| account.clone());
                 let guest = decide::guest(copy, sponsor.as_mut(), &self.terms);
-                (guest, Vec::new(), sponsor)
+                (guest, Vec::new())
             }
         };
-        let copied = account.and_then(|account| decide::copied(copy, account, &self.terms));
+        let copied = account
+            .and_then(|account| decide::copied(copy, account, sponsor.as_mut(), &self.terms));
         let account = match copied {
             Ok(account) => account,
             Err(refused) => return Ok(refused),
         };
-        if let Some(changed) = sponsor
+        if let Some(changed) = sponsor.filter(|_| account.standing.is_guest())
             && let Some((sponsor, _)) = tables.accounts.get_mut(&changed.id)
         {
             *sponsor = changed;

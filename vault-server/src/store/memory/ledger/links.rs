@@ -74,16 +74,23 @@ impl LinkLedger for MemoryLedger {
         now: UnixTime,
     ) -> Result<LinkOpening, LedgerError> {
         let mut tables = self.tables();
-        let Some(link) = tables.links.get_mut(id) else {
+        let Tables { links, tickets, .. } = &mut *tables;
+        let Some(link) = links.get_mut(id) else {
             return Ok(LinkOpening::Over);
         };
         let opened = match decide::open(link, now, &self.terms) {
             Ok(opened) => opened,
             Err(refused) => return Ok(refused),
         };
-        let link = Box::new(link.clone());
-        tables.tickets.insert(*ticket, opened);
-        Ok(LinkOpening::Opened(link, opened))
+        if opened.instead_of_the_oldest {
+            let of_link = tickets.iter().filter(|(_, ticket)| ticket.link == *id);
+            let oldest = of_link.min_by_key(|(hash, ticket)| (ticket.opened, **hash));
+            if let Some(oldest) = oldest.map(|(hash, _)| *hash) {
+                tickets.remove(&oldest);
+            }
+        }
+        tickets.insert(*ticket, opened.ticket);
+        Ok(LinkOpening::Opened(Box::new(link.clone()), opened.ticket))
     }
 
     fn ticket(&self, hash: &TicketHash) -> Result<Option<Ticket>, LedgerError> {

@@ -8,7 +8,7 @@ mod packs;
 mod vaults;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,7 +39,8 @@ struct Tables {
     devices: BTreeMap<DeviceId, AccountId>,
     tokens: BTreeMap<TokenHash, Token>,
     vaults: BTreeMap<VaultId, (Vault, Vec<Vec<u8>>)>,
-    members: BTreeSet<(AccountId, VaultId)>,
+    /// And whether the membership was accepted.
+    members: BTreeMap<(AccountId, VaultId), bool>,
     packs: BTreeMap<(VaultId, PackId), Pack>,
     heads: BTreeMap<(VaultId, u64), HeadRecord>,
     /// Each with the time it may be dropped at.

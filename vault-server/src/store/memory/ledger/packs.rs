@@ -137,6 +137,15 @@ impl PackLedger for MemoryLedger {
         Ok(doomed)
     }
 
+    fn put_off(&self, blob: &Blob, until: UnixTime) -> Result<(), LedgerError> {
+        let mut tables = self.tables();
+        let record = tables.packs.get_mut(&(blob.vault, blob.pack));
+        if let Some(PackState::Doomed { due }) = record.map(|pack| &mut pack.state) {
+            *due = until;
+        }
+        Ok(())
+    }
+
     fn mark_lost(&self, blob: &Blob) -> Result<(), LedgerError> {
         let mut tables = self.tables();
         let Some(record) = tables.packs.get(&(blob.vault, blob.pack)).copied() else {

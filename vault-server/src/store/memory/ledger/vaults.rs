@@ -2,10 +2,12 @@
 
 use vault_proto::ids::{AccountId, VaultId};
 
-use super::{MemoryLedger, entries_after};
+use super::{MemoryLedger, Tables, entries_after};
 use crate::store::{
     decide,
-    ledger::{Appended, LedgerError, NewVault, NewVaultEntry, Urgency, VaultCreation, VaultLedger},
+    ledger::{
+        Appended, LedgerError, NewVault, NewVaultEntry, Terms, Urgency, VaultCreation, VaultLedger,
+    },
     records::Vault,
 };
 
@@ -34,7 +36,7 @@ impl VaultLedger for MemoryLedger {
         tables
             .vaults
             .insert(new.id, (vault, vec![new.genesis.to_vec()]));
-        tables.members.insert((new.creator, new.id));
+        tables.members.insert((new.creator, new.id), true);
         Ok(VaultCreation::Created)
     }
 
@@ -44,9 +46,13 @@ impl VaultLedger for MemoryLedger {
 
     fn vaults_of(&self, member: &AccountId) -> Result<Vec<VaultId>, LedgerError> {
         let tables = self.tables();
-        let all = tables.members.iter();
-        let own = all.filter(|(account, _)| account == member);
-        Ok(own.map(|(_, vault)| *vault).collect())
+        let of = |wanted: bool| {
+            let all = tables.members.iter();
+            let own = all
+                .filter(move |((account, _), accepted)| account == member && **accepted == wanted);
+            own.map(|((_, vault), _)| *vault)
+        };
+        Ok(of(true).chain(of(false)).collect())
     }
 
     fn vault_entries(
@@ -63,14 +69,21 @@ impl VaultLedger for MemoryLedger {
     fn append_vault_entry(&self, new: &NewVaultEntry<'_>) -> Result<Appended, LedgerError> {
         let mut tables = self.tables();
         let payer = tables.payer(&new.vault)?.clone();
-        let vault = tables.vaults.get_mut(&new.vault);
-        let (vault, log) = vault.ok_or(LedgerError::Damaged("no vault"))?;
+        let vault = tables.vaults.get(&new.vault);
+        let (vault, _) = vault.ok_or(LedgerError::Damaged("no vault"))?;
         if new.seq != vault.log_seq + 1 || new.head != vault.head {
             return Ok(Appended::LostRace {
                 head_seq: vault.head_seq(),
                 log_seq: vault.log_seq,
             });
         }
+        if let Some(joined) = &new.joined
+            && !tables.may_wait(joined, payer.id, &self.terms)
+        {
+            return Ok(Appended::BoxFull);
+        }
+        let vault = tables.vaults.get_mut(&new.vault);
+        let (vault, log) = vault.ok_or(LedgerError::Damaged("no vault"))?;
         let more_bytes = decide::entry_bytes(new.entry);
         if let Some(full) = decide::records_full(&payer, more_bytes, &self.terms)
             && new.urgency == Urgency::Ordinary
@@ -83,12 +96,26 @@ impl VaultLedger for MemoryLedger {
         payer.record_bytes = payer.record_bytes.saturating_add(more_bytes);
         let ends = new.links_end;
         tables.end_links(|link| link.vault == new.vault && ends.ends(link))?;
-        if let Some(joined) = new.joined {
-            tables.members.insert((joined, new.vault));
+        for (member, accepted) in [(new.joined, false), (new.accepted, true)] {
+            if let Some(member) = member {
+                tables.members.insert((member, new.vault), accepted);
+            }
         }
         if let Some(left) = new.left {
             tables.members.remove(&(left, new.vault));
         }
         Ok(Appended::Appended)
+    }
+}
+
+impl Tables {
+    /// Whether a vault of this creator may wait to be accepted by an account.
+    fn may_wait(&self, joined: &AccountId, creator: AccountId, terms: &Terms) -> bool {
+        let unaccepted = self.members.iter();
+        let unaccepted =
+            unaccepted.filter(|((account, _), accepted)| account == joined && !**accepted);
+        let vaults = unaccepted.filter_map(|((_, vault), _)| self.vaults.get(vault));
+        let creators: Vec<_> = vaults.map(|(vault, _)| vault.creator).collect();
+        decide::may_wait(creator, &creators, terms)
     }
 }
