@@ -8,6 +8,7 @@ mod full;
 mod hoster;
 mod kills;
 mod members;
+mod names;
 mod odd_files;
 mod reading;
 mod round_trip;
