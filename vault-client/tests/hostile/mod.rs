@@ -14,6 +14,7 @@ mod front;
 mod history;
 mod keys;
 mod leakage;
+mod meeting;
 mod objects;
 mod scene;
 mod skin;
