@@ -10,6 +10,7 @@
 //! hoster sends through it is the same, and `network::login` shows who is
 //! talked to at all.
 
+mod downgrade;
 mod fragment;
 mod front;
 mod history;
