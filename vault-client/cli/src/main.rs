@@ -84,11 +84,25 @@ fn refuse(error: &clap::Error) -> Exit {
             .failure(&failure.with_hint(words("coffre --help", "coffre --help")));
         return Exit::Usage;
     }
-    // Whoever closed the pipe has seen enough.
-    let _ = error.print();
-    if error.use_stderr() {
-        Exit::Usage
-    } else {
-        Exit::Done
+    if !error.use_stderr() {
+        // Whoever closed the pipe has seen enough.
+        let _ = error.print();
+        return Exit::Done;
     }
+    if std::env::args_os().all(|argument| is_harmless(&argument)) {
+        let _ = error.print();
+    } else {
+        // The message repeats them: names of files, perhaps, that somebody else
+        // has chosen and a shell has filled in.
+        let text = error.to_string();
+        for line in text.lines() {
+            anstream::eprintln!("{}", show::printable(line));
+        }
+    }
+    Exit::Usage
+}
+
+fn is_harmless(argument: &OsStr) -> bool {
+    let text = argument.to_str();
+    text.is_some_and(|text| text.chars().all(show::is_harmless))
 }

@@ -4,6 +4,7 @@
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use vault_client::files::LeftOut;
 
 use crate::exit::Exit;
@@ -169,7 +170,94 @@ fn print_document<T: Serialize>(name: &str, fields: &T) -> io::Result<()> {
         fields,
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    serde_json::to_writer_pretty(&mut out, &document)?;
+    write_json(&mut out, &document)?;
     out.write_all(b"\n")?;
     out.flush()
+}
+
+/// Indented JSON, in which everything is escaped that [`show::printable`] escapes:
+/// documents are read on terminals, too, and JSON lets through what is beyond
+/// U+001F.
+fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut serializer = Serializer::with_formatter(out, Harmless(PrettyFormatter::new()));
+    Ok(value.serialize(&mut serializer)?)
+}
+
+struct Harmless(PrettyFormatter<'static>);
+
+/// What the inner formatter lays out.
+macro_rules! laid_out {
+    ($($method:ident($($argument:ident: $kind:ty)?);)*) => {$(
+        fn $method<W: ?Sized + Write>(
+            &mut self,
+            writer: &mut W
+            $(, $argument: $kind)?
+        ) -> io::Result<()> {
+            self.0.$method(writer $(, $argument)?)
+        }
+    )*};
+}
+
+impl Formatter for Harmless {
+    laid_out! {
+        begin_array();
+        end_array();
+        begin_array_value(first: bool);
+        end_array_value();
+        begin_object();
+        end_object();
+        begin_object_key(first: bool);
+        begin_object_value();
+        end_object_value();
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(|character| !show::is_harmless(character)) {
+            let (before, from) = rest.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            let mut characters = from.chars();
+            for unit in characters.next().into_iter().flat_map(utf16) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = characters.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+/// A character as JSON escapes it.
+fn utf16(character: char) -> impl Iterator<Item = u16> {
+    let mut units = [0; 2];
+    let length = character.encode_utf16(&mut units).len();
+    units.into_iter().take(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_harmless_on_a_terminal_and_the_same_documents() {
+        let text = "\u{1b}]0;x\u{7} \r\n\t\"\\ \u{7f}\u{9b}31m \u{202e}\u{61c}\u{2028} été 日本 🗻";
+        let value = serde_json::json!({ "name": text, text: [text, 1, null], "none": [] });
+        let mut written = Vec::new();
+        write_json(&mut written, &value).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        let is_laid_out = |character| show::is_harmless(character) || character == '\n';
+        assert!(written.chars().all(is_laid_out), "{written:?}");
+        assert!(written.contains("\\u009b31m \\u202e"), "{written}");
+        assert!(written.contains("été 日本 🗻"), "{written}");
+        let read: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(read, value);
+        // Otherwise it is laid out as it ever was.
+        let plain = serde_json::json!({ "a": [1, { "b": "c" }], "d": {} });
+        let mut written = Vec::new();
+        write_json(&mut written, &plain).unwrap();
+        assert_eq!(written, serde_json::to_vec_pretty(&plain).unwrap());
+    }
 }

@@ -38,12 +38,18 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
-fn push_printable(shown: &mut String, character: char) {
+/// Whether a character only stands where it is written: no control character, and
+/// none that reorders the text around it or begins a line.
+pub(crate) fn is_harmless(character: char) -> bool {
     let reorders = matches!(
         character,
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     );
-    if !character.is_control() && !reorders {
+    !character.is_control() && !reorders
+}
+
+fn push_printable(shown: &mut String, character: char) {
+    if is_harmless(character) {
         shown.push(character);
     } else if character.is_ascii() {
         let _ = write!(shown, "\\x{:02x}", u32::from(character));
@@ -279,6 +285,7 @@ mod tests {
             (b"back\\x41slash", "back\\\\x41slash"),
             ("\u{9b}31m".as_bytes(), "\\u{9b}31m"),
             ("photo\u{202e}gpj.exe".as_bytes(), "photo\\u{202e}gpj.exe"),
+            ("\u{61c}a\u{2028}b".as_bytes(), "\\u{61c}a\\u{2028}b"),
         ] {
             assert_eq!(path(bytes), shown);
         }

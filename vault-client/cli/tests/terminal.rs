@@ -1,5 +1,6 @@
 //! On a terminal: a pseudoterminal that these tests hold the other end of.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStringExt;
@@ -27,32 +28,7 @@ impl Session {
     }
 
     fn start_with(device: &Device, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap().into_bytes();
-        let name = std::ffi::OsString::from_vec(name);
-        let terminal = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(name)
-            .unwrap();
-        let end = || Stdio::from(terminal.try_clone().unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_coffre"));
-        command
-            .args(arguments)
-            .env("COFFRE_HOME", device.home.path())
-            .env("TERM", "xterm")
-            .env("COFFRE_LANG", "en")
-            .env_remove("NO_COLOR")
-            .envs(environment.iter().copied());
-        let child = command
-            .stdin(end())
-            .stdout(end())
-            .stderr(end())
-            .spawn()
-            .unwrap();
-        let keyboard = File::from(master);
+        let (child, keyboard) = spawn(device, arguments, environment);
         let mut output = keyboard.try_clone().unwrap();
         let (send, screen) = sync_channel(64);
         thread::spawn(move || {
@@ -104,6 +80,55 @@ impl Session {
         self.type_line(text);
         self.until(&format!("word {number}: {text}\r\n"));
     }
+}
+
+/// Starts `coffre` on a terminal of its own; gives the other end of that.
+fn spawn<S: AsRef<OsStr>>(
+    device: &Device,
+    arguments: &[S],
+    environment: &[(&str, &str)],
+) -> (Child, File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap().into_bytes();
+    let name = OsString::from_vec(name);
+    let terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(name)
+        .unwrap();
+    let end = || Stdio::from(terminal.try_clone().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coffre"));
+    command
+        .args(arguments)
+        .env("COFFRE_HOME", device.home.path())
+        .env("TERM", "xterm")
+        .env("COFFRE_LANG", "en")
+        .env_remove("NO_COLOR")
+        .envs(environment.iter().copied());
+    let child = command
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap();
+    (child, File::from(master))
+}
+
+/// Every byte that a run of `coffre` writes to its terminal, to the end; what is
+/// typed, it finds there already.
+pub(crate) fn screen<S: AsRef<OsStr>>(device: &Device, arguments: &[S], typed: &str) -> Vec<u8> {
+    let (mut child, mut terminal) = spawn(device, arguments, &[]);
+    terminal.write_all(typed.as_bytes()).unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    // The terminal hangs up with an error when the program has ended.
+    while let Ok(read @ 1..) = terminal.read(&mut buffer) {
+        seen.extend_from_slice(&buffer[..read]);
+    }
+    child.wait().unwrap();
+    seen
 }
 
 #[test]

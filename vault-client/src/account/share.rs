@@ -315,11 +315,14 @@ impl Account {
             tls: claims.tls,
         };
         let member = self.member_on_trial(home);
-        let mut vault = Vault::open(member, claims.vault, Some(name.to_owned()))?;
+        let mut vault = Vault::open_on_trial(member, claims.vault, Some(name.to_owned()))?;
         let _vault_lock = vault.lock()?;
-        vault.refresh()?;
+        if !vault.is_on_trial() {
+            vault.refresh()?;
+        }
         let offer = opened.verify(&found.log, vault.log())?;
         vault.check_reaches(offer.entry, offer.head)?;
+        vault.keep()?;
         let account = self.row.account;
         if offer.hoster != self.row.hoster {
             put_log(&*vault.remote(), &own)?;

@@ -69,6 +69,11 @@ pub(super) fn from_nothing(
     Fetch::begin(member, vault, None).run()
 }
 
+/// Likewise, of a vault of which nothing was seen before.
+pub(super) fn on_trial(member: &Member, vault: &VaultId) -> Result<(View, Progress), VaultError> {
+    from_nothing(member, vault).map_err(|error| explain(error, member, None))
+}
+
 /// What a view becomes with an entry that the hoster has accepted; nothing is
 /// stored yet. `accounts` are the logs that it was made with.
 pub(super) fn with_entry(

@@ -41,7 +41,7 @@ use view::View;
 
 use crate::platform::Randomness;
 use crate::remote::Remote;
-use crate::state::{self, State, StateError};
+use crate::state::{self, Advanced, Progress, State, StateError};
 
 /// A vault as this device has verified it.
 ///
@@ -51,6 +51,8 @@ pub struct Vault {
     id: VaultId,
     name: Option<String>,
     view: View,
+    /// What of a vault that is on trial is to be stored once it has passed.
+    trial: Option<Progress>,
     /// Alive while a lock that [`Vault::lock`] gave out is.
     lock: Weak<state::VaultLock>,
 }
@@ -72,13 +74,61 @@ impl Vault {
             Some(view) => view,
             None => fetch::refreshed(&member, &id, None)?,
         };
-        Ok(Self {
+        Ok(Self::showing(member, id, name, view, None))
+    }
+
+    /// Opens a vault that somebody else has told of. One that this device has never
+    /// seen is on trial: it is fetched and verified, and nothing of it is stored
+    /// before [`Vault::keep`], so that what the other has seen of it can be compared
+    /// first.
+    pub(crate) fn open_on_trial(
+        member: Arc<Member>,
+        id: VaultId,
+        name: Option<String>,
+    ) -> Result<Self, VaultError> {
+        let (view, trial) = match View::load(&member, &id)? {
+            Some(view) => (view, None),
+            None => {
+                let (view, progress) = fetch::on_trial(&member, &id)?;
+                (view, Some(progress))
+            }
+        };
+        Ok(Self::showing(member, id, name, view, trial))
+    }
+
+    fn showing(
+        member: Arc<Member>,
+        id: VaultId,
+        name: Option<String>,
+        view: View,
+        trial: Option<Progress>,
+    ) -> Self {
+        Self {
             member,
             id,
             name,
             view,
+            trial,
             lock: Weak::new(),
-        })
+        }
+    }
+
+    /// Whether nothing of it is stored yet.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Stores what was on trial.
+    pub(crate) fn keep(&mut self) -> Result<(), VaultError> {
+        let Some(progress) = self.trial.take() else {
+            return Ok(());
+        };
+        match self.member.state.advance(&progress)? {
+            Advanced::Done => Ok(()),
+            // Another process has met the vault, and may have been shown another one.
+            Advanced::Stale => Err(VaultError::Overtaken),
+            Advanced::Contradiction => Err(VaultError::LogFork),
+        }
     }
 
     /// The vault's id.
@@ -220,6 +270,11 @@ impl Vault {
     }
 
     fn fetch(&mut self) -> Result<(), VaultError> {
+        if self.trial.is_some() {
+            let (view, progress) = fetch::on_trial(&self.member, &self.id)?;
+            (self.view, self.trial) = (view, Some(progress));
+            return Ok(());
+        }
         self.view = fetch::refreshed(&self.member, &self.id, Some(&self.view))?;
         Ok(())
     }

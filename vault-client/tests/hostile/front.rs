@@ -86,6 +86,8 @@ pub(super) struct Seen {
     pub(super) call: &'static str,
     /// The request, encoded; of an upload the header alone.
     pub(super) asked: Vec<u8>,
+    /// The names and values of what came along with it.
+    pub(super) headers: Vec<u8>,
     /// Bytes of a pack that came with it, or went out.
     pub(super) pack_bytes: usize,
 }
@@ -118,7 +120,7 @@ macro_rules! front {
                     request: Request<$Asked>,
                 ) -> Result<Response<$Answer>, Status> {
                     let (metadata, _, mut asked) = request.into_parts();
-                    self.note(stringify!($call), &asked, 0);
+                    self.note(stringify!($call), &metadata, &asked, 0);
                     let instead = self.orders().$call.begin(&mut asked);
                     if let Some(answer) = instead {
                         return answer.map(Response::new);
@@ -135,7 +137,7 @@ macro_rules! front {
                 request: Request<WatchHeadsRequest>,
             ) -> Result<Response<Self::WatchHeadsStream>, Status> {
                 let (metadata, _, asked) = request.into_parts();
-                self.note("watch_heads", &asked, 0);
+                self.note("watch_heads", &metadata, &asked, 0);
                 let instead = self.orders().watch_heads.as_mut().map(|watch| watch(&asked));
                 if let Some(news) = instead {
                     return Ok(Response::new(news));
@@ -159,7 +161,7 @@ macro_rules! front {
                     }
                 }
                 let bytes = Bytes::from(bytes);
-                self.note("put_pack", &header, bytes.len());
+                self.note("put_pack", &metadata, &header, bytes.len());
                 if let Ok(pack) = PackId::from_slice(&header.pack) {
                     self.shared.packs.lock().unwrap().insert(pack, bytes.clone());
                 }
@@ -180,6 +182,7 @@ macro_rules! front {
                 request: Request<ReadPacksRequest>,
             ) -> Result<Response<Self::ReadPacksStream>, Status> {
                 let (metadata, _, asked) = request.into_parts();
+                let headers = metadata.clone();
                 let bytes = match self.laid_bytes(&asked)? {
                     Some(bytes) => bytes,
                     None => {
@@ -189,7 +192,7 @@ macro_rules! front {
                         collected(parts.map(|part| part.map(|part| part.bytes))).await?
                     }
                 };
-                self.note("read_packs", &asked, bytes.len());
+                self.note("read_packs", &headers, &asked, bytes.len());
                 let mut orders = self.orders();
                 Ok(Response::new(match &mut orders.read_packs {
                     Some(read) => read(&asked, bytes),
@@ -202,11 +205,12 @@ macro_rules! front {
                 request: Request<ReadLinkRequest>,
             ) -> Result<Response<Self::ReadLinkStream>, Status> {
                 let (metadata, _, asked) = request.into_parts();
+                let headers = metadata.clone();
                 let passed = passed_on(metadata, asked.clone());
                 let answer = self.server.clone().read_link(passed).await?;
                 let parts = answer.into_inner();
                 let bytes = collected(parts.map(|part| part.map(|part| part.bytes))).await?;
-                self.note("read_link", &asked, bytes.len());
+                self.note("read_link", &headers, &asked, bytes.len());
                 let mut orders = self.orders();
                 Ok(Response::new(match &mut orders.read_link {
                     Some(read) => read(&asked, bytes),
@@ -313,10 +317,21 @@ impl Front {
         self.orders().laid.insert(*pack, bytes);
     }
 
-    fn note(&self, call: &'static str, asked: &impl Message, pack_bytes: usize) {
+    fn note(
+        &self,
+        call: &'static str,
+        headers: &MetadataMap,
+        asked: &impl Message,
+        pack_bytes: usize,
+    ) {
+        let headers = headers.clone().into_headers();
+        let lines = headers.iter().map(|(name, value)| {
+            [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat()
+        });
         self.shared.seen.lock().unwrap().push(Seen {
             call,
             asked: asked.encode_to_vec(),
+            headers: lines.flatten().collect(),
             pack_bytes,
         });
     }

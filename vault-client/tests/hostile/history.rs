@@ -47,7 +47,7 @@ impl Scene {
     }
 
     /// What the hoster answers to whoever asks for everything.
-    fn whole_answer(&self) -> SyncVaultResponse {
+    pub(super) fn whole_answer(&self) -> SyncVaultResponse {
         let answer = Arc::new(Mutex::new(None));
         let kept = answer.clone();
         self.tamper(move |answer| *kept.lock().unwrap() = Some(answer.clone()));

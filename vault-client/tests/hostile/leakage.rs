@@ -210,7 +210,8 @@ fn nothing_that_reached_the_hoster_holds_a_canary() {
     );
 }
 
-fn collect(directory: &Path, wrote: &mut Vec<Vec<u8>>) {
+/// Every file below a directory.
+pub(super) fn collect(directory: &Path, wrote: &mut Vec<Vec<u8>>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let kind = path.symlink_metadata().unwrap().file_type();

@@ -10,10 +10,13 @@
 //! hoster sends through it is the same, and `network::login` shows who is
 //! talked to at all.
 
+mod downgrade;
+mod fragment;
 mod front;
 mod history;
 mod keys;
 mod leakage;
+mod meeting;
 mod objects;
 mod scene;
 mod skin;

@@ -2,7 +2,11 @@
 //! shared, taken back, left, rotated, and written to by two at once. After it,
 //! each device reads exactly what its member may read, and nobody else can,
 //! with all that the hoster has.
+//!
+//! `model` plays devices that are made of the core alone, which is quick;
+//! `accounts` plays the library.
 
+mod accounts;
 mod model;
 
 use std::collections::BTreeMap;
@@ -15,6 +19,13 @@ use vault_proto::ids::AccountId;
 use vault_proto::vault_log::{Role, VaultLog};
 
 use model::{Item, Model, Written};
+
+/// So many sequences, unless `PROPTEST_CASES` asks for another number.
+#[expect(clippy::disallowed_methods, reason = "tests have no other arguments")]
+fn cases(few: u32) -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(few)
+}
 
 /// Something that a member does. Numbers pick among what there is.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 24,
+        cases: cases(24),
         max_shrink_iters: 200,
         ..ProptestConfig::default()
     })]

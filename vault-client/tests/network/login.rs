@@ -8,7 +8,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
+use rustls::{
+    ALL_VERSIONS, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use vault_client::account::{Account, AccountError, VaultSelector};
@@ -107,20 +110,28 @@ fn whoever_has_stolen_the_tls_key_is_still_not_the_hoster() {
     sign_up(&hoster, &invitation).unwrap();
 }
 
-/// Ends TLS with the hoster's own key, and speaks TLS to the hoster.
-pub(super) async fn man_in_the_middle(hoster: &Hoster) -> SocketAddr {
-    let target = hoster.server_address();
+/// Ends TLS as the hoster does, with its own key.
+pub(super) fn tls_server(
+    hoster: &Hoster,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConfig {
     let directory = hoster.data.path().join("tls");
     let certificate = CertificateDer::from_pem_file(directory.join("cert.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(directory.join("key.pem")).unwrap();
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut server = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();
     server.alpn_protocols = vec![b"h2".to_vec()];
+    server
+}
+
+/// Speaks TLS with anybody.
+pub(super) fn tls_client() -> ClientConfig {
+    let provider = Arc::new(aws_lc_rs::default_provider());
     let mut client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -128,6 +139,13 @@ pub(super) async fn man_in_the_middle(hoster: &Hoster) -> SocketAddr {
         .with_custom_certificate_verifier(Arc::new(Anybody))
         .with_no_client_auth();
     client.alpn_protocols = vec![b"h2".to_vec()];
+    client
+}
+
+/// Ends TLS with the hoster's own key, and speaks TLS to the hoster.
+pub(super) async fn man_in_the_middle(hoster: &Hoster) -> SocketAddr {
+    let target = hoster.server_address();
+    let (server, client) = (tls_server(hoster, ALL_VERSIONS), tls_client());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -1,6 +1,7 @@
 //! Against a real server, over a real connection.
 
 mod backups;
+mod downgrade;
 mod line;
 mod links;
 mod login;

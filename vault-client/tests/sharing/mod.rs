@@ -2,6 +2,7 @@
 
 mod contacts;
 mod hostile;
+mod together;
 
 use tempfile::TempDir;
 use vault_client::account::{Account, AccountError, OfferSelector, Shared};

@@ -67,7 +67,10 @@ impl Hoster {
     }
 
     pub(crate) fn start_with(tls: Tls) -> Self {
-        let tokio = Tokio::new().unwrap();
+        Self::start_on(Tokio::new().unwrap(), tls)
+    }
+
+    pub(crate) fn start_on(tokio: Tokio, tls: Tls) -> Self {
         let relay = tokio.block_on(Relay::bind());
         let mut hoster = Self {
             server: None,

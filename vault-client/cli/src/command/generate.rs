@@ -1,6 +1,7 @@
 //! `coffre completions` and `coffre man`: made from the arguments themselves.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use clap::CommandFactory;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::say;
 use crate::session::Context;
-use crate::show::{Noun, counted};
+use crate::show::{self, Noun, counted};
 
 #[derive(Serialize)]
 struct CompletionsFields {
@@ -57,10 +58,8 @@ pub(super) fn man(options: &Man, context: &Context) -> Result<Exit, Failure> {
         waiting.extend(command.get_subcommands().cloned());
     }
     files.sort();
-    let (pages, to) = (
-        counted(files.len() as u64, Noun::Page),
-        options.to.display(),
-    );
+    let pages = counted(files.len() as u64, Noun::Page);
+    let to = show::path(options.to.as_os_str().as_bytes());
     let text = say!("{pages} in {to}", "{pages} dans {to}");
     context.output.summary(
         &ManFields {

@@ -167,4 +167,29 @@ mod tests {
             assert_eq!(super::mode(&node), shown);
         }
     }
+
+    /// Whoever saved the tree chose every name in it.
+    #[test]
+    fn no_name_in_a_listing_writes_to_the_terminal() {
+        let name = b"\x1b]0;x\x07\r\x9b31m\xc2\x9b\xe2\x80\xae".to_vec();
+        let metadata = Metadata {
+            mode: 0o777,
+            modified: Timestamp::new(0, 0).unwrap(),
+            uid: 0,
+            gid: 0,
+            user: name.clone(),
+            group: name.clone(),
+            xattrs: Vec::new(),
+        };
+        let target = name.clone();
+        let content = NodeContent::Symlink { target };
+        let node = Node::new(NodeName::new(name.clone()).unwrap(), content, metadata).unwrap();
+        let mut out = Vec::new();
+        line(&mut out, &name, &node, true).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let text = text.strip_suffix('\n').unwrap();
+        assert!(text.chars().all(show::is_harmless), "{text:?}");
+        let shown = "\\x1b]0;x\\x07\\x0d\\x9b31m\\u{9b}\\u{202e}";
+        assert_eq!(text.matches(shown).count(), 4, "{text}");
+    }
 }

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::language::say;
 use crate::qr;
 use crate::session::Context;
+use crate::show::printable;
 
 #[derive(Serialize)]
 struct Fields {
@@ -37,7 +38,7 @@ pub(super) fn run(options: &Whoami, context: &Context) -> Result<Exit, Failure> 
         device_name: account.device_name().to_owned(),
     };
     context.output.result(&fields, |out| {
-        writeln!(out, "{}", fields.address)?;
+        writeln!(out, "{}", printable(&fields.address))?;
         qr::draw(out, &fields.address)
     })?;
     context.output.note(&say!(
