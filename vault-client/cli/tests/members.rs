@@ -208,6 +208,31 @@ fn a_second_device_reads_and_writes_and_is_removed() {
 }
 
 #[test]
+fn a_hoster_that_could_not_be_told_of_a_removal_is_named() {
+    let (home, mut elsewhere) = (Hoster::start(), Hoster::start());
+    let (paul, marie) = (Member::new(&home), Member::new(&elsewhere));
+    marie.device.done(&["whoami", "--name", "marie"]);
+    paul.device.done(&["whoami", "--name", "paul"]);
+    marie
+        .device
+        .done(&["share", "papers", &paul.address(), "--role", "writer"]);
+    paul.device.done(&["share", "accept", "--name", "of marie"]);
+    let second = Device::new();
+    let (added, _) = pair(&paul.device, &second, &place(&home));
+    assert_eq!(added["hosters_not_told"], 0, "{added:#}");
+    marie.assert_restored_by(&second, &["--vault", "of marie"]);
+
+    elsewhere.stop();
+    let run = paul.device.run(&["device", "remove", "desktop", "--json"]);
+    assert_eq!(run.exit, 3, "{run:?}");
+    assert!(run.stderr.contains("still lets it in"), "{run:?}");
+    let removed: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let told = &removed["guest_hosters"][0];
+    assert_eq!(told["told"], false, "{removed:#}");
+    assert!(told["error"].is_string(), "{removed:#}");
+}
+
+#[test]
 fn other_words_add_nothing() {
     let hoster = Hoster::start();
     let member = Member::new(&hoster);

@@ -39,7 +39,6 @@ pub use error::AccountError;
 pub(crate) use fetch_log::fetch_log;
 use hosters::Elsewhere;
 pub use hosters::GuestLog;
-pub(crate) use hosters::put_log;
 pub use paper::PaperStanding;
 pub use share::{MemberSummary, OfferSelector, OfferSummary, Offers, Shared};
 pub use vault_core::settings::Contact;
@@ -141,6 +140,7 @@ impl Account {
             device_name: row.device_name.clone(),
             state,
             remote: setup.connect.connect(address, credentials),
+            guest_at: None,
             clock: setup.clock.clone(),
             randomness: setup.randomness.clone(),
         };

@@ -23,9 +23,9 @@ use vault_proto::vault_log::{Role, VaultLog};
 use vault_proto::wire::{self, vault_entry::Body};
 
 use super::vaults::rows;
-use super::{Account, AccountError, put_log};
-use crate::remote::{Credentials, HosterAddress, RemoteError};
-use crate::vault::{Member, Upkeep, Vault};
+use super::{Account, AccountError};
+use crate::remote::{HosterAddress, RemoteError};
+use crate::vault::{Member, Upkeep, Vault, put_log};
 
 /// A member of a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Account {
         vault.prepare()?;
         let home = self.home_of(vault, &settings)?;
         if found.home.hoster != home.hoster {
-            put_log(&*vault.remote(), &found.log)?;
+            put_log(&*vault.remote(), &recipient, found.log.entries())?;
         }
         let own = vault.newest_own_log()?;
         let logs = [found.log.clone(), own.clone()];
@@ -321,9 +321,8 @@ impl Account {
         let offer = opened.verify(&found.log, vault.log())?;
         vault.check_reaches(offer.entry, offer.head)?;
         let account = self.row.account;
-        if offer.hoster != self.row.hoster {
-            put_log(&*vault.remote(), &own)?;
-        }
+        // What the entry names has to be there.
+        vault.member().bring_own_log()?;
         vault.append(&[own], |author, _, _| match author.log.member(&account) {
             Some(member) if !member.accepted => author.accept().map(Some),
             _ => Ok(None),
@@ -385,14 +384,7 @@ impl Account {
         if home.hoster == self.row.hoster {
             return self.member.clone();
         }
-        let credentials = Credentials {
-            account: self.row.account,
-            device: self.member.device.clone(),
-        };
-        Arc::new(Member {
-            remote: self.connect().connect(home, credentials),
-            ..Member::clone(&self.member)
-        })
+        self.guest_at(home)
     }
 
     /// Where a vault's home is dialled, and how to know it.

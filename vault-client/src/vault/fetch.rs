@@ -13,8 +13,8 @@ use vault_proto::wire::SignedEntry;
 
 use super::commit::links_of;
 use super::view::{Place, View};
-use super::{Member, VaultError};
-use crate::remote::{SyncAnswer, SyncRequest};
+use super::{Member, VaultError, guest};
+use crate::remote::{RemoteError, SyncAnswer, SyncRequest};
 use crate::state::{Advanced, NewEntries, Progress, StoredHead, Witness};
 
 /// How often the work is begun anew because another process was faster.
@@ -39,6 +39,15 @@ pub(super) fn refreshed(
     vault: &VaultId,
     base: Option<&View>,
 ) -> Result<View, VaultError> {
+    // What a hoster elsewhere has to know before it lets this device in. Where it
+    // will not have that, it may know enough all the same.
+    let refused = match member.bring_own_log() {
+        Ok(()) => None,
+        Err(error @ VaultError::Remote(RemoteError::Refused(_))) if !error.is_transient() => {
+            Some(error)
+        }
+        Err(error) => return Err(error),
+    };
     let mut base = base.cloned();
     for _ in 0..MAX_OVERTAKEN {
         if base.as_ref().map_or(NOWHERE, View::place) != member.state.vault_place(vault)? {
@@ -46,7 +55,10 @@ pub(super) fn refreshed(
         }
         let (view, progress) = match Fetch::begin(member, vault, base.as_ref()).run() {
             Ok(fetched) => fetched,
-            Err(error) => return Err(explain(error, member, base.as_ref())),
+            Err(error) => {
+                let error = explain(error, member, base.as_ref());
+                return Err(guest::explain(error, refused));
+            }
         };
         if progress.is_empty() {
             return Ok(view);

@@ -6,6 +6,7 @@ use vault_core::keys::DeviceKeys;
 use vault_core::timestamp::Timestamp;
 use vault_proto::ids::AccountId;
 
+use super::guest::GuestAt;
 use crate::platform::{Clock, Randomness, Rng};
 use crate::remote::Remote;
 use crate::state::State;
@@ -18,6 +19,8 @@ pub(crate) struct Member {
     pub(crate) device_name: String,
     pub(crate) state: Arc<State>,
     pub(crate) remote: Arc<dyn Remote>,
+    /// Where that hoster is not the account's home.
+    pub(crate) guest_at: Option<GuestAt>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
 }

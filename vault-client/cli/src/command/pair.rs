@@ -6,6 +6,7 @@ use vault_client::account::{Account, AccountError};
 use vault_core::keys::PhraseLanguage;
 use vault_core::pairing::PairingCode;
 
+use super::device::not_told;
 use crate::args::Pair;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -133,9 +134,7 @@ fn old(code: &PairingCode, options: &Pair, context: &Context) -> Result<Exit, Fa
     }
     let paired = pairing.confirm(&cancellation)?;
     // Where even the list cannot be read, at least one.
-    let not_told = paired.guest_logs.as_ref().map_or(1, |told| {
-        told.iter().filter(|told| told.pushed.is_err()).count()
-    });
+    let not_told = not_told(&paired.guest_logs).len();
     let fields = OldFields {
         account: account.id().to_string(),
         device: paired.device.to_string(),
@@ -152,8 +151,8 @@ fn old(code: &PairingCode, options: &Pair, context: &Context) -> Result<Exit, Fa
     )?;
     if not_told > 0 {
         context.output.warn(&say!(
-            "{not_told} other hosters could not be told yet; they are with the next command",
-            "{not_told} autres hébergeurs n’ont pas encore pu être prévenus ; ils le seront à la prochaine commande",
+            "{not_told} other hosters could not be told yet; the next command that uses one tells it, on this device or on the new one",
+            "{not_told} autres hébergeurs n’ont pas encore pu être prévenus ; la prochaine commande qui en utilise un le préviendra, sur cet appareil ou sur le nouveau",
         ));
         return Ok(Exit::Partly);
     }
