@@ -342,7 +342,10 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     assert_eq!(listed["vaults"].as_array().unwrap().len(), 1, "{listed:#}");
     let offers = paul.device.done(&["share", "list"]);
     assert_eq!(offers["offers"][0]["vault_name"], "papers", "{offers:#}");
-    assert_eq!(offers["offers"][0]["checked"], true);
+    assert_eq!(offers["offers"][0]["checked"], false, "she is no contact yet");
+    paul.device.done(&["contact", "add", &hers]);
+    let offers = paul.device.done(&["share", "list"]);
+    assert_eq!(offers["offers"][0]["checked"], true, "{offers:#}");
     let (exit, _) = paul.device.json(&["share", "accept"]);
     assert_eq!(exit, 1, "he has a vault of that name");
     paul.device.done(&["share", "accept", "--name", "of marie"]);

@@ -139,7 +139,7 @@ fn a_vault_is_shared_accepted_and_written_to_by_both() {
         (offer.role, &offer.sender),
         (Role::Writer, &alice.address())
     );
-    assert!(offer.checked.is_ok() && !offer.is_contact);
+    assert!(offer.checked.is_none() && !offer.is_contact);
     assert!(bob.account.vaults().unwrap().is_empty());
 
     let id = OfferSelector::Id(offer.id);
