@@ -2,9 +2,9 @@
 //! hoster gives the bytes, the keys open and check them.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use vault_core::{
@@ -46,8 +46,18 @@ pub(crate) struct Reader {
     index: Arc<VaultIndex>,
     remote: Arc<dyn Remote>,
     cache: Arc<PackCache>,
-    /// Packs that the hoster has sent other bytes for: asked for once.
-    altered: Arc<Mutex<HashSet<PackId>>>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+/// What was found out about packs: each is asked for once.
+#[derive(Default)]
+struct Faults {
+    /// Those that the hoster has sent other bytes for.
+    altered: HashSet<PackId>,
+    /// Those that it has kept and that have another size than a member says.
+    misplaced: HashSet<(PackId, u32)>,
+    /// Whether it has lost a pack, where that was asked.
+    lost: HashMap<PackId, bool>,
 }
 
 impl Reader {
@@ -64,7 +74,7 @@ impl Reader {
             index,
             remote,
             cache,
-            altered: Arc::default(),
+            faults: Arc::default(),
         }
     }
 
@@ -203,23 +213,51 @@ impl Reader {
 
     /// Fetches a whole pack, checks it against its id, and keeps it.
     pub(crate) fn fetch(&self, pack: &PackId, size: u32) -> Result<Vec<u8>, TransferError> {
-        let mut altered = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
-        if altered.contains(pack) {
+        let mut faults = self.faults();
+        if faults.altered.contains(pack) {
             return Err(TransferError::Altered);
         }
-        drop(altered);
+        if faults.misplaced.contains(&(*pack, size)) {
+            return Err(TransferError::Misplaced);
+        }
+        drop(faults);
         let Some(bytes) = self.read_whole(pack, size)? else {
-            if self.has_another_size(pack, size)? {
-                return Err(TransferError::Misplaced);
-            }
-            altered = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
-            altered.insert(*pack);
-            return Err(TransferError::Altered);
+            let is_misplaced = self.has_another_size(pack, size)?;
+            faults = self.faults();
+            return Err(if is_misplaced {
+                faults.misplaced.insert((*pack, size));
+                TransferError::Misplaced
+            } else {
+                faults.altered.insert(*pack);
+                TransferError::Altered
+            });
         };
+        self.faults().lost.insert(*pack, false);
         if let Err(error) = self.cache.keep(pack, &bytes) {
             return Err(TransferError::Cache(error));
         }
         Ok(bytes)
+    }
+
+    /// Whether the hoster has not kept the pack that an entry names as it was given
+    /// it, whatever this device has of it.
+    ///
+    /// # Errors
+    /// When that cannot be found out now.
+    pub(crate) fn has_lost(&self, entry: &IndexEntry) -> Result<bool, TransferError> {
+        if let Some(lost) = self.faults().lost.get(&entry.pack) {
+            return Ok(*lost);
+        }
+        let lost = match self.fetch(&entry.pack, entry.pack_size) {
+            Err(error) if !error.is_lasting() => return Err(error),
+            fetched => fetched.is_err_and(|error| error.code() == ErrorCode::HosterMisbehaved),
+        };
+        self.faults().lost.insert(entry.pack, lost);
+        Ok(lost)
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the hoster has kept the pack as it was given it, and only the size

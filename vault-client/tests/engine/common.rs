@@ -199,6 +199,11 @@ fn what_another_member_indexes_in_front_of_a_chunk_hides_nothing() {
     common.plant(common.id_of(&content), None);
     super::forget_cache(&common.vault);
     assert_restores(&common.vault, &snapshot, &files);
+    // Nor does it blame the hoster, who has lost nothing.
+    let target = tempfile::tempdir().unwrap();
+    let path = files.path();
+    let report = super::restored(&common.vault, &snapshot, path, target.path());
+    assert_eq!(report.unwrap().missed_packs, 0);
     let contents = vault_client::contents::Contents::open(&common.vault).unwrap();
     let mut read = Vec::new();
     let path = files.path().join("ours");
