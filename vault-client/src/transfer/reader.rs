@@ -54,8 +54,6 @@ pub(crate) struct Reader {
 struct Faults {
     /// Those that the hoster has sent other bytes for.
     altered: HashSet<PackId>,
-    /// Those that it has kept and that have another size than a member says.
-    misplaced: HashSet<(PackId, u32)>,
     /// Whether it has lost a pack, where that was asked.
     lost: HashMap<PackId, bool>,
 }
@@ -108,15 +106,17 @@ impl Reader {
             self.keys
                 .open_chunk(entry.epoch, entry.kind, &entry.id, sealed)
         };
-        if let Some(sealed) = self
+        let cached = self
             .cache
-            .read(&entry.pack, entry.offset, entry.sealed_length)
-        {
-            if let Ok(plaintext) = open(&sealed) {
-                return Ok(plaintext);
-            }
-            self.cache.forget(&entry.pack);
+            .read(&entry.pack, entry.offset, entry.sealed_length);
+        if let Some(plaintext) = cached.and_then(|sealed| open(&sealed).ok()) {
+            return Ok(plaintext);
         }
+        // The hoster could send nothing else.
+        if self.cache.holds(&entry.pack) {
+            return Err(TransferError::Misplaced);
+        }
+        self.cache.forget(&entry.pack);
         let bytes = self.fetch(&entry.pack, entry.pack_size)?;
         let sealed = slice(&bytes, entry.offset, entry.sealed_length)?;
         open(sealed).map_err(|_| TransferError::Misplaced)
@@ -213,30 +213,24 @@ impl Reader {
 
     /// Fetches a whole pack, checks it against its id, and keeps it.
     pub(crate) fn fetch(&self, pack: &PackId, size: u32) -> Result<Vec<u8>, TransferError> {
-        let mut faults = self.faults();
-        if faults.altered.contains(pack) {
+        if self.faults().altered.contains(pack) {
             return Err(TransferError::Altered);
         }
-        if faults.misplaced.contains(&(*pack, size)) {
-            return Err(TransferError::Misplaced);
-        }
-        drop(faults);
         let Some(bytes) = self.read_whole(pack, size)? else {
-            let is_misplaced = self.has_another_size(pack, size)?;
-            faults = self.faults();
-            return Err(if is_misplaced {
-                faults.misplaced.insert((*pack, size));
-                TransferError::Misplaced
-            } else {
-                faults.altered.insert(*pack);
-                TransferError::Altered
-            });
+            if self.has_another_size(pack, size)? {
+                return Err(TransferError::Misplaced);
+            }
+            self.faults().altered.insert(*pack);
+            return Err(TransferError::Altered);
         };
-        self.faults().lost.insert(*pack, false);
-        if let Err(error) = self.cache.keep(pack, &bytes) {
-            return Err(TransferError::Cache(error));
-        }
+        self.keep(pack, &bytes)?;
         Ok(bytes)
+    }
+
+    /// Keeps a pack that the hoster has sent as it was stored.
+    fn keep(&self, pack: &PackId, bytes: &[u8]) -> Result<(), TransferError> {
+        self.faults().lost.insert(*pack, false);
+        self.cache.keep(pack, bytes).map_err(TransferError::Cache)
     }
 
     /// Whether the hoster has not kept the pack that an entry names as it was given
@@ -261,10 +255,15 @@ impl Reader {
     }
 
     /// Whether the hoster has kept the pack as it was given it, and only the size
-    /// is wrong that a member says it has.
+    /// is wrong that a member says it has. Such a pack is kept: it is not asked for
+    /// again for every chunk that is said to be in it.
     pub(crate) fn has_another_size(&self, pack: &PackId, size: u32) -> Result<bool, TransferError> {
         for length in PACK_SIZES {
-            if length != size && self.read_whole(pack, length)?.is_some() {
+            if length == size {
+                continue;
+            }
+            if let Some(bytes) = self.read_whole(pack, length)? {
+                self.keep(pack, &bytes)?;
                 return Ok(true);
             }
         }
