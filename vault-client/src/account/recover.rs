@@ -153,7 +153,7 @@ impl Recovery<'_> {
         let member = Arc::new(Member {
             account,
             device: self.paper.clone(),
-            device_name: device_name.to_owned(),
+            first_device_name: device_name.to_owned(),
             state: self.state.clone(),
             remote: self.found.remote.clone(),
             guest_at: None,

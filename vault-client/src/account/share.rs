@@ -165,7 +165,7 @@ impl Account {
             }
         })?;
         let entry = membership(vault.log(), &recipient, &self.row.account);
-        let (entry, role) = entry.ok_or(AccountError::MemberAlready)?;
+        let entry = entry.ok_or(AccountError::MemberAlready)?;
         let offer = Offer {
             vault: vault.id(),
             hoster: home.hoster,
@@ -458,9 +458,9 @@ fn summary(
     }
 }
 
-/// The newest entry by which `by` made this account a member, and the role that
-/// it gave; `None` if it was another who did.
-fn membership(log: &VaultLog, member: &AccountId, by: &AccountId) -> Option<(LogPosition, Role)> {
+/// The newest entry by which `by` made this account a member; `None` if it was
+/// another who did.
+fn membership(log: &VaultLog, member: &AccountId, by: &AccountId) -> Option<LogPosition> {
     let newest = log.position().seq;
     for (entry, seq) in log.entries().iter().rev().zip((1..=newest).rev()) {
         let entry = wire::VaultEntry::decode(&*entry.payload).ok()?;
@@ -472,9 +472,8 @@ fn membership(log: &VaultLog, member: &AccountId, by: &AccountId) -> Option<(Log
             continue;
         }
         let author = entry.author.as_ref()?;
-        let role = Role::from_wire(add.role())?;
         let hash = log.hash_at(seq)?;
-        return (author.account == by.as_bytes()).then_some((LogPosition { seq, hash }, role));
+        return (author.account == by.as_bytes()).then_some(LogPosition { seq, hash });
     }
     None
 }

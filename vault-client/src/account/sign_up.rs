@@ -14,6 +14,7 @@ use vault_proto::vault_log::VaultKind;
 use vault_proto::wire::SignedEntry;
 use zeroize::Zeroizing;
 
+use super::devices::check_name;
 use super::{Account, AccountError, Setup};
 use crate::platform::Rng;
 use crate::state::{AccountRow, JoiningWay, KeySlot, KeyStore, NewEntries, State, StateError};
@@ -37,6 +38,7 @@ impl Account {
         invitation: &Invitation,
         device_name: &str,
     ) -> Result<(Self, RecoveryPhrase), AccountError> {
+        check_name(device_name)?;
         let state = Arc::new(State::open(&setup.home)?);
         let _lock = state.home().lock_account()?;
         match state.joining()?.map(|row| row.way) {

@@ -40,6 +40,7 @@ pub(crate) use guest::{GuestAt, put_log};
 pub(crate) use member::Member;
 pub use upkeep::Upkeep;
 use view::View;
+pub(crate) use view::replay_account;
 
 use crate::platform::Randomness;
 use crate::remote::Remote;
@@ -167,10 +168,17 @@ impl Vault {
         &self.member.device
     }
 
-    /// What its owner calls it.
+    /// What its owner calls it, as of the account's log here.
     #[must_use]
-    pub fn device_name(&self) -> &str {
-        &self.member.device_name
+    pub fn device_name(&self) -> String {
+        self.member.device_name_in(Some(self.own_log()))
+    }
+
+    /// What it was called when it came into the account; another name does not change
+    /// that.
+    #[must_use]
+    pub fn first_device_name(&self) -> &str {
+        &self.member.first_device_name
     }
 
     /// The time.

@@ -102,7 +102,7 @@ fn two_devices_show_the_same_words_and_then_share_everything() {
     paired.unwrap();
     let account = account.unwrap();
     assert_eq!(account.id(), member.account.id());
-    assert_eq!(account.device_name(), "a phone");
+    assert_eq!(account.device_name().unwrap(), "a phone");
 
     // It reads and writes, and so does the other one still.
     drop(account);

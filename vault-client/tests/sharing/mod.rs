@@ -169,6 +169,22 @@ fn a_vault_is_shared_accepted_and_written_to_by_both() {
 }
 
 #[test]
+fn a_second_share_offers_the_role_that_is_meant() {
+    let (alice, bob, mut of_alice) = alice_and_bob();
+    let mut share = |role| {
+        let shared = alice.account.share(&mut of_alice, &bob.address(), role);
+        shared.unwrap()
+    };
+    share(Role::Reader);
+    let shared = share(Role::Writer);
+    let offers = bob.account.offers().unwrap().offers;
+    let roles: Vec<_> = offers.iter().map(|offer| offer.role).collect();
+    assert_eq!(roles, [Role::Reader, Role::Writer]);
+    let mut of_bob = bob.accept(&shared);
+    commit(&mut of_bob).unwrap();
+}
+
+#[test]
 fn a_reader_reads_and_commits_nothing() {
     let (alice, bob, mut of_alice) = alice_and_bob();
     let shared = alice

@@ -1,5 +1,7 @@
 //! `coffre device pair`, on both sides.
 
+use std::io::{self, IsTerminal};
+
 use serde::Serialize;
 use vault_client::account::pairing::NewDevice;
 use vault_client::account::{Account, AccountError};
@@ -43,6 +45,12 @@ struct OldFields {
 }
 
 pub(super) fn run(options: &Pair, context: &Context) -> Result<Exit, Failure> {
+    if options.what == "-" && io::stdin().is_terminal() {
+        context.output.warn(&say!(
+            "The line that the new device shows, or where the hoster is:",
+            "La ligne que montre le nouvel appareil, ou l’adresse de l’hébergeur :"
+        ));
+    }
     let what = input::secret(&options.what, MAX_BYTES)?;
     if what.starts_with(SCHEME) {
         let code = PairingCode::parse(&what).map_err(|error| {
@@ -68,8 +76,10 @@ fn new(hoster: &str, options: &Pair, context: &Context) -> Result<Exit, Failure>
     // result is wanted in: it goes where remarks go.
     let code = device.code();
     context.output.warn(&say!(
-        "On a device that you have already, within ten minutes:\n\n  coffre device pair '{}'\n",
-        "Sur un appareil que vous avez déjà, dans les dix minutes :\n\n  coffre device pair '{}'\n",
+        "On a device that you have already, within ten minutes, run\n\n  coffre device pair -\n\n\
+         and give it this line:\n\n  {}\n",
+        "Sur un appareil que vous avez déjà, dans les dix minutes, lancez\n\n  coffre device pair -\n\n\
+         et donnez-lui cette ligne :\n\n  {}\n",
         code.as_str(),
     ));
     if !context.output.is_json() {
@@ -88,7 +98,7 @@ fn new(hoster: &str, options: &Pair, context: &Context) -> Result<Exit, Failure>
     let fields = NewFields {
         account: account.id().to_string(),
         device: account.device().to_string(),
-        device_name: account.device_name().to_owned(),
+        device_name: account.device_name()?,
         hoster: account.hoster().to_string(),
         hoster_address: account.origin().to_string(),
         words: check,
