@@ -28,7 +28,9 @@ fn a_device_whose_name_cannot_be_shown_does_not_sign_up() {
     let home = tempfile::tempdir().unwrap();
     let setup = setup(home.path(), hoster.clone());
     for name in ["", "a\u{7}b", "a\nb"] {
-        let error = Account::sign_up(&setup, &hoster.invite(), name).err().unwrap();
+        let error = Account::sign_up(&setup, &hoster.invite(), name)
+            .err()
+            .unwrap();
         assert!(matches!(error, AccountError::DeviceName), "{error}");
         assert_eq!(error.code(), ErrorCode::InvalidArgument);
     }

@@ -675,7 +675,9 @@ fn more_entries_than_any_vault_has_are_not_looked_at() {
             payload: vec![0; 193 << 20],
             signatures: Vec::new(),
         };
-        answer.accounts.push((AccountId::from_array([7; 32]), vec![made_up]));
+        answer
+            .accounts
+            .push((AccountId::from_array([7; 32]), vec![made_up]));
         answer.more = true;
     });
     assert_matches!(error, VaultError::Answer(_));

@@ -123,7 +123,10 @@ async fn every_call_without_a_token_is_counted() {
     };
     let refused = client.put_account_log(bring()).await;
     assert_refused(refused, Reason::Forbidden);
-    client.put_account_log(member.request(bring())).await.unwrap();
+    client
+        .put_account_log(member.request(bring()))
+        .await
+        .unwrap();
     let open = || hoster::OpenLinkRequest { link: vec![1; 32] };
     assert_refused(client.open_link(open()).await, Reason::LinkOver);
     let read = || hoster::ReadLinkRequest {

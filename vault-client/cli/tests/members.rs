@@ -242,7 +242,11 @@ fn other_words_add_nothing() {
     );
     let code = joining.remark(|line| line.starts_with("coffre-pair:"));
     // Not among its arguments, which everybody on that machine sees.
-    assert!(!joining.seen.contains("pair 'coffre-pair:"), "{}", joining.seen);
+    assert!(
+        !joining.seen.contains("pair 'coffre-pair:"),
+        "{}",
+        joining.seen
+    );
     let (exit, refused) = member
         .device
         .json(&["device", "pair", &code, "--words", "a b c d e f"]);
@@ -342,7 +346,10 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     assert_eq!(listed["vaults"].as_array().unwrap().len(), 1, "{listed:#}");
     let offers = paul.device.done(&["share", "list"]);
     assert_eq!(offers["offers"][0]["vault_name"], "papers", "{offers:#}");
-    assert_eq!(offers["offers"][0]["checked"], false, "she is no contact yet");
+    assert_eq!(
+        offers["offers"][0]["checked"], false,
+        "she is no contact yet"
+    );
     paul.device.done(&["contact", "add", &hers]);
     let offers = paul.device.done(&["share", "list"]);
     assert_eq!(offers["offers"][0]["checked"], true, "{offers:#}");

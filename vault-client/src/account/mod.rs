@@ -170,7 +170,9 @@ impl Account {
     /// [`AccountError::State`].
     pub fn device_name(&self) -> Result<String, AccountError> {
         let entries = self.member.state.log_entries(self.row.account.as_bytes())?;
-        Ok(self.member.device_name_in(replay_account(&entries).as_ref()))
+        Ok(self
+            .member
+            .device_name_in(replay_account(&entries).as_ref()))
     }
 
     /// The hoster.

@@ -272,8 +272,7 @@ impl Account {
                     let checked = match contact {
                         Some(contact) if check => {
                             let log = logs.entry(sender);
-                            let log =
-                                log.or_insert_with(|| self.log_of(contact).map_err(Arc::new));
+                            let log = log.or_insert_with(|| self.log_of(contact).map_err(Arc::new));
                             Some(check_sender(&opened, log))
                         }
                         _ => None,

@@ -513,7 +513,10 @@ mod tests {
         let mut room = Room(10_000);
         room.take(&answer(2_000)).unwrap();
         room.take(&answer(2_000)).unwrap();
-        assert!(matches!(room.take(&answer(2_000)), Err(VaultError::Answer(_))));
+        assert!(matches!(
+            room.take(&answer(2_000)),
+            Err(VaultError::Answer(_))
+        ));
         room.take(&answer(500)).unwrap();
     }
 }

@@ -125,7 +125,10 @@ fn a_removal_that_a_hoster_was_not_told_of_reaches_it_with_the_next_use() {
     assert_eq!(error.code(), ErrorCode::HosterUnreachable);
     let kept: Vec<_> = removal.vaults.iter().map(|vault| &vault.upkeep).collect();
     assert!(matches!(kept[0], Ok(Upkeep::Rotated)), "{kept:?}");
-    assert_eq!(kept[1].as_ref().unwrap_err().code(), ErrorCode::HosterUnreachable);
+    assert_eq!(
+        kept[1].as_ref().unwrap_err().code(),
+        ErrorCode::HosterUnreachable
+    );
     assert!(scene.lets_in(&machine));
 
     // Whoever of the account writes there next tells it, and changes the keys.
@@ -146,7 +149,9 @@ fn a_removal_repeated_tells_hosters_again() {
     scene.other.fail_after(0, line_lost());
     let told = |removal: vault_client::account::DeviceRemoval| {
         let told = removal.guest_logs.unwrap();
-        told.iter().map(|told| told.pushed.is_ok()).collect::<Vec<_>>()
+        told.iter()
+            .map(|told| told.pushed.is_ok())
+            .collect::<Vec<_>>()
     };
     let account = &scene.member.account;
     assert_eq!(told(account.remove_device(&device).unwrap()), [false]);

@@ -82,7 +82,9 @@ fn a_new_name_is_shown_and_begins_no_new_series() {
     files.write("two", b"two");
     backed_up(&mut vault, &files).unwrap();
     let saved = snapshots(&vault);
-    let names = saved.iter().map(|saved| &*saved.snapshot.fields().device_name);
+    let names = saved
+        .iter()
+        .map(|saved| &*saved.snapshot.fields().device_name);
     assert_eq!(names.collect::<Vec<_>>(), ["a laptop", "a desk"]);
     assert_eq!(saved[0].series, saved[1].series);
 

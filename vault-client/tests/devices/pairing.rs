@@ -281,7 +281,10 @@ fn a_device_that_was_let_in_too_late_begins_anew() {
     cancelled.cancel();
     // It has signed, and what it signed stays a while.
     let error = new.finish(&cancelled).err().unwrap();
-    assert!(matches!(error, AccountError::Remote(RemoteError::Cancelled)));
+    assert!(matches!(
+        error,
+        AccountError::Remote(RemoteError::Cancelled)
+    ));
     blank.clock.forward(Duration::from_secs(600));
     let error = blank.begin(&member.hoster).finish(&go_on()).err().unwrap();
     assert!(matches!(error, AccountError::PairingOver), "{error}");

@@ -113,7 +113,9 @@ fn an_offer_of_what_is_not_the_senders_is_refused() {
     let offers = bob.account.checked_offers().unwrap().offers;
     let shown = |id| offers.iter().find(|offer| offer.id == id).unwrap();
     assert!(matches!(shown(id).checked, Some(Err(_))));
-    let genuine = offers.iter().find(|offer| offer.id != id && offer.is_contact);
+    let genuine = offers
+        .iter()
+        .find(|offer| offer.id != id && offer.is_contact);
     assert!(matches!(genuine.unwrap().checked, Some(Ok(()))));
     let accepted = bob.account.accept_offer(&OfferSelector::Id(id), None);
     let error = accepted.err().unwrap();
@@ -171,7 +173,9 @@ fn strangers_offers_make_a_device_dial_nobody() {
     }
     assert!(trap.calls().is_empty());
     // Who accepts one wants to know.
-    let accepted = bob.account.accept_offer(&OfferSelector::Id(strangers), None);
+    let accepted = bob
+        .account
+        .accept_offer(&OfferSelector::Id(strangers), None);
     assert!(accepted.is_err());
     assert_eq!(asked(&trap), 1);
 }

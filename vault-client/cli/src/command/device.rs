@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use vault_client::account::{
-    Account, AccountError, Device, DeviceRemoval, GuestLog, VaultUpkeep,
-};
+use vault_client::account::{Account, AccountError, Device, DeviceRemoval, GuestLog, VaultUpkeep};
 use vault_client::vault::Upkeep;
 use vault_proto::device::DeviceKind;
 
