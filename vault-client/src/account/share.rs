@@ -333,8 +333,6 @@ impl Account {
         let offer = opened.verify(&found.log, vault.log())?;
         vault.check_reaches(offer.entry, offer.head)?;
         let account = self.row.account;
-        // What the entry names has to be there.
-        vault.member().bring_own_log()?;
         vault.append(&[own], |author, _, _| match author.log.member(&account) {
             Some(member) if !member.accepted => author.accept().map(Some),
             _ => Ok(None),

@@ -14,7 +14,7 @@ use vault_proto::ids::{AccountId, HosterId};
 use vault_proto::wire::SignedEntry;
 
 use super::{Member, VaultError};
-use crate::remote::{Misbehaviour, RefusalReason, RemoteError, Visitor};
+use crate::remote::{RefusalReason, RemoteError, Visitor};
 
 /// The most bytes of entries in one call: hosters take messages of a few MiB.
 const MAX_PUT_BYTES: usize = 1 << 20;
@@ -83,14 +83,10 @@ pub(crate) fn put_log(
     entries: &[SignedEntry],
 ) -> Result<(), RemoteError> {
     let mut rest = entries;
-    let mut there = 0;
     while !rest.is_empty() {
         let (some, others) = rest.split_at(fitting(rest));
-        there = visitor.put_account_log(account, some)?;
+        visitor.put_account_log(account, some)?;
         rest = others;
-    }
-    if there < entries.len() as u64 {
-        return Err(RemoteError::Misbehaved(Misbehaviour::Malformed));
     }
     Ok(())
 }

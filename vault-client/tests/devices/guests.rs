@@ -154,7 +154,11 @@ fn a_removal_repeated_tells_hosters_again() {
             .collect::<Vec<_>>()
     };
     let account = &scene.member.account;
-    assert_eq!(told(account.remove_device(&device).unwrap()), [false]);
+    let removal = account.remove_device(&device).unwrap();
+    // A hoster that was not there a moment ago is not waited for again.
+    let kept = removal.vaults[1].upkeep.as_ref();
+    assert_eq!(kept.unwrap_err().code(), ErrorCode::HosterUnreachable);
+    assert_eq!(told(removal), [false]);
     // A hoster that went back has forgotten what it has taken.
     scene.other.forget_calls();
     assert_eq!(told(account.remove_device(&device).unwrap()), [true]);

@@ -130,6 +130,33 @@ fn leaving_may_break_anywhere_and_is_repeated() {
     }
 }
 
+/// What this device has signed is why it believes a hoster that shows nothing: it is
+/// kept until the account's settings know.
+#[test]
+fn leaving_that_arrived_unheard_may_break_again() {
+    let (owner, mut vault) = Member::with_vault();
+    let reader = Member::at(&owner.hoster);
+    let shared = share(&owner, &mut vault, &reader, Role::Reader);
+    let leave = || reader.account.leave_vault(&shared.id());
+    owner.hoster.lose_answer_after(1);
+    assert!(leave().unwrap_err().is_transient());
+    let mut broken = 0;
+    loop {
+        owner.hoster.fail_after(broken, line_lost());
+        match leave() {
+            Ok(()) => break,
+            Err(error) => assert!(error.is_transient(), "{broken}: {error}"),
+        }
+        broken += 1;
+        if reader.account.known_vaults().unwrap().is_empty() {
+            break;
+        }
+    }
+    owner.hoster.behave();
+    assert!(broken >= 3, "{broken}");
+    assert!(names(&reader).is_empty());
+}
+
 #[test]
 fn whoever_may_only_read_leaves_a_vault_whose_keys_are_to_be_changed() {
     let (owner, mut vault) = Member::with_vault();

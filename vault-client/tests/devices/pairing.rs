@@ -288,7 +288,17 @@ fn a_device_that_was_let_in_too_late_begins_anew() {
     blank.clock.forward(Duration::from_secs(600));
     let error = blank.begin(&member.hoster).finish(&go_on()).err().unwrap();
     assert!(matches!(error, AccountError::PairingOver), "{error}");
+    assert!(!blank.home.path().join("device.key").exists());
     let late = old.confirm(&go_on()).unwrap().device;
+
+    // Likewise one that has lost its code, with all it had signed.
+    let mut new = blank.begin(&member.hoster);
+    let code = read(&new);
+    let old = pair(&member.account, &code).unwrap();
+    new.await_words(&go_on()).unwrap();
+    new.finish(&cancelled).err().unwrap();
+    std::fs::remove_file(blank.home.path().join("pairing.key")).unwrap();
+    old.confirm(&go_on()).unwrap();
 
     let mut new = blank.begin(&member.hoster);
     let old = pair(&member.account, &read(&new)).unwrap();

@@ -195,18 +195,17 @@ fn a_wrong_size_of_a_pack_is_found_out_once() {
     let files = Files::new(&files.collect::<Vec<_>>());
     backed_up(&mut common.vault, &files).unwrap();
     let snapshot = snapshots(&common.vault).pop().unwrap();
-    let hoster = common.owner.hoster.clone();
-    let vault = common.vault.id();
-    let (pack, length) = {
-        let packs = hoster.packs(&vault).into_iter();
-        let packs = packs.map(|pack| (pack, hoster.pack(&vault, &pack).unwrap().len()));
-        packs.max_by_key(|(_, length)| *length).unwrap()
-    };
-    let wrong = u32::try_from(length * 2).unwrap();
+    // Half as long as he says, and nothing that opens.
+    let bytes = Bytes::from(super::noise(9, 1 << 20));
+    let pack = PackId::of(&bytes);
+    let writer = common.writer.paper();
+    let id = common.vault.id();
+    writer.remote.put_pack(&id, &pack, bytes).unwrap();
     for content in &contents {
-        common.plant(common.id_of(content), Some((pack, wrong)));
+        common.plant(common.id_of(content), Some((pack, 2 << 20)));
     }
     super::forget_cache(&common.vault);
+    let hoster = common.owner.hoster.clone();
     hoster.forget_calls();
     assert_restores(&common.vault, &snapshot, &files);
     // Eight segments of the other's, eight ranges of chunks, and one look for each size.
