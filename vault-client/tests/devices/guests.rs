@@ -209,8 +209,10 @@ fn what_a_hoster_will_not_take_is_why_it_knows_no_device() {
     let machine = scene.machine();
     machine.account.devices().unwrap();
     scene.other.fail_after(0, line_lost());
+    scene.other.forget_calls();
     let error = ours(&machine.account).err().unwrap();
     assert_eq!(error.code(), ErrorCode::HosterUnreachable);
+    assert_eq!(scene.other.calls().len(), 1, "it is not waited for again");
     ours(&machine.account).unwrap();
     assert_eq!(scene.vault, vault.id());
 }
