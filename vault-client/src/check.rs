@@ -13,7 +13,7 @@ use std::{
 use vault_core::{
     chunk::{ChunkId, ChunkKind},
     index::IndexEntry,
-    pack::read_pack_entries,
+    pack::{MAX_PACK_LEN, read_pack_entries},
     seal::Decompressor,
     stream::{StreamChunks, StreamRef},
     tree::{NodeContent, Step, Walk},
@@ -434,17 +434,24 @@ impl Check<'_> {
             return Err(TransferError::Cancelled);
         }
         let opened = self.contents.opened();
-        let mut bytes = Vec::with_capacity(pack.size as usize);
+        let mut bytes = Vec::new();
         let range = PackRange {
             pack: *id,
             offset: 0,
             length: pack.size,
         };
-        let read = opened.remote.read_packs(vault, &[range], &mut |part| {
-            bytes.extend_from_slice(&part);
-            std::ops::ControlFlow::Continue(())
-        });
-        match read.map_err(unreadable_range) {
+        // The root is a member's, and may say any length.
+        let read = if pack.size as usize > MAX_PACK_LEN {
+            Err(TransferError::Altered)
+        } else {
+            bytes.reserve_exact(pack.size as usize);
+            let read = opened.remote.read_packs(vault, &[range], &mut |part| {
+                bytes.extend_from_slice(&part);
+                std::ops::ControlFlow::Continue(())
+            });
+            read.map_err(unreadable_range)
+        };
+        match read {
             Ok(()) => {}
             Err(TransferError::Remote(RemoteError::Misbehaved(Misbehaviour::PackMissing))) => {
                 return Ok(Some(Problem::PackMissing(*id)));

@@ -14,11 +14,28 @@ fn an_account_is_made_once_and_opens_again() {
     let member = Member::new();
     let account = member.reopened();
     assert_eq!(account.id(), member.account.id());
-    assert_eq!(account.device_name(), "a laptop");
+    assert_eq!(account.device_name().unwrap(), "a laptop");
     assert_eq!(account.hoster(), member.hoster.id());
     assert!(account.vaults().unwrap().is_empty());
     let none = account.open_vault(&VaultSelector::Only);
     assert!(matches!(none, Err(AccountError::NoVault)));
+}
+
+/// Such a name would be refused by every backup.
+#[test]
+fn a_device_whose_name_cannot_be_shown_does_not_sign_up() {
+    let hoster = MemoryHoster::new();
+    let home = tempfile::tempdir().unwrap();
+    let setup = setup(home.path(), hoster.clone());
+    for name in ["", "a\u{7}b", "a\nb"] {
+        let error = Account::sign_up(&setup, &hoster.invite(), name)
+            .err()
+            .unwrap();
+        assert!(matches!(error, AccountError::DeviceName), "{error}");
+        assert_eq!(error.code(), ErrorCode::InvalidArgument);
+    }
+    assert!(hoster.calls().is_empty());
+    assert!(!home.path().join("device.key").exists());
 }
 
 #[test]

@@ -8,10 +8,11 @@ use vault_core::author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor};
 use vault_core::keys::{AccountSecrets, DeviceKeys};
 use vault_proto::account_log::AccountLogError;
 use vault_proto::head::{Head, HeadError};
-use vault_proto::ids::HeadHash;
+use vault_proto::ids::{AccountId, HeadHash};
 use vault_proto::pack_list::PackList;
 use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::{Role, VaultLogError};
+use vault_proto::wire::SignedEntry;
 
 use crate::support::{Member, Other, commit, forge, rng};
 
@@ -661,6 +662,24 @@ fn a_log_that_forks_from_what_was_seen_is_noticed() {
 fn an_answer_that_never_ends_is_ended() {
     let (member, mut vault) = behind();
     let error = refused(&member, &mut vault, |answer| answer.more = true);
+    assert_matches!(error, VaultError::Answer(_));
+}
+
+/// Accounts certify themselves: a hoster could make up as many as fit into the
+/// device's memory.
+#[test]
+fn more_entries_than_any_vault_has_are_not_looked_at() {
+    let (member, mut vault) = behind();
+    let error = refused(&member, &mut vault, |answer| {
+        let made_up = SignedEntry {
+            payload: vec![0; 193 << 20],
+            signatures: Vec::new(),
+        };
+        answer
+            .accounts
+            .push((AccountId::from_array([7; 32]), vec![made_up]));
+        answer.more = true;
+    });
     assert_matches!(error, VaultError::Answer(_));
 }
 

@@ -93,8 +93,8 @@ pub enum OfferError {
     /// The vault's log is another's, or has another home.
     #[error("the vault's log is not that of the vault that is offered")]
     OtherVault,
-    /// No entry of the vault's log by the sender adds the recipient there, with
-    /// that role.
+    /// No entry of the vault's log by the sender adds the recipient there, or he never
+    /// had that role since.
     #[error("the vault's log does not hold the entry that the offer names")]
     NoEntry,
     /// The recipient is no member any more, or is one again by a later entry.
@@ -384,8 +384,8 @@ impl UnverifiedOffer {
     }
 
     /// Checks who made the offer, and that the vault's log says so too: the
-    /// sender added the recipient there, with that role, and he has been a member
-    /// ever since.
+    /// sender added the recipient there, and he has been a member ever since, first or
+    /// later in that role.
     ///
     /// # Errors
     /// See [`OfferError`].
@@ -399,10 +399,14 @@ impl UnverifiedOffer {
             return Err(OfferError::NoEntry);
         }
         // Who was removed and added again has another offer for that.
-        let mut since = offer.entry.seq..=vault.position().seq;
-        match since.all(|seq| vault.role_at(&offer.recipient, seq).is_some()) {
+        let mut had_role = false;
+        for seq in offer.entry.seq..=vault.position().seq {
+            let state = vault.role_at(&offer.recipient, seq);
+            had_role |= state.ok_or(OfferError::Over)?.role == offer.role;
+        }
+        match had_role {
             true => Ok(offer),
-            false => Err(OfferError::Over),
+            false => Err(OfferError::NoEntry),
         }
     }
 }
@@ -416,7 +420,7 @@ impl fmt::Debug for SealedOffer {
 }
 
 /// Whether the entry that the offer names is the sender's and adds the
-/// recipient, with the role that is offered.
+/// recipient.
 fn adds(vault: &VaultLog, offer: &Offer) -> bool {
     let entry = usize::try_from(offer.entry.seq - 1)
         .ok()
@@ -433,7 +437,6 @@ fn adds(vault: &VaultLog, offer: &Offer) -> bool {
     let added = add.r#box.as_ref().and_then(|added| added.member.as_ref());
     author.account == offer.sender.account().as_bytes()
         && added.is_some_and(|added| added.account == offer.recipient.as_bytes())
-        && add.role() == offer.role.to_wire()
 }
 
 pub(crate) fn seal_padded(

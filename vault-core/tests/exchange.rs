@@ -589,6 +589,23 @@ fn an_offer_says_what_the_vaults_log_says() {
 }
 
 #[test]
+fn an_offer_may_be_of_a_role_that_was_given_since() {
+    let mut sharing = Sharing::new();
+    let (bob, first) = (sharing.bob.id(), sharing.offer.clone());
+    let of = |role| Offer {
+        role,
+        ..first.clone()
+    };
+    assert_eq!(sharing.verdict(of(Role::Manager)), Err(OfferError::NoEntry));
+    let change = |author: &VaultAuthor<'_>| author.change_role(&bob, Role::Manager).unwrap();
+    sharing.append(change, false);
+    assert!(sharing.verdict(of(Role::Manager)).is_ok());
+    // That of the role before is as good as it was.
+    assert!(sharing.verdict(first.clone()).is_ok());
+    assert_eq!(sharing.verdict(of(Role::Reader)), Err(OfferError::NoEntry));
+}
+
+#[test]
 fn an_offer_ends_with_the_membership() {
     let mut sharing = Sharing::new();
     let (bob, offer) = (sharing.bob.id(), sharing.offer.clone());

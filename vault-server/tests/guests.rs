@@ -146,6 +146,63 @@ async fn a_removed_device_of_a_guest_is_out_at_once() {
     usage(&cast.guest).await.unwrap();
 }
 
+/// It is not known here, so it has no token to bring its own entry with.
+#[tokio::test]
+async fn a_new_device_of_a_guest_brings_itself() {
+    let mut cast = Cast::meet().await;
+    let vault = cast.share().await;
+    let machine = cast.bob.add_device().await;
+    let mut machine = machine.at(&cast.here).await;
+    assert_refused(machine.try_log_in().await, Reason::Unauthenticated);
+    for from in [2, 1, 2] {
+        assert_eq!(machine.bring_own(from).await.unwrap(), 2);
+    }
+    machine.log_in().await;
+    let packed = pack(16 << 10);
+    machine.put(vault.id(), &packed).await.unwrap();
+    // Likewise that another one is out, which ends what that has here.
+    cast.bob.remove_device(machine.device.id()).await;
+    let bob = cast.bob.at(&cast.here).await;
+    assert_eq!(bob.bring_own(1).await.unwrap(), 3);
+    assert_refused(usage(&machine).await, Reason::Removed);
+}
+
+#[tokio::test]
+async fn without_a_token_nobody_comes_in_and_nothing_unproved() {
+    let mut cast = Cast::meet().await;
+    // Who is not here yet, a member brings.
+    let home = cast.bob.hoster;
+    let carol = somebody(&cast.guest, home);
+    for from in [1, 2] {
+        assert_refused(carol.bring_own(from).await, Reason::NotFound);
+    }
+    assert_eq!(cast.alice.bring(&carol, 1).await.unwrap(), 1);
+    assert_eq!(carol.bring_own(1).await.unwrap(), 1);
+    // A member's log grows here by his own devices.
+    let alice = cast.alice.clone();
+    assert_refused(alice.bring_own(1).await, Reason::Forbidden);
+
+    let machine = cast.bob.add_device().await;
+    let machine = machine.at(&cast.here).await;
+    let mut forged = machine.clone();
+    let entry = rename(&machine);
+    forged.log.append(&entry).unwrap();
+    let mut entries = forged.log.entries()[1..].to_vec();
+    entries[1].signatures[0].signature[0] ^= 1;
+    let request = vault_rpc::hoster::PutAccountLogRequest {
+        account: machine.id().to_vec(),
+        entries,
+    };
+    let refused = forged.client.put_account_log(request).await;
+    assert_refused(refused, Reason::InvalidSigned);
+    assert_eq!(cast.alice.bring_entries(&cast.bob, &[]).await.unwrap(), 1);
+    // A token that is there has to be good.
+    cast.guest.token = random::<32>().to_vec();
+    let refused = cast.guest.bring(&cast.bob, 2).await;
+    assert_refused(refused, Reason::Unauthenticated);
+    assert_eq!(machine.bring_own(2).await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn a_guests_log_grows_at_its_home_alone() {
     let mut cast = Cast::meet().await;

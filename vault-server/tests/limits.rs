@@ -80,7 +80,7 @@ async fn strangers_are_counted_by_where_they_come_from() {
 /// Every call that needs no token counts, and none of them alone.
 #[tokio::test]
 async fn every_call_without_a_token_is_counted() {
-    let few = |config: &mut Config| config.limits.rates.strangers = at_most(3 + 8);
+    let few = |config: &mut Config| config.limits.rates.strangers = at_most(3 + 9);
     let server = TestServer::start_with(few).await;
     let mut member = server.member().await;
     let mut client = member.client.clone();
@@ -117,6 +117,16 @@ async fn every_call_without_a_token_is_counted() {
     client.put_offer(offer(false)).await.unwrap();
     // With a token it is its device's.
     client.put_offer(offer(true)).await.unwrap();
+    let bring = || hoster::PutAccountLogRequest {
+        account: account.clone(),
+        entries: Vec::new(),
+    };
+    let refused = client.put_account_log(bring()).await;
+    assert_refused(refused, Reason::Forbidden);
+    client
+        .put_account_log(member.request(bring()))
+        .await
+        .unwrap();
     let open = || hoster::OpenLinkRequest { link: vec![1; 32] };
     assert_refused(client.open_link(open()).await, Reason::LinkOver);
     let read = || hoster::ReadLinkRequest {
@@ -133,6 +143,8 @@ async fn every_call_without_a_token_is_counted() {
     let refused = client.read_link(read()).await.map(drop);
     assert_refused(refused, Reason::TooMany);
     assert_refused(client.put_offer(offer(false)).await, Reason::TooMany);
+    let refused = client.put_account_log(bring()).await;
+    assert_refused(refused, Reason::TooMany);
     client.put_offer(offer(true)).await.unwrap();
     usage(&mut member).await.unwrap();
 }

@@ -71,7 +71,7 @@ impl Context {
         })
     }
 
-    /// Likewise, for what can do without the hoster: it is tried once.
+    /// Likewise, for what can do without an answer: each hoster is tried once.
     pub(crate) fn impatient_session(&self) -> Result<Session, Failure> {
         let mut setup = self.setup()?;
         let runtime = Runtime::new().map_err(|error| Failure::io("threads", &error))?;

@@ -141,6 +141,13 @@ impl Account {
         let rows = rows.filter(|row| !row.creating);
         vaults.extend(rows.map(|row| (row.id, row.hoster, row.name)));
         let keep_up = |(id, hoster, name): (VaultId, HosterId, Option<String>)| {
+            if let Some(error) = unreached(&guest_logs, hoster) {
+                return VaultUpkeep {
+                    vault: id,
+                    name,
+                    upkeep: Err(error),
+                };
+            }
             let kept = self
                 .open_at(hoster, id, name.clone())
                 .and_then(|mut vault| {
@@ -154,10 +161,8 @@ impl Account {
                 upkeep: kept.map_err(Arc::new),
             }
         };
-        DeviceRemoval {
-            guest_logs,
-            vaults: vaults.into_iter().map(keep_up).collect(),
-        }
+        let vaults = vaults.into_iter().map(keep_up).collect();
+        DeviceRemoval { guest_logs, vaults }
     }
 
     /// The newest log, under the account's lock.
@@ -175,6 +180,17 @@ impl Account {
             Err(AccountError::NoSuchDevice)
         }
     }
+}
+
+/// Why a hoster could not be reached a moment ago: it is not waited for again.
+fn unreached(
+    guest_logs: &Result<Vec<GuestLog>, Arc<AccountError>>,
+    hoster: HosterId,
+) -> Option<Arc<AccountError>> {
+    let mut all = guest_logs.iter().flatten();
+    let told = all.find(|told| told.hoster == hoster)?;
+    let error = told.pushed.as_ref().err()?;
+    error.is_transient().then(|| error.clone())
 }
 
 /// Names of devices are shown on terminals.

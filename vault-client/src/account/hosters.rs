@@ -3,19 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prost::Message;
 use vault_core::settings::{AccountSettings, SettingsError};
-use vault_proto::account_log::AccountLog;
 use vault_proto::ids::{HosterId, VaultId};
 use vault_proto::origin::Origin;
-use vault_proto::wire::SignedEntry;
 
 use super::{Account, AccountError, settings};
 use crate::remote::{Connect, Credentials, HosterAddress, Remote};
-use crate::vault::{Member, Vault};
-
-/// The most bytes of entries in one call: hosters take messages of a few MiB.
-const MAX_PUT_BYTES: usize = 1 << 20;
+use crate::vault::{GuestAt, Member, Vault};
 
 /// The lines to hosters that are not the home; clones share them.
 #[derive(Clone)]
@@ -87,16 +81,26 @@ impl Account {
         {
             return Ok(member.clone());
         }
+        let member = self.guest_at(address.clone());
+        members.insert(hoster, (address, member.clone()));
+        Ok(member)
+    }
+
+    /// The member with a new line to a hoster that is not the home.
+    pub(super) fn guest_at(&self, address: HosterAddress) -> Arc<Member> {
+        let connect = &self.elsewhere.connect;
         let credentials = Credentials {
             account: self.row.account,
             device: self.member.device.clone(),
         };
-        let member = Arc::new(Member {
-            remote: self.elsewhere.connect.connect(address.clone(), credentials),
+        Arc::new(Member {
+            guest_at: Some(GuestAt {
+                hoster: address.hoster,
+                visitor: connect.visit(address.clone()),
+            }),
+            remote: connect.connect(address, credentials),
             ..Member::clone(&self.member)
-        });
-        members.insert(hoster, (address, member.clone()));
-        Ok(member)
+        })
     }
 
     /// Opens a vault at its hoster, as this device last saw it.
@@ -144,7 +148,8 @@ impl Account {
     }
 
     /// Brings the copies of the account's log up to date that other hosters have
-    /// where it is a guest. To be called after any change of the log.
+    /// where it is a guest: all of it, whatever they have taken before. A hoster that
+    /// is left out is told when this device, or another one, next uses it.
     ///
     /// # Errors
     /// [`AccountError`], when it is not known which hosters there are; what a
@@ -156,7 +161,7 @@ impl Account {
         let push = |at: HosterAddress| {
             let pushed = self
                 .member_at(at.hoster)
-                .and_then(|member| put_log(&*member.remote, log));
+                .and_then(|member| Ok(member.bring_log(log)?));
             GuestLog {
                 hoster: at.hoster,
                 origin: at.origin,
@@ -175,27 +180,6 @@ impl Account {
     }
 }
 
-/// Brings a hoster's copy of a log up to date.
-pub(crate) fn put_log(remote: &dyn Remote, log: &AccountLog) -> Result<(), AccountError> {
-    let mut rest = log.entries();
-    while !rest.is_empty() {
-        let (some, others) = rest.split_at(fitting(rest));
-        remote.put_account_log(&log.id(), some)?;
-        rest = others;
-    }
-    Ok(())
-}
-
-/// How many of the entries one call takes; at least one.
-fn fitting(entries: &[SignedEntry]) -> usize {
-    let mut bytes = 0;
-    let fits = |entry: &&SignedEntry| {
-        bytes += entry.encoded_len();
-        bytes <= MAX_PUT_BYTES
-    };
-    entries.iter().take_while(fits).count().max(1)
-}
-
 fn addresses(settings: &AccountSettings) -> Vec<HosterAddress> {
     let known = settings.hosters().iter();
     known
@@ -208,21 +192,4 @@ fn addresses(settings: &AccountSettings) -> Vec<HosterAddress> {
             })
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_are_sent_in_calls_that_hosters_take() {
-        let entry = |bytes| SignedEntry {
-            payload: vec![0; bytes],
-            signatures: Vec::new(),
-        };
-        assert_eq!(fitting(&[entry(10), entry(20)]), 2);
-        let large = entry(MAX_PUT_BYTES * 2 / 3);
-        assert_eq!(fitting(&[entry(10), large.clone(), large.clone()]), 2);
-        assert_eq!(fitting(&[entry(MAX_PUT_BYTES * 2), entry(1)]), 1);
-    }
 }

@@ -45,8 +45,19 @@ impl Account {
     /// # Errors
     /// [`AccountError::OnlyMember`] where there is nobody else: delete it;
     /// [`AccountError::LastManager`] where nobody else manages it, and the others.
+    /// Repeating the call goes on where it was interrupted.
     pub fn leave_vault(&self, vault: &VaultId) -> Result<(), AccountError> {
         let mut opened = self.open_vault(&VaultSelector::Id(*vault))?;
+        if self.is_member(&opened) {
+            self.leave(&mut opened)?;
+        }
+        self.change_known(vault, |known| known.deleted = true)?;
+        // Only now: a hoster that shows nothing of the vault is believed because of
+        // what this device has signed.
+        Ok(self.member.state.forget_signed_entry(vault.as_bytes())?)
+    }
+
+    fn leave(&self, opened: &mut Vault) -> Result<(), AccountError> {
         let left = opened.append(&[], |author, _, _| {
             let alone = author.log.members().count() == 1;
             match author.log.member(&author.account) {
@@ -55,38 +66,39 @@ impl Account {
             }
         });
         match left {
-            Ok(Some(_)) => {}
-            Ok(None) if opened.log().member(&self.row.account).is_some() => {
-                return Err(AccountError::OnlyMember);
-            }
-            Ok(None) => {}
+            Ok(None) if self.is_member(opened) => Err(AccountError::OnlyMember),
+            Ok(_) => Ok(()),
             // It arrived, and its answer did not: nothing is shown to who is out.
-            Err(error) if error.is_not_found() && self.was_leaving(vault)? => {
-                self.member.state.forget_signed_entry(vault.as_bytes())?;
-            }
+            Err(error) if error.is_not_found() && self.has_left(opened)? => Ok(()),
             Err(VaultError::Author(AuthorError::VaultLog(VaultLogError::LastManager))) => {
-                return Err(AccountError::LastManager);
+                Err(AccountError::LastManager)
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => Err(error.into()),
         }
-        self.change_known(vault, |known| known.deleted = true)
     }
 
     /// Deletes a vault that nobody else is a member of. The hoster keeps what was
     /// in it for as long as it keeps what is removed.
     ///
     /// # Errors
-    /// [`AccountError::OthersAreMembers`] where somebody else is: leave it, or
-    /// remove them first; and the others. Repeating the call goes on where it was
-    /// interrupted.
+    /// [`AccountError::OthersAreMembers`] where somebody else is, or where this account
+    /// was leaving it: leave it, or remove them first; and the others. Repeating the
+    /// call goes on where it was interrupted.
     pub fn delete_vault(&self, vault: &VaultId) -> Result<(), AccountError> {
         let mut opened = self.open_vault(&VaultSelector::Id(*vault))?;
         {
             let _lock = opened.lock()?;
-            opened.prepare()?;
-            if opened.log().members().count() > 1 {
+            match opened.refresh() {
+                Err(error) if error.is_not_found() && self.has_left(&opened)? => {
+                    return Err(AccountError::OthersAreMembers);
+                }
+                refreshed => refreshed?,
+            }
+            // Before the keys are changed: whoever may only read leaves it, too.
+            if !self.is_only_member(&opened) {
                 return Err(AccountError::OthersAreMembers);
             }
+            opened.prepare()?;
             empty(&mut opened)?;
         }
         self.change_known(vault, |known| known.deleted = true)
@@ -109,9 +121,22 @@ impl Account {
         Ok(())
     }
 
+    fn is_member(&self, vault: &Vault) -> bool {
+        vault.log().member(&self.row.account).is_some()
+    }
+
+    fn is_only_member(&self, vault: &Vault) -> bool {
+        let mut members = vault.log().members().map(|(account, _)| account);
+        members.all(|account| account == self.row.account) && self.is_member(vault)
+    }
+
     /// Whether this device has signed that the account leaves the vault.
-    fn was_leaving(&self, vault: &VaultId) -> Result<bool, AccountError> {
-        let signed = self.member.state.signed_entry(vault.as_bytes())?;
+    fn has_left(&self, vault: &Vault) -> Result<bool, AccountError> {
+        if !self.is_member(vault) {
+            // It stands.
+            return Ok(true);
+        }
+        let signed = self.member.state.signed_entry(vault.id().as_bytes())?;
         let body = signed.and_then(|(_, entry)| VaultEntry::decode(&entry.payload[..]).ok()?.body);
         Ok(matches!(body, Some(vault_entry::Body::Leave(_))))
     }

@@ -39,7 +39,6 @@ pub use error::AccountError;
 pub(crate) use fetch_log::fetch_log;
 use hosters::Elsewhere;
 pub use hosters::GuestLog;
-pub(crate) use hosters::put_log;
 pub use paper::PaperStanding;
 pub use share::{MemberSummary, OfferSelector, OfferSummary, Offers, Shared};
 pub use vault_core::settings::Contact;
@@ -49,7 +48,7 @@ use crate::platform::{Clock, Randomness, SystemClock, SystemRandomness};
 use crate::remote::grpc::{GrpcConnect, Runtime};
 use crate::remote::{Connect, Credentials, HosterAddress, Remote};
 use crate::state::{AccountRow, FileKeyStore, JoiningWay, KeySlot, KeyStore, State};
-use crate::vault::{Freshness, Member, Vault, VaultError};
+use crate::vault::{Freshness, Member, Vault, VaultError, replay_account};
 
 /// What an account runs on.
 #[derive(Clone)]
@@ -138,9 +137,10 @@ impl Account {
         let member = Member {
             account: row.account,
             device,
-            device_name: row.device_name.clone(),
+            first_device_name: row.device_name.clone(),
             state,
             remote: setup.connect.connect(address, credentials),
+            guest_at: None,
             clock: setup.clock.clone(),
             randomness: setup.randomness.clone(),
         };
@@ -164,10 +164,15 @@ impl Account {
         self.row.device
     }
 
-    /// What its owner calls it.
-    #[must_use]
-    pub fn device_name(&self) -> &str {
-        &self.row.device_name
+    /// What its owner calls it, as far as this device has seen. Asks nobody.
+    ///
+    /// # Errors
+    /// [`AccountError::State`].
+    pub fn device_name(&self) -> Result<String, AccountError> {
+        let entries = self.member.state.log_entries(self.row.account.as_bytes())?;
+        Ok(self
+            .member
+            .device_name_in(replay_account(&entries).as_ref()))
     }
 
     /// The hoster.

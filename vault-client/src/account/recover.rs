@@ -23,7 +23,7 @@ use vault_proto::vault_log::VaultKind;
 use vault_proto::wire::{self, SignedEntry};
 
 use super::devices::check_name;
-use super::{Account, AccountError, Setup, fetch_log, joining, put_log, settings};
+use super::{Account, AccountError, Setup, fetch_log, joining, settings};
 use crate::platform::Rng;
 use crate::remote::{Credentials, HosterAddress, RefusalReason, Remote, RemoteError};
 use crate::state::{AccountRow, JoiningRow, JoiningWay, State};
@@ -39,7 +39,8 @@ impl Account {
     ///
     /// Repeating the call with the same phrase goes on where it was interrupted.
     /// It is unknown whether what the hoster shows is the newest: that of the
-    /// account and of every vault.
+    /// account and of every vault. Hosters where the account is a guest learn of this
+    /// device when it first uses them; [`Account::push_log`] tells whether they can.
     ///
     /// # Errors
     /// [`AccountError::UnknownPhrase`], [`AccountError::RemovedPhrase`],
@@ -141,7 +142,6 @@ impl Recovery<'_> {
         self.state.doubt(&doubted)?;
         let account = Account::assemble(self.setup, self.state.clone(), row)?;
         account.note_hosters(&settings)?;
-        self.push_as_paper(account.addresses_elsewhere(&settings));
         account.look_around()?;
         self.state.forget_joining()?;
         Ok(account)
@@ -153,9 +153,10 @@ impl Recovery<'_> {
         let member = Arc::new(Member {
             account,
             device: self.paper.clone(),
-            device_name: device_name.to_owned(),
+            first_device_name: device_name.to_owned(),
             state: self.state.clone(),
             remote: self.found.remote.clone(),
+            guest_at: None,
             clock: self.setup.clock.clone(),
             randomness: self.setup.randomness.clone(),
         });
@@ -276,18 +277,5 @@ impl Recovery<'_> {
         let addition = author.draft_addition(device.public(), name, rng)?;
         let signature = addition.sign(device)?;
         Ok(author.complete_addition(&addition, &signature)?)
-    }
-
-    /// Where the account is a guest, the words' own device is known and this one
-    /// is not. A hoster that cannot be reached now has to learn of it later.
-    fn push_as_paper(&self, elsewhere: Vec<HosterAddress>) {
-        for address in elsewhere {
-            let credentials = Credentials {
-                account: self.found.log.id(),
-                device: self.paper.clone(),
-            };
-            let remote = self.setup.connect.connect(address, credentials);
-            let _ = put_log(&*remote, &self.found.log);
-        }
     }
 }

@@ -68,8 +68,10 @@ fn next_root(vault: &Vault, settings: Located) -> Root {
     Root {
         committed: Some(vault.now().to_wire()),
         last_removal_seq: if old.is_some() { next_seq } else { 0 },
-        pack_count: (before.pack_count + 1).saturating_sub(u64::from(old.is_some())),
-        pack_bytes: (before.pack_bytes + u64::from(settings.pack_size)).saturating_sub(old_bytes),
+        pack_count: (before.pack_count.saturating_add(1)).saturating_sub(u64::from(old.is_some())),
+        pack_bytes: (before.pack_bytes)
+            .saturating_add(u64::from(settings.pack_size))
+            .saturating_sub(old_bytes),
         settings: Some(settings),
         ..before.clone()
     }

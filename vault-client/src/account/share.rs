@@ -9,12 +9,14 @@
 //! hoster lists, and that the account did neither make nor accept, is none of the
 //! account's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prost::Message;
 use vault_core::keys::AccountSecrets;
 use vault_core::offer::{Offer, OfferError, SealedOffer, UnverifiedOffer};
 use vault_core::settings::{AccountSettings, Contact, KnownHoster, KnownVault};
+use vault_proto::account_log::AccountLog;
 use vault_proto::address::Address;
 use vault_proto::ids::{AccountId, OfferHash, VaultId};
 use vault_proto::origin::Origin;
@@ -23,9 +25,9 @@ use vault_proto::vault_log::{Role, VaultLog};
 use vault_proto::wire::{self, vault_entry::Body};
 
 use super::vaults::rows;
-use super::{Account, AccountError, put_log};
-use crate::remote::{Credentials, HosterAddress, RemoteError};
-use crate::vault::{Member, Upkeep, Vault};
+use super::{Account, AccountError};
+use crate::remote::{HosterAddress, RemoteError};
+use crate::vault::{Member, Upkeep, Vault, put_log};
 
 /// A member of a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +77,9 @@ pub struct OfferSummary {
     pub created: u64,
     /// Whether he is a contact.
     pub is_contact: bool,
-    /// Whether his account's log says that he sent it. Accepting looks at the
-    /// vault besides.
-    pub checked: Result<(), Arc<AccountError>>,
+    /// Whether his account's log says that he sent it; `None` where nobody was asked.
+    /// Accepting asks, and looks at the vault besides.
+    pub checked: Option<Result<(), Arc<AccountError>>>,
 }
 
 /// What waits for this account.
@@ -149,7 +151,7 @@ impl Account {
         vault.prepare()?;
         let home = self.home_of(vault, &settings)?;
         if found.home.hoster != home.hoster {
-            put_log(&*vault.remote(), &found.log)?;
+            put_log(&*vault.remote(), &recipient, found.log.entries())?;
         }
         let own = vault.newest_own_log()?;
         let logs = [found.log.clone(), own.clone()];
@@ -163,7 +165,7 @@ impl Account {
             }
         })?;
         let entry = membership(vault.log(), &recipient, &self.row.account);
-        let (entry, role) = entry.ok_or(AccountError::MemberAlready)?;
+        let entry = entry.ok_or(AccountError::MemberAlready)?;
         let offer = Offer {
             vault: vault.id(),
             hoster: home.hoster,
@@ -233,11 +235,25 @@ impl Account {
         Ok(())
     }
 
-    /// The offers that wait for this account at its hoster.
+    /// The offers that wait for this account at its hoster. Nobody else is asked.
     ///
     /// # Errors
-    /// [`AccountError`]. That a sender cannot be found is in the answer.
+    /// [`AccountError`].
     pub fn offers(&self) -> Result<Offers, AccountError> {
+        self.list_offers(false)
+    }
+
+    /// Likewise. About those in the name of a contact his hoster is asked, once for
+    /// each contact; about others nobody is: where a stranger claims to be at home is
+    /// a place that whoever left the offer has chosen.
+    ///
+    /// # Errors
+    /// [`AccountError`]. That a contact cannot be asked about is in the answer.
+    pub fn checked_offers(&self) -> Result<Offers, AccountError> {
+        self.list_offers(true)
+    }
+
+    fn list_offers(&self, check: bool) -> Result<Offers, AccountError> {
         let settings = self.settings()?;
         let own = self.account_vault()?.newest_own_log()?;
         let secrets = AccountSecrets::open(&own, &self.member.device)?;
@@ -245,38 +261,34 @@ impl Account {
             offers: Vec::new(),
             unreadable: Vec::new(),
         };
+        let mut logs = BTreeMap::new();
         for bytes in self.member.remote.list_offers()? {
             let id = OfferHash::of(&bytes);
             let opened = SealedOffer::from_slice(&bytes).and_then(|sealed| sealed.open(&secrets));
             match opened {
-                Ok(opened) => found.offers.push(self.summary(id, &opened, &settings)),
+                Ok(opened) => {
+                    let sender = opened.claims().sender.account();
+                    let contact = settings.contact(&sender);
+                    let checked = match contact {
+                        Some(contact) if check => {
+                            let log = logs.entry(sender);
+                            let log = log.or_insert_with(|| self.log_of(contact).map_err(Arc::new));
+                            Some(check_sender(&opened, log))
+                        }
+                        _ => None,
+                    };
+                    let summary = summary(id, opened.claims(), contact, checked);
+                    found.offers.push(summary);
+                }
                 Err(_) => found.unreadable.push(id),
             }
         }
         Ok(found)
     }
 
-    fn summary(
-        &self,
-        id: OfferHash,
-        opened: &UnverifiedOffer,
-        settings: &AccountSettings,
-    ) -> OfferSummary {
-        let offer = opened.claims();
-        let contact = settings.contact(&offer.sender.account());
-        let checked = self
-            .find_member(&offer.sender, contact)
-            .and_then(|found| Ok(opened.verify_sender(&found.log)?));
-        OfferSummary {
-            id,
-            vault: offer.vault,
-            vault_name: offer.vault_name.clone(),
-            role: offer.role,
-            sender: offer.sender.clone(),
-            created: offer.created,
-            is_contact: contact.is_some(),
-            checked: checked.map_err(Arc::new),
-        }
+    /// A contact's log, from where he was seen to be at home.
+    fn log_of(&self, contact: &Contact) -> Result<AccountLog, AccountError> {
+        Ok(self.find_member(&contact.address, Some(contact))?.log)
     }
 
     /// Takes up an offer, once it is verified that its sender made it, and that
@@ -324,9 +336,6 @@ impl Account {
         vault.check_reaches(offer.entry, offer.head)?;
         vault.keep()?;
         let account = self.row.account;
-        if offer.hoster != self.row.hoster {
-            put_log(&*vault.remote(), &own)?;
-        }
         vault.append(&[own], |author, _, _| match author.log.member(&account) {
             Some(member) if !member.accepted => author.accept().map(Some),
             _ => Ok(None),
@@ -388,14 +397,7 @@ impl Account {
         if home.hoster == self.row.hoster {
             return self.member.clone();
         }
-        let credentials = Credentials {
-            account: self.row.account,
-            device: self.member.device.clone(),
-        };
-        Arc::new(Member {
-            remote: self.connect().connect(home, credentials),
-            ..Member::clone(&self.member)
-        })
+        self.guest_at(home)
     }
 
     /// Where a vault's home is dialled, and how to know it.
@@ -429,9 +431,36 @@ impl Account {
     }
 }
 
-/// The newest entry by which `by` made this account a member, and the role that
-/// it gave; `None` if it was another who did.
-fn membership(log: &VaultLog, member: &AccountId, by: &AccountId) -> Option<(LogPosition, Role)> {
+fn check_sender(
+    opened: &UnverifiedOffer,
+    log: &Result<AccountLog, Arc<AccountError>>,
+) -> Result<(), Arc<AccountError>> {
+    let log = log.as_ref().map_err(Arc::clone)?;
+    let checked = opened.verify_sender(log).map_err(AccountError::from);
+    checked.map_err(Arc::new)
+}
+
+fn summary(
+    id: OfferHash,
+    offer: &Offer,
+    contact: Option<&Contact>,
+    checked: Option<Result<(), Arc<AccountError>>>,
+) -> OfferSummary {
+    OfferSummary {
+        id,
+        vault: offer.vault,
+        vault_name: offer.vault_name.clone(),
+        role: offer.role,
+        sender: offer.sender.clone(),
+        created: offer.created,
+        is_contact: contact.is_some(),
+        checked,
+    }
+}
+
+/// The newest entry by which `by` made this account a member; `None` if it was
+/// another who did.
+fn membership(log: &VaultLog, member: &AccountId, by: &AccountId) -> Option<LogPosition> {
     let newest = log.position().seq;
     for (entry, seq) in log.entries().iter().rev().zip((1..=newest).rev()) {
         let entry = wire::VaultEntry::decode(&*entry.payload).ok()?;
@@ -443,9 +472,8 @@ fn membership(log: &VaultLog, member: &AccountId, by: &AccountId) -> Option<(Log
             continue;
         }
         let author = entry.author.as_ref()?;
-        let role = Role::from_wire(add.role())?;
         let hash = log.hash_at(seq)?;
-        return (author.account == by.as_bytes()).then_some((LogPosition { seq, hash }, role));
+        return (author.account == by.as_bytes()).then_some(LogPosition { seq, hash });
     }
     None
 }

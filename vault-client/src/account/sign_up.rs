@@ -55,7 +55,7 @@ impl Account {
                 let phrase = load_phrase(&*setup.keys)?.ok_or(AccountError::AccountExists)?;
                 return Ok((Self::assemble(setup, state, row)?, phrase));
             }
-            Some(row) if row.hoster == invitation.hoster => {
+            Some(row) if row.hoster == invitation.hoster && are_held(&*setup.keys, &row)? => {
                 // The same account, maybe under another invitation.
                 let row = AccountRow {
                     origin: invitation.origin.clone(),
@@ -66,7 +66,8 @@ impl Account {
                 state.set_account(&row)?;
                 row
             }
-            // What was begun at another hoster is nothing there without a vault.
+            // What was begun at another hoster is nothing there without a vault, and
+            // a pairing or a recovery that was begun since has given its keys up.
             _ => begin(setup, &state, invitation, device_name)?,
         };
         let phrase = load_phrase(&*setup.keys)?.ok_or(AccountError::DeviceKeyMissing)?;
@@ -141,6 +142,15 @@ fn begin(
     ];
     state.begin_account(&row, genesis)?;
     Ok(row)
+}
+
+/// Whether the keys of a sign-up that was interrupted are still here.
+fn are_held(keys: &dyn KeyStore, row: &AccountRow) -> Result<bool, AccountError> {
+    let device = match keys.load(KeySlot::Device)? {
+        Some(secret) => Some(DeviceKeys::from_secret_bytes(&secret)?.id()),
+        None => None,
+    };
+    Ok(device == Some(row.device) && load_phrase(keys)?.is_some())
 }
 
 fn genesis(state: &State, log: &[u8; 32]) -> Result<SignedEntry, StateError> {

@@ -140,8 +140,12 @@ impl Account {
         let rows = rows(&settings);
         for row in &rows {
             listings.entry(row.hoster).or_insert_with(|| {
-                let remote = self.remote_at(row.hoster).ok()?;
-                listed(&*remote).ok()
+                let member = self.member_at(row.hoster).ok()?;
+                match member.bring_own_log() {
+                    // It may list them all the same.
+                    Err(error) if error.is_transient() => None,
+                    _ => listed(&*member.remote).ok(),
+                }
             });
         }
         self.member.state.set_vaults(&rows)?;

@@ -146,8 +146,10 @@ impl Committer<'_> {
             committed: Some(snapshot.fields().finished.to_wire()),
             catalog: Some(located(&places, catalog_at)),
             segments,
-            pack_count: old_root.pack_count + self.unclaimed.len() as u64,
-            pack_bytes: old_root.pack_bytes + added,
+            pack_count: old_root
+                .pack_count
+                .saturating_add(self.unclaimed.len() as u64),
+            pack_bytes: old_root.pack_bytes.saturating_add(added),
             ..old_root
         };
         Ok((root, own))

@@ -215,11 +215,12 @@ impl<'a> Run<'a> {
     ) -> Result<Self, BackupError> {
         let opened = Opened::open(vault)?;
         let catalog = read_catalog(vault.root(), &opened.reader)?;
-        let device_name = vault.device_name().to_owned();
+        let device_name = vault.device_name();
+        // A device that gets another name goes on with the same series.
         let name = options
             .series
             .clone()
-            .unwrap_or_else(|| default_series(&device_name, roots));
+            .unwrap_or_else(|| default_series(vault.first_device_name(), roots));
         let series = match catalog.series_by_name(&name) {
             Some(series) => series.clone(),
             None => Series::new(

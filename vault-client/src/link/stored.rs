@@ -109,9 +109,11 @@ impl Difference {
             minimum_writer: before.minimum_writer.max(1),
             committed: Some(committed),
             links,
-            pack_count: (before.pack_count + self.adds.len() as u64)
+            pack_count: (before.pack_count)
+                .saturating_add(self.adds.len() as u64)
                 .saturating_sub(self.removes.len() as u64),
-            pack_bytes: (before.pack_bytes + bytes(&self.adds))
+            pack_bytes: (before.pack_bytes)
+                .saturating_add(bytes(&self.adds))
                 .saturating_sub(bytes(&self.removes)),
             ..before.clone()
         };

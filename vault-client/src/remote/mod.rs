@@ -92,6 +92,20 @@ pub trait Visitor: Send + Sync + 'static {
     /// the account.
     fn fetch_account_log(&self, account: &AccountId, known: u64) -> Result<LogAnswer, RemoteError>;
 
+    /// Brings the log of an account up to date whose home is another hoster; gives
+    /// the newest entry that is here then. `entries` begin with the genesis or with
+    /// one that follows what is here; those that are here already are passed over.
+    /// From a device, an account that is not known here becomes a guest.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RefusalReason::NotFound`] from anybody but a device when
+    /// the account is not known.
+    fn put_account_log(
+        &self,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError>;
+
     /// Leaves a message of at most [`MAX_MESSAGE_BYTES`] under a name, for a
     /// quarter of an hour.
     ///
@@ -248,19 +262,6 @@ pub trait Remote: Visitor {
         vaults: &[VaultId],
         deliver: &mut dyn FnMut(HeadNews) -> ControlFlow<()>,
     ) -> Result<(), RemoteError>;
-
-    /// Brings the log of an account up to date whose home is another hoster, and
-    /// makes it a guest here when it is not known; gives the newest entry that is
-    /// here then. `entries` begin with the genesis or with one that follows what
-    /// is here; those that are here already are passed over.
-    ///
-    /// # Errors
-    /// [`RemoteError`].
-    fn put_account_log(
-        &self,
-        account: &AccountId,
-        entries: &[SignedEntry],
-    ) -> Result<u64, RemoteError>;
 
     /// The sealed offers that were left for the caller's account, oldest first; at
     /// most [`MAX_OFFERS`].

@@ -16,6 +16,7 @@ mod room;
 mod verify;
 
 use std::{
+    collections::HashSet,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -28,6 +29,7 @@ use vault_core::{
     stream::StreamRef,
     tree::{Metadata, Node, NodeContent, Step, Walk},
 };
+use vault_proto::ids::PackId;
 
 pub use self::error::RestoreError;
 use self::{
@@ -91,6 +93,10 @@ pub struct RestoreReport {
     /// How many of those are the hoster's doing: chunks that it does not have,
     /// or that are not what was stored.
     pub lost_by_hoster: u64,
+    /// Packs that the hoster does not have as they were stored, and of which chunks
+    /// were restored all the same: this device had kept them, or another pack holds
+    /// them too.
+    pub missed_packs: u64,
     /// What passed over the network.
     pub traffic: Traffic,
     /// How long it took.
@@ -130,6 +136,7 @@ pub fn restore(
             meter: &meter,
             cancellation,
             report: Mutex::default(),
+            missed: Mutex::default(),
             links: Links::default(),
         };
         run.restore(node.as_ref(), target, options)
@@ -148,6 +155,8 @@ struct Run<'a> {
     meter: &'a Meter,
     cancellation: &'a Cancellation,
     report: Mutex<RestoreReport>,
+    /// Packs that the hoster has lost, and that were not needed.
+    missed: Mutex<HashSet<PackId>>,
     links: Links,
 }
 
@@ -175,9 +184,12 @@ impl Run<'_> {
             contents,
             tree,
             report,
+            missed,
             ..
         } = self;
         let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.missed_packs = missed.len() as u64;
         report.left_out.extend(finished.left_out);
         report.dropped_privileges = finished.dropped_privileges;
         if options.verify {
@@ -424,10 +436,7 @@ impl Run<'_> {
         let reader = &self.contents.opened().reader;
         let opened = reader
             .open(&wanted.entry, sealed, decompressor)
-            .or_else(|_| {
-                let read = reader.read(wanted.entry.kind, &wanted.entry.id);
-                read.map(Plaintext::from)
-            });
+            .or_else(|_| self.find_elsewhere(&wanted.entry));
         let plaintext = match opened {
             Ok(plaintext) => plaintext,
             Err(error) if error.is_lasting() => {
@@ -449,6 +458,18 @@ impl Run<'_> {
             self.settle(place.work)?;
         }
         Ok(written)
+    }
+
+    /// Looks for a chunk that the hoster has not sent, or sent wrong: on this device,
+    /// or at another of its places. That it was found does not hide what was lost.
+    fn find_elsewhere(&self, entry: &IndexEntry) -> Result<Plaintext, TransferError> {
+        let reader = &self.contents.opened().reader;
+        let found = reader.read(entry.kind, &entry.id)?;
+        if reader.has_lost(entry)? {
+            let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+            missed.insert(entry.pack);
+        }
+        Ok(Plaintext::from(found))
     }
 
     /// A chunk that is not to be had takes its files with it.

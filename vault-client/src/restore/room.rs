@@ -96,7 +96,8 @@ impl Needed {
             .ok()
             .filter(fs::Metadata::is_file)
             .map_or(0, |file| file.blocks().saturating_mul(512));
-        self.bytes += content.length().saturating_sub(held);
+        let more = content.length().saturating_sub(held);
+        self.bytes = self.bytes.saturating_add(more);
     }
 
     fn fits(&self, free_bytes: u64) -> Result<(), RestoreError> {

@@ -1,6 +1,6 @@
 //! Reading a restored tree again.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use vault_core::{
     chunk::ChunkKind,
@@ -24,20 +24,22 @@ pub(super) fn verify(
     target: &Path,
     report: &mut RestoreReport,
 ) -> Result<(), RestoreError> {
+    let left_out = report.left_out.iter().map(|entry| entry.path.clone());
+    let left_out: HashSet<_> = left_out.collect();
+    let mut way = Way::new(target);
     let tree = match node {
         None => tree,
         Some(node) => match node.directory() {
             Some(directory) => directory,
-            None => return verify_file(contents, node, &[], &mut Way::new(target), report),
+            None => return verify_file(contents, node, &[], &mut way, &left_out, report),
         },
     };
-    let mut way = Way::new(target);
     let mut source = contents.opened().reader.clone();
     let mut walk = Walk::new(tree);
     while let Some(step) = walk.next(&mut source).map_err(ContentsError::from)? {
         if let Step::Node(node) = step {
             let above = walk.path().split_last().map_or(&[][..], |(_, above)| above);
-            verify_file(contents, &node, above, &mut way, report)?;
+            verify_file(contents, &node, above, &mut way, &left_out, report)?;
         }
     }
     Ok(())
@@ -48,6 +50,7 @@ fn verify_file(
     node: &Node,
     above: &[NodeName],
     way: &mut Way<'_>,
+    left_out: &HashSet<Vec<u8>>,
     report: &mut RestoreReport,
 ) -> Result<(), RestoreError> {
     if !matches!(node.content(), NodeContent::File { .. }) {
@@ -58,7 +61,7 @@ fn verify_file(
         path.push(b'/');
         path.extend_from_slice(name.as_bytes());
     }
-    if report.left_out.iter().any(|left_out| left_out.path == path) {
+    if left_out.contains(&path) {
         return Ok(());
     }
     let outcome = match way.open(above, node.name()) {

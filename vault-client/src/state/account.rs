@@ -15,6 +15,7 @@ pub(crate) struct AccountRow {
     pub(crate) account: AccountId,
     pub(crate) vault: VaultId,
     pub(crate) device: DeviceId,
+    /// When it came into the account.
     pub(crate) device_name: String,
     pub(crate) hoster: HosterId,
     pub(crate) origin: Origin,

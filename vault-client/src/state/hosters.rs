@@ -1,4 +1,5 @@
-//! Where the account's hosters are, as its settings last said.
+//! Where the account's hosters are, as its settings last said, and what they have
+//! taken of its log.
 
 use rusqlite::{OptionalExtension, params};
 use vault_proto::ids::HosterId;
@@ -6,7 +7,7 @@ use vault_proto::origin::Origin;
 use vault_proto::wire::TlsMode;
 
 use super::account::{tls_from_columns, tls_to_columns};
-use super::{Durability, State, StateError};
+use super::{Durability, State, StateError, signed, unsigned};
 use crate::remote::HosterAddress;
 
 impl State {
@@ -58,6 +59,31 @@ impl State {
             Ok(())
         })
     }
+
+    /// The newest entry of the account's log that a hoster elsewhere has taken from
+    /// this device; 0 for none.
+    pub(crate) fn brought_seq(&self, hoster: &HosterId) -> Result<u64, StateError> {
+        let seq: Option<i64> = self.read(|database| {
+            let sql = "SELECT seq FROM brought WHERE hoster = ?1";
+            Ok(database
+                .query_row(sql, [hoster.as_bytes()], |row| row.get(0))
+                .optional()?)
+        })?;
+        unsigned(seq.unwrap_or(0), "the place of an entry")
+    }
+
+    /// A hoster has taken the log up to this entry. Another process may have
+    /// brought it more.
+    pub(crate) fn set_brought_seq(&self, hoster: &HosterId, seq: u64) -> Result<(), StateError> {
+        self.write(Durability::Lazy, |database| {
+            database.execute(
+                "INSERT INTO brought (hoster, seq) VALUES (?1, ?2)
+                 ON CONFLICT (hoster) DO UPDATE SET seq = max(seq, excluded.seq)",
+                params![hoster.as_bytes(), signed(seq)?],
+            )?;
+            Ok(())
+        })
+    }
 }
 
 #[cfg(test)]
@@ -87,5 +113,19 @@ mod tests {
         }
         state.set_hosters(&hosters[1..]).unwrap();
         assert_eq!(state.hoster(&hosters[0].hoster).unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_hoster_has_taken_it_has() {
+        let home = tempfile::tempdir().unwrap();
+        let state = State::open(home.path()).unwrap();
+        let [one, other] = [1, 2].map(|id| HosterId::from_array([id; 32]));
+        assert_eq!(state.brought_seq(&one).unwrap(), 0);
+        for seq in [3, 5, 4] {
+            state.set_brought_seq(&one, seq).unwrap();
+        }
+        state.set_hosters(&[]).unwrap();
+        assert_eq!(state.brought_seq(&one).unwrap(), 5);
+        assert_eq!(state.brought_seq(&other).unwrap(), 0);
     }
 }

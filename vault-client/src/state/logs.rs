@@ -4,7 +4,7 @@ use prost::Message;
 use rusqlite::{OptionalExtension, Transaction, params};
 use vault_proto::wire::SignedEntry;
 
-use super::{State, StateError, signed};
+use super::{State, StateError, signed, unsigned};
 
 /// New entries of one log, in ascending order.
 #[derive(Debug, Clone)]
@@ -20,6 +20,15 @@ impl State {
     /// All entries of a log, in ascending order; none when it is not known.
     pub(crate) fn log_entries(&self, log: &[u8; 32]) -> Result<Vec<SignedEntry>, StateError> {
         self.read(|database| read_entries(database, log))
+    }
+
+    /// How many entries of a log there are.
+    pub(crate) fn log_length(&self, log: &[u8; 32]) -> Result<u64, StateError> {
+        let newest: i64 = self.read(|database| {
+            let sql = "SELECT coalesce(max(seq), 0) FROM entry WHERE log = ?1";
+            Ok(database.query_row(sql, [log], |row| row.get(0))?)
+        })?;
+        unsigned(newest, "the place of an entry")
     }
 }
 
@@ -117,6 +126,8 @@ mod tests {
             .map(|entry| entry.payload[0])
             .collect();
         assert_eq!(payloads, [10, 11, 12]);
+        assert_eq!(state.log_length(&log).unwrap(), 3);
+        assert_eq!(state.log_length(&[2; 32]).unwrap(), 0);
         assert!(state.log_entries(&[2; 32]).unwrap().is_empty());
     }
 }

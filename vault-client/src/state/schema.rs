@@ -173,6 +173,14 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (vault, seq)
     ) WITHOUT ROWID;
 ",
+    "
+    -- How much of the account's log a hoster has taken where the account is a
+    -- guest.
+    CREATE TABLE brought (
+        hoster BLOB PRIMARY KEY,
+        seq    INTEGER NOT NULL         -- its newest entry there
+    ) WITHOUT ROWID;
+",
 ];
 
 /// Brings a database up to the newest version.

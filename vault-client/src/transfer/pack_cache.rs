@@ -42,6 +42,11 @@ impl PackCache {
         Some(bytes)
     }
 
+    /// Whether the pack is here, and every byte of it the one that its id names.
+    pub(crate) fn holds(&self, pack: &PackId) -> bool {
+        fs::read(self.path(pack)).is_ok_and(|bytes| PackId::of(&bytes) == *pack)
+    }
+
     /// Keeps a pack. The cache is only a convenience: nothing depends on the
     /// file surviving a crash, but a torn one must not stay under its name.
     pub(crate) fn keep(&self, pack: &PackId, bytes: &[u8]) -> io::Result<()> {
@@ -104,6 +109,11 @@ mod tests {
         cache.keep(&pack, b"0123456789").unwrap();
         assert_eq!(cache.read(&pack, 4, 3).as_deref(), Some(&b"456"[..]));
         assert_eq!(cache.read(&pack, 8, 3), None, "past the end");
+        assert!(cache.holds(&pack));
+        let other = PackId::of(b"9876543210");
+        assert!(!cache.holds(&other));
+        cache.keep(&other, b"9876543211").unwrap();
+        assert!(!cache.holds(&other));
         cache.forget(&pack);
         assert_eq!(cache.read(&pack, 0, 1), None);
     }

@@ -2,9 +2,9 @@
 //! hoster gives the bytes, the keys open and check them.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use vault_core::{
@@ -46,8 +46,16 @@ pub(crate) struct Reader {
     index: Arc<VaultIndex>,
     remote: Arc<dyn Remote>,
     cache: Arc<PackCache>,
-    /// Packs that the hoster has sent other bytes for: asked for once.
-    altered: Arc<Mutex<HashSet<PackId>>>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+/// What was found out about packs: each is asked for once.
+#[derive(Default)]
+struct Faults {
+    /// Those that the hoster has sent other bytes for.
+    altered: HashSet<PackId>,
+    /// Whether it has lost a pack, where that was asked.
+    lost: HashMap<PackId, bool>,
 }
 
 impl Reader {
@@ -64,7 +72,7 @@ impl Reader {
             index,
             remote,
             cache,
-            altered: Arc::default(),
+            faults: Arc::default(),
         }
     }
 
@@ -98,15 +106,17 @@ impl Reader {
             self.keys
                 .open_chunk(entry.epoch, entry.kind, &entry.id, sealed)
         };
-        if let Some(sealed) = self
+        let cached = self
             .cache
-            .read(&entry.pack, entry.offset, entry.sealed_length)
-        {
-            if let Ok(plaintext) = open(&sealed) {
-                return Ok(plaintext);
-            }
-            self.cache.forget(&entry.pack);
+            .read(&entry.pack, entry.offset, entry.sealed_length);
+        if let Some(plaintext) = cached.and_then(|sealed| open(&sealed).ok()) {
+            return Ok(plaintext);
         }
+        // The hoster could send nothing else.
+        if self.cache.holds(&entry.pack) {
+            return Err(TransferError::Misplaced);
+        }
+        self.cache.forget(&entry.pack);
         let bytes = self.fetch(&entry.pack, entry.pack_size)?;
         let sealed = slice(&bytes, entry.offset, entry.sealed_length)?;
         open(sealed).map_err(|_| TransferError::Misplaced)
@@ -203,30 +213,57 @@ impl Reader {
 
     /// Fetches a whole pack, checks it against its id, and keeps it.
     pub(crate) fn fetch(&self, pack: &PackId, size: u32) -> Result<Vec<u8>, TransferError> {
-        let mut altered = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
-        if altered.contains(pack) {
+        if self.faults().altered.contains(pack) {
             return Err(TransferError::Altered);
         }
-        drop(altered);
         let Some(bytes) = self.read_whole(pack, size)? else {
             if self.has_another_size(pack, size)? {
                 return Err(TransferError::Misplaced);
             }
-            altered = self.altered.lock().unwrap_or_else(PoisonError::into_inner);
-            altered.insert(*pack);
+            self.faults().altered.insert(*pack);
             return Err(TransferError::Altered);
         };
-        if let Err(error) = self.cache.keep(pack, &bytes) {
-            return Err(TransferError::Cache(error));
-        }
+        self.keep(pack, &bytes)?;
         Ok(bytes)
     }
 
+    /// Keeps a pack that the hoster has sent as it was stored.
+    fn keep(&self, pack: &PackId, bytes: &[u8]) -> Result<(), TransferError> {
+        self.faults().lost.insert(*pack, false);
+        self.cache.keep(pack, bytes).map_err(TransferError::Cache)
+    }
+
+    /// Whether the hoster has not kept the pack that an entry names as it was given
+    /// it, whatever this device has of it.
+    ///
+    /// # Errors
+    /// When that cannot be found out now.
+    pub(crate) fn has_lost(&self, entry: &IndexEntry) -> Result<bool, TransferError> {
+        if let Some(lost) = self.faults().lost.get(&entry.pack) {
+            return Ok(*lost);
+        }
+        let lost = match self.fetch(&entry.pack, entry.pack_size) {
+            Err(error) if !error.is_lasting() => return Err(error),
+            fetched => fetched.is_err_and(|error| error.code() == ErrorCode::HosterMisbehaved),
+        };
+        self.faults().lost.insert(entry.pack, lost);
+        Ok(lost)
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the hoster has kept the pack as it was given it, and only the size
-    /// is wrong that a member says it has.
+    /// is wrong that a member says it has. Such a pack is kept: it is not asked for
+    /// again for every chunk that is said to be in it.
     pub(crate) fn has_another_size(&self, pack: &PackId, size: u32) -> Result<bool, TransferError> {
         for length in PACK_SIZES {
-            if length != size && self.read_whole(pack, length)?.is_some() {
+            if length == size {
+                continue;
+            }
+            if let Some(bytes) = self.read_whole(pack, length)? {
+                self.keep(pack, &bytes)?;
                 return Ok(true);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prost::Message;
 use vault_core::timestamp::Timestamp;
 use vault_proto::account_log::AccountLog;
 use vault_proto::device::DeviceKind;
@@ -13,16 +14,20 @@ use vault_proto::wire::SignedEntry;
 
 use super::commit::links_of;
 use super::view::{Place, View};
-use super::{Member, VaultError};
-use crate::remote::{SyncAnswer, SyncRequest};
+use super::{Member, VaultError, guest};
+use crate::remote::{RemoteError, SyncAnswer, SyncRequest};
 use crate::state::{Advanced, NewEntries, Progress, StoredHead, Witness};
 
 /// How often the work is begun anew because another process was faster.
 const MAX_OVERTAKEN: usize = 8;
 
-/// The most answers to one refresh: entries of 200 MB, at the size in which
-/// hosters send them.
+/// The most answers to one refresh,
 const MAX_ANSWERS: usize = 256;
+
+/// and the most bytes of entries in them: as many as that at the size in which hosters
+/// send them. Accounts that nothing names are among them until the last answer has
+/// come, and anybody can make those up.
+const MAX_ENTRY_BYTES: usize = 192 << 20;
 
 /// How often an answer may be too early for itself: the hoster reads logs and
 /// heads one after the other, and somebody may commit between.
@@ -39,6 +44,15 @@ pub(super) fn refreshed(
     vault: &VaultId,
     base: Option<&View>,
 ) -> Result<View, VaultError> {
+    // What a hoster elsewhere has to know before it lets this device in. Where it
+    // will not have that, it may know enough all the same.
+    let refused = match member.bring_own_log() {
+        Ok(()) => None,
+        Err(error @ VaultError::Remote(RemoteError::Refused(_))) if !error.is_transient() => {
+            Some(error)
+        }
+        Err(error) => return Err(error),
+    };
     let mut base = base.cloned();
     for _ in 0..MAX_OVERTAKEN {
         if base.as_ref().map_or(NOWHERE, View::place) != member.state.vault_place(vault)? {
@@ -46,7 +60,10 @@ pub(super) fn refreshed(
         }
         let (view, progress) = match Fetch::begin(member, vault, base.as_ref()).run() {
             Ok(fetched) => fetched,
-            Err(error) => return Err(explain(error, member, base.as_ref())),
+            Err(error) => {
+                let error = explain(error, member, base.as_ref());
+                return Err(guest::explain(error, refused));
+            }
         };
         if progress.is_empty() {
             return Ok(view);
@@ -126,6 +143,20 @@ fn explain(error: VaultError, member: &Member, base: Option<&View>) -> VaultErro
     }
 }
 
+/// Bytes of entries that a hoster may still send.
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, answer: &SyncAnswer) -> Result<(), VaultError> {
+        let accounts = answer.accounts.iter().flat_map(|(_, entries)| entries);
+        let entries = accounts.chain(&answer.vault_entries);
+        let bytes: usize = entries.map(Message::encoded_len).sum();
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.ok_or(VaultError::Answer("more entries than any vault has"))?;
+        Ok(())
+    }
+}
+
 /// What is seen of a vault's heads, and the newest when it is new.
 struct Heads {
     seen: SeenHeads,
@@ -155,8 +186,10 @@ impl<'a> Fetch<'a> {
 
     fn run(mut self) -> Result<(View, Progress), VaultError> {
         let mut too_early = 0;
+        let mut room = Room(MAX_ENTRY_BYTES);
         for _ in 0..MAX_ANSWERS {
             let answer = self.member.remote.sync_vault(&self.request())?;
+            room.take(&answer)?;
             let before = self.entry_count();
             self.verify_entries(&answer)?;
             if answer.more {
@@ -465,4 +498,30 @@ fn new_entries(log: [u8; 32], entries: &[SignedEntry], known: u64) -> Option<New
         first_seq: known + 1,
         entries,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_answers_together_have_an_end() {
+        let entry = |bytes| SignedEntry {
+            payload: vec![0; bytes],
+            signatures: Vec::new(),
+        };
+        let answer = |bytes| SyncAnswer {
+            accounts: vec![(AccountId::from_array([1; 32]), vec![entry(bytes)])],
+            vault_entries: vec![entry(bytes)],
+            ..SyncAnswer::default()
+        };
+        let mut room = Room(10_000);
+        room.take(&answer(2_000)).unwrap();
+        room.take(&answer(2_000)).unwrap();
+        assert!(matches!(
+            room.take(&answer(2_000)),
+            Err(VaultError::Answer(_))
+        ));
+        room.take(&answer(500)).unwrap();
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use vault_core::keys::DeviceKeys;
+use vault_core::keys::{AccountSecrets, DeviceKeys};
 use vault_core::timestamp::Timestamp;
+use vault_proto::account_log::AccountLog;
 use vault_proto::ids::AccountId;
 
+use super::guest::GuestAt;
 use crate::platform::{Clock, Randomness, Rng};
 use crate::remote::Remote;
 use crate::state::State;
@@ -15,9 +17,12 @@ use crate::state::State;
 pub(crate) struct Member {
     pub(crate) account: AccountId,
     pub(crate) device: Arc<DeviceKeys>,
-    pub(crate) device_name: String,
+    /// What the device was called when it came into the account.
+    pub(crate) first_device_name: String,
     pub(crate) state: Arc<State>,
     pub(crate) remote: Arc<dyn Remote>,
+    /// Where that hoster is not the account's home.
+    pub(crate) guest_at: Option<GuestAt>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
 }
@@ -25,6 +30,17 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn rng(&self) -> Rng {
         Rng::new(self.randomness.clone())
+    }
+
+    /// What the device is called as of its account's log, or was at first where that
+    /// does not tell.
+    pub(crate) fn device_name_in(&self, log: Option<&AccountLog>) -> String {
+        let told = log.and_then(|log| {
+            let secrets = AccountSecrets::open(log, &self.device).ok()?;
+            let record = log.device(&self.device.id())?;
+            secrets.open_name(&record.sealed_name).ok()
+        });
+        told.unwrap_or_else(|| self.first_device_name.clone())
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -16,6 +16,7 @@ mod commit;
 mod error;
 mod fetch;
 mod freshness;
+mod guest;
 mod member;
 mod reach;
 mod upkeep;
@@ -35,9 +36,11 @@ use vault_proto::wire::Root;
 pub use commit::{CommitPlan, CommitResult};
 pub use error::VaultError;
 pub use freshness::Freshness;
+pub(crate) use guest::{GuestAt, put_log};
 pub(crate) use member::Member;
 pub use upkeep::Upkeep;
 use view::View;
+pub(crate) use view::replay_account;
 
 use crate::platform::Randomness;
 use crate::remote::Remote;
@@ -215,10 +218,17 @@ impl Vault {
         &self.member.device
     }
 
-    /// What its owner calls it.
+    /// What its owner calls it, as of the account's log here.
     #[must_use]
-    pub fn device_name(&self) -> &str {
-        &self.member.device_name
+    pub fn device_name(&self) -> String {
+        self.member.device_name_in(Some(self.own_log()))
+    }
+
+    /// What it was called when it came into the account; another name does not change
+    /// that.
+    #[must_use]
+    pub fn first_device_name(&self) -> &str {
+        &self.member.first_device_name
     }
 
     /// The time.

@@ -108,7 +108,8 @@ fn empty_root() -> Root {
     }
 }
 
-fn replay_account(entries: &[SignedEntry]) -> Option<AccountLog> {
+/// The log that these entries make; `None` where they make none.
+pub(crate) fn replay_account(entries: &[SignedEntry]) -> Option<AccountLog> {
     let (genesis, rest) = entries.split_first()?;
     let mut log = AccountLog::verify_genesis(genesis).ok()?;
     for entry in rest {

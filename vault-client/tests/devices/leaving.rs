@@ -2,11 +2,11 @@
 
 use vault_client::account::{AccountError, VaultSelector};
 use vault_client::error::ErrorCode;
-use vault_client::vault::Vault;
+use vault_client::vault::{Upkeep, Vault};
 use vault_proto::vault_log::Role;
 
 use super::removal::share;
-use crate::support::{Member, commit};
+use crate::support::{Machine, Member, commit, line_lost};
 
 fn names(member: &Member) -> Vec<Option<String>> {
     let vaults = member.account.vaults().unwrap();
@@ -84,6 +84,92 @@ fn a_vault_with_other_members_is_left_and_not_deleted() {
     assert_eq!(vault.keys().current_epoch(), 2);
     assert!(vault.log().member(&reader.account.id()).is_none());
     commit(&mut vault);
+}
+
+/// What became of leaving is not forgotten before the account's settings know it.
+#[test]
+fn leaving_may_break_anywhere_and_is_repeated() {
+    let run = |broken: Option<(usize, bool)>| {
+        let (owner, mut vault) = Member::with_vault();
+        let reader = Member::at(&owner.hoster);
+        let shared = share(&owner, &mut vault, &reader, Role::Reader);
+        let id = shared.id();
+        owner.hoster.forget_calls();
+        match broken {
+            Some((call, true)) => owner.hoster.lose_answer_after(call),
+            Some((call, false)) => owner.hoster.fail_after(call, line_lost()),
+            None => {}
+        }
+        // As the program does it: one that others are members of is left.
+        let delete = || match reader.account.delete_vault(&id) {
+            Err(AccountError::OthersAreMembers) => reader.account.leave_vault(&id),
+            deleted => panic!("{deleted:?}"),
+        };
+        if broken.is_some() {
+            let error = reader.account.leave_vault(&id).unwrap_err();
+            assert!(error.is_transient(), "{error}");
+            // It may have got as far as that nobody knows the vault any more.
+            reader.account.vaults().unwrap();
+            if !reader.account.known_vaults().unwrap().is_empty() {
+                delete().unwrap();
+            }
+        } else {
+            reader.account.leave_vault(&id).unwrap();
+        }
+        let calls = owner.hoster.calls().len();
+        assert!(names(&reader).is_empty());
+        vault.refresh().unwrap();
+        assert!(vault.log().member(&reader.account.id()).is_none());
+        calls
+    };
+    let calls = run(None);
+    assert!(calls >= 6, "{calls}");
+    for call in 0..calls {
+        run(Some((call, false)));
+        run(Some((call, true)));
+    }
+}
+
+/// What this device has signed is why it believes a hoster that shows nothing: it is
+/// kept until the account's settings know.
+#[test]
+fn leaving_that_arrived_unheard_may_break_again() {
+    let (owner, mut vault) = Member::with_vault();
+    let reader = Member::at(&owner.hoster);
+    let shared = share(&owner, &mut vault, &reader, Role::Reader);
+    let leave = || reader.account.leave_vault(&shared.id());
+    owner.hoster.lose_answer_after(1);
+    assert!(leave().unwrap_err().is_transient());
+    let mut broken = 0;
+    loop {
+        owner.hoster.fail_after(broken, line_lost());
+        match leave() {
+            Ok(()) => break,
+            Err(error) => assert!(error.is_transient(), "{broken}: {error}"),
+        }
+        broken += 1;
+        if reader.account.known_vaults().unwrap().is_empty() {
+            break;
+        }
+    }
+    owner.hoster.behave();
+    assert!(broken >= 3, "{broken}");
+    assert!(names(&reader).is_empty());
+}
+
+#[test]
+fn whoever_may_only_read_leaves_a_vault_whose_keys_are_to_be_changed() {
+    let (owner, mut vault) = Member::with_vault();
+    let reader = Member::at(&owner.hoster);
+    let shared = share(&owner, &mut vault, &reader, Role::Reader);
+    let machine = Machine::of(&reader, "a phone");
+    let device = machine.account.device();
+    let removal = reader.account.remove_device(&device).unwrap();
+    assert!(matches!(removal.vaults[1].upkeep, Ok(Upkeep::Due)));
+    let others = reader.account.delete_vault(&shared.id()).unwrap_err();
+    assert!(matches!(others, AccountError::OthersAreMembers), "{others}");
+    reader.account.leave_vault(&shared.id()).unwrap();
+    assert!(names(&reader).is_empty());
 }
 
 #[test]

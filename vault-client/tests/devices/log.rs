@@ -8,6 +8,7 @@ use vault_client::vault::{CommitResult, Upkeep, Vault, VaultError};
 use vault_proto::ids::VaultId;
 use vault_proto::wire::SignedEntry;
 
+use crate::engine::{Files, backed_up, snapshots};
 use crate::support::{Machine, Member, commit, line_lost, plan, put_pack};
 
 /// What the device has signed for a log and not seen accepted.
@@ -66,6 +67,33 @@ fn account_vault(member: &Member) -> VaultId {
         .query_row("SELECT vault FROM account", [], |row| row.get(0))
         .unwrap();
     VaultId::from_slice(&id).unwrap()
+}
+
+#[test]
+fn a_new_name_is_shown_and_begins_no_new_series() {
+    let member = Member::new();
+    let mut vault = member.account.create_vault("documents").unwrap();
+    let files = Files::new(&[("one", b"one".to_vec())]);
+    backed_up(&mut vault, &files).unwrap();
+    let device = member.account.device();
+    member.account.rename_device(&device, "a desk").unwrap();
+    assert_eq!(member.account.device_name().unwrap(), "a desk");
+    assert_eq!(member.reopened().device_name().unwrap(), "a desk");
+    files.write("two", b"two");
+    backed_up(&mut vault, &files).unwrap();
+    let saved = snapshots(&vault);
+    let names = saved
+        .iter()
+        .map(|saved| &*saved.snapshot.fields().device_name);
+    assert_eq!(names.collect::<Vec<_>>(), ["a laptop", "a desk"]);
+    assert_eq!(saved[0].series, saved[1].series);
+
+    // By another device, once this one has asked.
+    let machine = Machine::of(&member, "a phone");
+    machine.account.rename_device(&device, "a table").unwrap();
+    member.account.devices().unwrap();
+    assert_eq!(member.account.device_name().unwrap(), "a table");
+    assert_eq!(machine.account.device_name().unwrap(), "a phone");
 }
 
 #[test]

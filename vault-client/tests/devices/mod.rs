@@ -1,6 +1,7 @@
 //! Several devices of one member, and what becomes of vaults when one goes.
 
 mod freshness;
+mod guests;
 mod leaving;
 mod log;
 mod pairing;

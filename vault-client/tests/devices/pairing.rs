@@ -102,7 +102,7 @@ fn two_devices_show_the_same_words_and_then_share_everything() {
     paired.unwrap();
     let account = account.unwrap();
     assert_eq!(account.id(), member.account.id());
-    assert_eq!(account.device_name(), "a phone");
+    assert_eq!(account.device_name().unwrap(), "a phone");
 
     // It reads and writes, and so does the other one still.
     drop(account);
@@ -269,6 +269,49 @@ fn a_stale_code_gets_nowhere() {
     assert!(matches!(error, AccountError::PairingOver), "{error}");
 }
 
+/// The member of the old device says yes when the new one waits no more.
+#[test]
+fn a_device_that_was_let_in_too_late_begins_anew() {
+    let (member, _) = Member::with_vault();
+    let blank = Blank::new(&member.hoster);
+    let mut new = blank.begin(&member.hoster);
+    let old = pair(&member.account, &read(&new)).unwrap();
+    new.await_words(&go_on()).unwrap();
+    let cancelled = go_on();
+    cancelled.cancel();
+    // It has signed, and what it signed stays a while.
+    let error = new.finish(&cancelled).err().unwrap();
+    assert!(matches!(
+        error,
+        AccountError::Remote(RemoteError::Cancelled)
+    ));
+    blank.clock.forward(Duration::from_secs(600));
+    let error = blank.begin(&member.hoster).finish(&go_on()).err().unwrap();
+    assert!(matches!(error, AccountError::PairingOver), "{error}");
+    assert!(!blank.home.path().join("device.key").exists());
+    let late = old.confirm(&go_on()).unwrap().device;
+
+    // Likewise one that has lost its code, with all it had signed.
+    let mut new = blank.begin(&member.hoster);
+    let code = read(&new);
+    let old = pair(&member.account, &code).unwrap();
+    new.await_words(&go_on()).unwrap();
+    new.finish(&cancelled).err().unwrap();
+    std::fs::remove_file(blank.home.path().join("pairing.key")).unwrap();
+    old.confirm(&go_on()).unwrap();
+
+    let mut new = blank.begin(&member.hoster);
+    let old = pair(&member.account, &read(&new)).unwrap();
+    assert_eq!(new.await_words(&go_on()).unwrap(), old.words());
+    let (account, paired) = both(new, old);
+    paired.unwrap();
+    let account = account.unwrap();
+    assert_ne!(account.device(), late);
+    // The one that nobody holds the keys of is taken out like any other.
+    account.remove_device(&late).unwrap();
+    blank.open().unwrap().vaults().unwrap();
+}
+
 #[test]
 fn what_is_refused_leaves_nothing() {
     let (member, _) = Member::with_vault();
@@ -283,6 +326,19 @@ fn what_is_refused_leaves_nothing() {
     assert_eq!(member.account.devices().unwrap().len(), 2);
     // The computer can still sign up.
     Account::sign_up(&blank.setup, &member.hoster.invite(), "a phone").unwrap();
+}
+
+#[test]
+fn a_sign_up_that_was_given_up_for_a_pairing_can_be_begun_anew() {
+    let hoster = MemoryHoster::new();
+    let blank = Blank::new(&hoster);
+    let invitation = hoster.invite();
+    let sign_up = || Account::sign_up(&blank.setup, &invitation, "a phone");
+    hoster.fail_after(0, line_lost());
+    assert!(sign_up().err().unwrap().is_transient());
+    drop(blank.begin(&hoster));
+    sign_up().unwrap();
+    blank.open().unwrap().vaults().unwrap();
 }
 
 #[test]

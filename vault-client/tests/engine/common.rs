@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use vault_client::remote::memory::Call;
+use vault_client::check::Problem;
+use vault_client::remote::memory::{Call, MemoryHoster};
 use vault_client::vault::Vault;
 use vault_core::chunk::{ChunkId, ChunkKind};
 use vault_core::index::{IndexEntry, SegmentBuilder};
@@ -173,6 +174,93 @@ fn a_place_in_a_pack_of_its_own_does_not_deceive_a_device() {
     assert_restores(&common.vault, &newest, &files);
 }
 
+/// How often packs were read since, and the longest range.
+fn reads(hoster: &MemoryHoster) -> (usize, u32) {
+    let ranges = hoster.calls().into_iter().filter_map(|call| match call {
+        Call::ReadPacks(ranges) => Some(ranges),
+        _ => None,
+    });
+    let lengths: Vec<_> = ranges.flatten().map(|range| range.length).collect();
+    (lengths.len(), lengths.into_iter().max().unwrap_or(0))
+}
+
+/// The other writer says of a pack that it has a size which it has not, for every
+/// chunk that is there.
+#[test]
+fn a_wrong_size_of_a_pack_is_found_out_once() {
+    let mut common = Common::new();
+    let contents: Vec<_> = (1..=8).map(|seed| super::noise(seed, 20_000)).collect();
+    let named: Vec<_> = (1..=8).map(|number| format!("file {number}")).collect();
+    let files = named.iter().map(|name| &name[..]).zip(contents.clone());
+    let files = Files::new(&files.collect::<Vec<_>>());
+    backed_up(&mut common.vault, &files).unwrap();
+    let snapshot = snapshots(&common.vault).pop().unwrap();
+    // Half as long as he says, and nothing that opens.
+    let bytes = Bytes::from(super::noise(9, 1 << 20));
+    let pack = PackId::of(&bytes);
+    let writer = common.writer.paper();
+    let id = common.vault.id();
+    writer.remote.put_pack(&id, &pack, bytes).unwrap();
+    for content in &contents {
+        common.plant(common.id_of(content), Some((pack, 2 << 20)));
+    }
+    super::forget_cache(&common.vault);
+    let hoster = common.owner.hoster.clone();
+    hoster.forget_calls();
+    assert_restores(&common.vault, &snapshot, &files);
+    // Eight segments of the other's, eight ranges of chunks, and one look for each size.
+    let (count, _) = reads(&hoster);
+    assert!(count < 32, "{count}");
+}
+
+#[test]
+fn sizes_that_no_pack_has_are_not_made_room_for() {
+    let mut common = Common::new();
+    let files = Files::new(&[("ours", super::noise(1, 100_000))]);
+    backed_up(&mut common.vault, &files).unwrap();
+    let writer = common.writer.paper();
+    let root = writer.look(common.vault.id()).root;
+    let catalog = root.catalog.clone().unwrap();
+    // Something that this version does not read, in a pack that is not indexed.
+    let pack = crate::support::put_pack(&common.vault);
+    let root = Root {
+        settings: Some(vault_proto::wire::Located {
+            pack: pack.to_vec(),
+            pack_size: u32::MAX,
+            ..catalog
+        }),
+        ..root
+    };
+    writer.commit_change(common.vault.id(), &root, &[pack], &[]);
+    let hoster = common.owner.hoster.clone();
+    hoster.forget_calls();
+    let report = super::checked(&mut common.vault).unwrap();
+    assert_eq!(report.problems, [Problem::PackMalformed(pack)]);
+    let (_, longest) = reads(&hoster);
+    assert!(longest <= 16 << 20, "{longest}");
+}
+
+/// What roots and trees count is what members' devices have written there.
+#[test]
+fn numbers_that_another_member_made_up_stop_no_backup() {
+    let mut common = Common::new();
+    let writer = common.writer.paper();
+    let root = Root {
+        minimum_reader: 1,
+        minimum_writer: 1,
+        pack_count: u64::MAX,
+        pack_bytes: u64::MAX,
+        ..Root::default()
+    };
+    writer.commit_change(common.vault.id(), &root, &[], &[]);
+    common.vault.refresh().unwrap();
+    let files = Files::new(&[("ours", super::noise(1, 100_000))]);
+    backed_up(&mut common.vault, &files).unwrap();
+    assert_eq!(common.vault.root().pack_bytes, u64::MAX);
+    let newest = snapshots(&common.vault).pop().unwrap();
+    assert_restores(&common.vault, &newest, &files);
+}
+
 #[test]
 fn a_device_relies_on_what_it_has_stored_itself() {
     let mut common = Common::new();
@@ -199,6 +287,11 @@ fn what_another_member_indexes_in_front_of_a_chunk_hides_nothing() {
     common.plant(common.id_of(&content), None);
     super::forget_cache(&common.vault);
     assert_restores(&common.vault, &snapshot, &files);
+    // Nor does it blame the hoster, who has lost nothing.
+    let target = tempfile::tempdir().unwrap();
+    let path = files.path();
+    let report = super::restored(&common.vault, &snapshot, path, target.path());
+    assert_eq!(report.unwrap().missed_packs, 0);
     let contents = vault_client::contents::Contents::open(&common.vault).unwrap();
     let mut read = Vec::new();
     let path = files.path().join("ours");

@@ -331,6 +331,35 @@ fn a_missing_pack_is_missed() {
     kept.assert_honest_again();
 }
 
+/// What a device has kept of a pack is no reason to say nothing of it.
+#[test]
+fn a_missing_pack_that_can_be_done_without_is_told() {
+    let kept = Kept::small();
+    let id = kept.vault.id();
+    let pack = kept.packs()[0];
+    let bytes = kept.bytes(&pack);
+    let restore = || {
+        let target = tempfile::tempdir().unwrap();
+        let files = kept.files.path();
+        let report = restored(&kept.vault, &kept.snapshot, files, target.path()).unwrap();
+        assert_eq!(content_of(target.path()), content_of(files));
+        assert_eq!((&report.left_out[..], report.lost_by_hoster), (&[][..], 0));
+        report.missed_packs
+    };
+    // All of it is in one pack, which the device keeps because of the tree.
+    assert_eq!(kept.packs().len(), 1);
+    assert_eq!(restore(), 0);
+    assert!(kept.hoster().lose_pack(&id, &pack));
+    assert_eq!(restore(), 1);
+    lay_again(&kept, &pack, bytes.clone());
+    let mut altered = bytes.clone();
+    altered.iter_mut().for_each(|byte| *byte ^= 1);
+    kept.lay(&pack, altered);
+    assert_eq!(restore(), 1);
+    kept.lay(&pack, bytes);
+    assert_eq!(restore(), 0);
+}
+
 /// Gives a pack back that the hoster has lost.
 fn lay_again(kept: &Kept, pack: &PackId, bytes: Vec<u8>) {
     let remote = kept.vault.remote();

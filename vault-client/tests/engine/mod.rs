@@ -369,14 +369,6 @@ impl Remote for EventfulRemote {
         self.inner.watch_heads(vaults, deliver)
     }
 
-    fn put_account_log(
-        &self,
-        account: &AccountId,
-        entries: &[SignedEntry],
-    ) -> Result<u64, RemoteError> {
-        self.inner.put_account_log(account, entries)
-    }
-
     fn list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError> {
         self.inner.list_offers()
     }
@@ -405,6 +397,14 @@ impl Visitor for EventfulRemote {
 
     fn fetch_account_log(&self, account: &AccountId, known: u64) -> Result<LogAnswer, RemoteError> {
         self.inner.fetch_account_log(account, known)
+    }
+
+    fn put_account_log(
+        &self,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError> {
+        self.inner.put_account_log(account, entries)
     }
 
     fn put_message(&self, name: &MessageName, message: &[u8]) -> Result<(), RemoteError> {

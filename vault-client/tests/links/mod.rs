@@ -32,6 +32,7 @@ use vault_client::vault::Vault;
 use vault_core::links::{OpenLinkError, SharedContent};
 use vault_proto::ids::{AccountId, DeviceId, LinkId, MessageName};
 use vault_proto::origin::Origin;
+use vault_proto::wire::SignedEntry;
 
 use crate::engine::{
     Files, assert_whole, backed_up, content_of, forget_cache, noise, silent, snapshots,
@@ -210,6 +211,14 @@ impl Visitor for MeddlingVisitor {
 
     fn fetch_account_log(&self, account: &AccountId, known: u64) -> Result<LogAnswer, RemoteError> {
         self.inner.fetch_account_log(account, known)
+    }
+
+    fn put_account_log(
+        &self,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError> {
+        self.inner.put_account_log(account, entries)
     }
 
     fn put_message(&self, name: &MessageName, message: &[u8]) -> Result<(), RemoteError> {

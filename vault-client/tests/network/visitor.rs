@@ -152,8 +152,17 @@ fn a_guest_is_brought_and_logs_in() {
     let host = Device::new(&other_hoster).account.remote();
     assert_eq!(host.put_account_log(&account.id(), &log.entries), Ok(1));
     assert_eq!(host.put_account_log(&account.id(), &log.entries), Ok(1));
-    let (elsewhere, _) = discover(&other_hoster).unwrap();
+    let (elsewhere, anybody) = discover(&other_hoster).unwrap();
     assert_ne!(elsewhere.hoster, address.hoster);
+    // Who is here already brings the rest himself, without a login.
+    let device = account.device();
+    account.rename_device(&device, "another name").unwrap();
+    let log = visitor.fetch_account_log(&account.id(), 0).unwrap();
+    assert_eq!(anybody.put_account_log(&account.id(), &log.entries), Ok(2));
+    let stranger = Device::new(&home_hoster).account.id();
+    let log = visitor.fetch_account_log(&stranger, 0).unwrap();
+    let error = anybody.put_account_log(&stranger, &log.entries);
+    assert_eq!(refused(&error.unwrap_err()), RefusalReason::NotFound);
     let credentials = Credentials {
         account: account.id(),
         device: Arc::new(phrase.device_keys()),

@@ -2,7 +2,9 @@
 
 use vault_client::account::{AccountError, OfferSelector, VaultSelector};
 use vault_client::error::ErrorCode;
+use vault_client::remote::memory::{Call, MemoryHoster};
 use vault_core::offer::{Offer, OfferError};
+use vault_proto::address::Address;
 use vault_proto::ids::{AccountId, OfferHash};
 use vault_proto::position::LogPosition;
 use vault_proto::vault_log::Role;
@@ -107,9 +109,14 @@ fn an_offer_of_what_is_not_the_senders_is_refused() {
         ..forged
     };
     let id = deposit(&mallory, &bob, &forged);
-    let offers = bob.account.offers().unwrap().offers;
-    let shown = offers.iter().find(|offer| offer.id == id).unwrap();
-    assert!(shown.checked.is_err());
+    bob.account.add_contact(&alice.address()).unwrap();
+    let offers = bob.account.checked_offers().unwrap().offers;
+    let shown = |id| offers.iter().find(|offer| offer.id == id).unwrap();
+    assert!(matches!(shown(id).checked, Some(Err(_))));
+    let genuine = offers
+        .iter()
+        .find(|offer| offer.id != id && offer.is_contact);
+    assert!(matches!(genuine.unwrap().checked, Some(Ok(()))));
     let accepted = bob.account.accept_offer(&OfferSelector::Id(id), None);
     let error = accepted.err().unwrap();
     assert!(
@@ -117,6 +124,60 @@ fn an_offer_of_what_is_not_the_senders_is_refused() {
         "{error}"
     );
     assert!(bob.account.vaults().unwrap().is_empty());
+}
+
+/// An offer says itself where its sender is at home: somewhere that never answers, or
+/// that is curious who asks.
+#[test]
+fn strangers_offers_make_a_device_dial_nobody() {
+    let (alice, bob, of_alice) = alice_and_bob();
+    let mallory = Person::new("mallory", &bob.network, &bob.hoster);
+    let trap = MemoryHoster::named("trap");
+    bob.network.lead(trap.origin(), &trap);
+    bob.account.add_contact(&alice.address()).unwrap();
+    let at_trap = |name, account| Address::new(name, trap.origin(), account).unwrap();
+    let stranger = Offer {
+        sender: at_trap("mallory", mallory.account.id()),
+        ..offer(&mallory, &bob.account.id(), &of_alice)
+    };
+    // In the name of a contact too, who is at home elsewhere.
+    let contact = |created| Offer {
+        sender: at_trap("alice", alice.account.id()),
+        created,
+        ..stranger.clone()
+    };
+    let strangers = deposit(&mallory, &bob, &stranger);
+    for created in [1, 2] {
+        deposit(&mallory, &bob, &contact(created));
+    }
+    bob.hoster.forget_calls();
+    assert_eq!(bob.account.offers().unwrap().offers.len(), 3);
+    let asked = |hoster: &MemoryHoster| {
+        let calls = hoster.calls().into_iter();
+        calls
+            .filter(|call| matches!(call, Call::FetchAccountLog(_)))
+            .count()
+    };
+    assert_eq!(asked(&bob.hoster), 0);
+    let offers = bob.account.checked_offers().unwrap().offers;
+    for offer in &offers {
+        match offer.is_contact {
+            true => assert!(matches!(offer.checked, Some(Err(_)))),
+            false => assert!(offer.checked.is_none()),
+        }
+    }
+    // Once for all that are in her name, and where she is at home.
+    assert_eq!((asked(&bob.hoster), trap.calls().len()), (1, 0));
+    for offer in offers.iter().filter(|offer| offer.id != strangers) {
+        bob.account.decline_offer(&offer.id).unwrap();
+    }
+    assert!(trap.calls().is_empty());
+    // Who accepts one wants to know.
+    let accepted = bob
+        .account
+        .accept_offer(&OfferSelector::Id(strangers), None);
+    assert!(accepted.is_err());
+    assert_eq!(asked(&trap), 1);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn a_vault_is_shared_accepted_and_written_to_by_both() {
         (offer.role, &offer.sender),
         (Role::Writer, &alice.address())
     );
-    assert!(offer.checked.is_ok() && !offer.is_contact);
+    assert!(offer.checked.is_none() && !offer.is_contact);
     assert!(bob.account.vaults().unwrap().is_empty());
 
     let id = OfferSelector::Id(offer.id);
@@ -167,6 +167,22 @@ fn a_vault_is_shared_accepted_and_written_to_by_both() {
     let selector = vault_client::account::VaultSelector::Name("from Alice".to_owned());
     let again = bob.reopened().open_vault(&selector).unwrap();
     assert_eq!(again.id(), of_alice.id());
+}
+
+#[test]
+fn a_second_share_offers_the_role_that_is_meant() {
+    let (alice, bob, mut of_alice) = alice_and_bob();
+    let mut share = |role| {
+        let shared = alice.account.share(&mut of_alice, &bob.address(), role);
+        shared.unwrap()
+    };
+    share(Role::Reader);
+    let shared = share(Role::Writer);
+    let offers = bob.account.offers().unwrap().offers;
+    let roles: Vec<_> = offers.iter().map(|offer| offer.role).collect();
+    assert_eq!(roles, [Role::Reader, Role::Writer]);
+    let mut of_bob = bob.accept(&shared);
+    commit(&mut of_bob).unwrap();
 }
 
 #[test]

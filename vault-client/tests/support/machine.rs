@@ -72,7 +72,7 @@ fn copy_state(from: &Path, to: &Path, keys: &DeviceKeys) {
     let changed = database.execute("UPDATE account SET device = ?1", [id.as_bytes()]);
     assert_eq!(changed.unwrap(), 1);
     // It sees for itself what the hoster has.
-    for table in ["head", "entry", "vault_account"] {
+    for table in ["head", "entry", "vault_account", "brought"] {
         let forgotten = database.execute(&format!("DELETE FROM {table}"), []);
         forgotten.unwrap();
     }

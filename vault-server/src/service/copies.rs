@@ -3,7 +3,7 @@
 
 use vault_proto::{
     account_log::{AccountLog, AccountLogError},
-    ids::DeviceId,
+    ids::{AccountId, DeviceId},
     wire::SignedEntry,
 };
 use vault_rpc::hoster::{
@@ -26,6 +26,9 @@ use crate::{
 
 /// How often a copy is tried again that another caller came before.
 const TRIES: usize = 8;
+
+/// Why a log is not brought here.
+const HOME_IS_HERE: &str = "The account's home is here: its own devices append to its log.";
 
 /// A log with entries that are not here yet.
 struct Longer {
@@ -70,12 +73,18 @@ impl Hoster {
         })
     }
 
+    /// Without a caller, only of an account that is a guest here already: a device
+    /// that this log is too short for cannot log in to bring the rest of it.
     pub(crate) fn put_account_log(
         &self,
-        caller: Caller,
+        caller: Option<Caller>,
         request: PutAccountLogRequest,
     ) -> Result<PutAccountLogResponse, Refusal> {
         let account = request::account(&request.account)?;
+        if caller.is_none() {
+            // Before anything is verified for a stranger.
+            self.check_guest(&account)?;
+        }
         let entries = request.entries.into_iter();
         let entries = entries.map(|entry| request::entry(Some(entry)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
@@ -102,7 +111,8 @@ impl Hoster {
                 account,
                 after: longer.after,
                 entries: &longer.entries,
-                brought_by: caller.account,
+                // One that is here is brought by nobody, and no guest brings himself.
+                brought_by: caller.map_or(account, |caller| caller.account),
                 urgency,
                 now: self.clock.now(),
             })?;
@@ -126,23 +136,30 @@ impl Hoster {
         Err(Refusal::lost_race())
     }
 
+    fn check_guest(&self, account: &AccountId) -> Result<(), Refusal> {
+        let account = self.ledger.account(account)?;
+        let account = account.ok_or_else(Refusal::no_such_account)?;
+        match account.standing.is_guest() {
+            true => Ok(()),
+            false => Err(Refusal::forbidden(HOME_IS_HERE)),
+        }
+    }
+
     /// Whether the log is one that grows elsewhere, and not too long.
     fn check_copied(
         &self,
-        caller: Caller,
+        caller: Option<Caller>,
         longer: &Longer,
         home_is_here: bool,
     ) -> Result<(), Refusal> {
         let account = self.ledger.account(&longer.log.id())?;
         let standing = account.map(|account| account.standing);
         if home_is_here && !standing.is_some_and(Standing::is_guest) {
-            return Err(Refusal::forbidden(
-                "The account's home is here: its own devices append to its log.",
-            ));
+            return Err(Refusal::forbidden(HOME_IS_HERE));
         }
         if standing.is_none() {
             self.check_member(
-                caller,
+                caller.ok_or_else(Refusal::no_such_account)?,
                 "Only members of this hoster bring accounts that are new here.",
             )?;
         }

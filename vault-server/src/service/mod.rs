@@ -344,7 +344,12 @@ impl rpc::hoster_server::Hoster for Service {
         &self,
         request: Request<rpc::PutAccountLogRequest>,
     ) -> Answer<rpc::PutAccountLogResponse> {
-        self.known(request, Hoster::put_account_log).await
+        let envelope = Envelope::of(&request);
+        let put = move |hoster: &Hoster, channel: &Channel, request| {
+            let caller = hoster.caller_or_stranger(&envelope, channel)?;
+            hoster.put_account_log(caller, request)
+        };
+        self.open(request, put).await
     }
 
     async fn put_message(

@@ -1094,7 +1094,9 @@ pub mod hoster_client {
         /// Brings the log of an account up to date whose home is another hoster: the
         /// logs of vaults here name it. One that is not known here becomes a guest,
         /// which can be a member of vaults and has no room of its own. Entries that are
-        /// here already are passed over.
+        /// here already are passed over. No token for an account that is a guest already:
+        /// entries prove themselves, and a new device of it cannot log in before its own
+        /// entry is here.
         pub async fn put_account_log(
             &mut self,
             request: impl tonic::IntoRequest<super::PutAccountLogRequest>,
@@ -1515,7 +1517,9 @@ pub mod hoster_server {
         /// Brings the log of an account up to date whose home is another hoster: the
         /// logs of vaults here name it. One that is not known here becomes a guest,
         /// which can be a member of vaults and has no room of its own. Entries that are
-        /// here already are passed over.
+        /// here already are passed over. No token for an account that is a guest already:
+        /// entries prove themselves, and a new device of it cannot log in before its own
+        /// entry is here.
         async fn put_account_log(
             &self,
             request: tonic::Request<super::PutAccountLogRequest>,

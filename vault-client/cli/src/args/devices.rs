@@ -52,8 +52,8 @@ impl DeviceCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct Pair {
-    /// On a new device, the hoster's HOST:PORT; on a device of the account, the
-    /// coffre-pair: code that the new one shows. - to read it from standard input
+    /// On a new device, the hoster's HOST:PORT; on a device of the account, - to
+    /// read the coffre-pair: code that the new one shows from standard input
     #[arg(value_name = "HOSTER|CODE")]
     pub(crate) what: String,
     /// What to call this device, when it is the new one; without it, the name of

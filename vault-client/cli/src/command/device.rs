@@ -1,9 +1,10 @@
 //! `coffre device list`, `rename` and `remove`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
-use vault_client::account::{Account, Device, DeviceRemoval, VaultUpkeep};
+use vault_client::account::{Account, AccountError, Device, DeviceRemoval, GuestLog, VaultUpkeep};
 use vault_client::vault::Upkeep;
 use vault_proto::device::DeviceKind;
 
@@ -59,7 +60,54 @@ struct RenameFields {
 struct RemoveFields {
     device: String,
     name: Option<String>,
+    #[serde(flatten)]
+    hosters: HostersFields,
     vaults: Vec<UpkeepFields>,
+}
+
+/// The hosters besides the home, where the account is a guest.
+#[derive(Default, Serialize)]
+pub(super) struct HostersFields {
+    guest_hosters: Vec<GuestFields>,
+    /// Why it is not known which there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guest_hosters_error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct GuestFields {
+    hoster: String,
+    hoster_address: String,
+    /// Whether it knows all devices as they are now.
+    told: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl From<&Result<Vec<GuestLog>, Arc<AccountError>>> for HostersFields {
+    fn from(guest_logs: &Result<Vec<GuestLog>, Arc<AccountError>>) -> Self {
+        match guest_logs {
+            Ok(all) => Self {
+                guest_hosters: all.iter().map(GuestFields::from).collect(),
+                guest_hosters_error: None,
+            },
+            Err(error) => Self {
+                guest_hosters: Vec::new(),
+                guest_hosters_error: Some(error.to_string()),
+            },
+        }
+    }
+}
+
+impl From<&GuestLog> for GuestFields {
+    fn from(guest: &GuestLog) -> Self {
+        Self {
+            hoster: guest.hoster.to_string(),
+            hoster_address: guest.origin.to_string(),
+            told: guest.pushed.is_ok(),
+            error: guest.pushed.as_ref().err().map(ToString::to_string),
+        }
+    }
 }
 
 /// What was done in one vault.
@@ -156,6 +204,7 @@ pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, 
     let fields = RemoveFields {
         device: device.id.to_string(),
         name: device.name.clone(),
+        hosters: HostersFields::from(&removal.guest_logs),
         vaults: removal.vaults.iter().map(UpkeepFields::from).collect(),
     };
     let name = shown(&device);
@@ -172,9 +221,23 @@ pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, 
     Ok(after(&removal, context))
 }
 
-/// Tells of vaults whose keys are not changed yet.
+/// Tells of hosters that still let in what was removed, and of vaults whose keys are
+/// not changed yet.
 pub(super) fn after(removal: &DeviceRemoval, context: &Context) -> Exit {
     let mut exit = Exit::Done;
+    for told in not_told(&removal.guest_logs) {
+        context.output.warn(&match told {
+            NotTold::Hoster(origin, error) => say!(
+                "{origin}, where this account is a guest, could not be told ({error}) and still lets it in; the next command that uses that hoster tells it",
+                "{origin}, où ce compte est invité, n’a pas pu être prévenu ({error}) et le laisse encore entrer ; la prochaine commande qui utilise cet hébergeur le préviendra",
+            ),
+            NotTold::All(error) => say!(
+                "other hosters could not be told ({error}), and still let it in where this account is a guest; run this again",
+                "les autres hébergeurs n’ont pas pu être prévenus ({error}), et le laissent encore entrer là où ce compte est invité ; relancez la commande",
+            ),
+        });
+        exit = Exit::Partly;
+    }
     for kept in &removal.vaults {
         let name = match &kept.name {
             Some(name) => printable(name),
@@ -199,6 +262,28 @@ pub(super) fn after(removal: &DeviceRemoval, context: &Context) -> Exit {
         }
     }
     exit
+}
+
+/// Who could not be told that a device is in, or out, and why.
+pub(super) enum NotTold {
+    /// A hoster, by where it is dialled.
+    Hoster(String, String),
+    /// Whoever there is.
+    All(String),
+}
+
+pub(super) fn not_told(guest_logs: &Result<Vec<GuestLog>, Arc<AccountError>>) -> Vec<NotTold> {
+    let shown = |error: &AccountError| printable(&error.to_string());
+    match guest_logs {
+        Ok(all) => {
+            let hoster = |told: &GuestLog| {
+                let error = told.pushed.as_ref().err()?;
+                Some(NotTold::Hoster(told.origin.to_string(), shown(error)))
+            };
+            all.iter().filter_map(hoster).collect()
+        }
+        Err(error) => vec![NotTold::All(shown(error))],
+    }
 }
 
 /// The active device of that name, or whose id begins like this; a removed one

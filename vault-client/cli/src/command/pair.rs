@@ -1,11 +1,14 @@
 //! `coffre device pair`, on both sides.
 
+use std::io::{self, IsTerminal};
+
 use serde::Serialize;
 use vault_client::account::pairing::NewDevice;
 use vault_client::account::{Account, AccountError};
 use vault_core::keys::PhraseLanguage;
 use vault_core::pairing::PairingCode;
 
+use super::device::not_told;
 use crate::args::Pair;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -42,6 +45,12 @@ struct OldFields {
 }
 
 pub(super) fn run(options: &Pair, context: &Context) -> Result<Exit, Failure> {
+    if options.what == "-" && io::stdin().is_terminal() {
+        context.output.warn(&say!(
+            "The line that the new device shows, or where the hoster is:",
+            "La ligne que montre le nouvel appareil, ou l’adresse de l’hébergeur :"
+        ));
+    }
     let what = input::secret(&options.what, MAX_BYTES)?;
     if what.starts_with(SCHEME) {
         let code = PairingCode::parse(&what).map_err(|error| {
@@ -67,8 +76,10 @@ fn new(hoster: &str, options: &Pair, context: &Context) -> Result<Exit, Failure>
     // result is wanted in: it goes where remarks go.
     let code = device.code();
     context.output.warn(&say!(
-        "On a device that you have already, within ten minutes:\n\n  coffre device pair '{}'\n",
-        "Sur un appareil que vous avez déjà, dans les dix minutes :\n\n  coffre device pair '{}'\n",
+        "On a device that you have already, within ten minutes, run\n\n  coffre device pair -\n\n\
+         and give it this line:\n\n  {}\n",
+        "Sur un appareil que vous avez déjà, dans les dix minutes, lancez\n\n  coffre device pair -\n\n\
+         et donnez-lui cette ligne :\n\n  {}\n",
         code.as_str(),
     ));
     if !context.output.is_json() {
@@ -87,7 +98,7 @@ fn new(hoster: &str, options: &Pair, context: &Context) -> Result<Exit, Failure>
     let fields = NewFields {
         account: account.id().to_string(),
         device: account.device().to_string(),
-        device_name: account.device_name().to_owned(),
+        device_name: account.device_name()?,
         hoster: account.hoster().to_string(),
         hoster_address: account.origin().to_string(),
         words: check,
@@ -133,9 +144,7 @@ fn old(code: &PairingCode, options: &Pair, context: &Context) -> Result<Exit, Fa
     }
     let paired = pairing.confirm(&cancellation)?;
     // Where even the list cannot be read, at least one.
-    let not_told = paired.guest_logs.as_ref().map_or(1, |told| {
-        told.iter().filter(|told| told.pushed.is_err()).count()
-    });
+    let not_told = not_told(&paired.guest_logs).len();
     let fields = OldFields {
         account: account.id().to_string(),
         device: paired.device.to_string(),
@@ -152,8 +161,8 @@ fn old(code: &PairingCode, options: &Pair, context: &Context) -> Result<Exit, Fa
     )?;
     if not_told > 0 {
         context.output.warn(&say!(
-            "{not_told} other hosters could not be told yet; they are with the next command",
-            "{not_told} autres hébergeurs n’ont pas encore pu être prévenus ; ils le seront à la prochaine commande",
+            "{not_told} other hosters could not be told yet; the next command that uses one tells it, on this device or on the new one",
+            "{not_told} autres hébergeurs n’ont pas encore pu être prévenus ; la prochaine commande qui en utilise un le préviendra, sur cet appareil ou sur le nouveau",
         ));
         return Ok(Exit::Partly);
     }

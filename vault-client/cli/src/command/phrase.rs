@@ -7,7 +7,7 @@ use serde::Serialize;
 use vault_client::account::PaperStanding;
 use vault_client::error::ErrorCode;
 
-use super::device::{self, UpkeepFields};
+use super::device::{self, HostersFields, UpkeepFields};
 use crate::args::{PhraseCheck, PhraseNew};
 use crate::document::PathText;
 use crate::exit::Exit;
@@ -21,7 +21,10 @@ struct NewFields {
     device: String,
     /// The phrase that this one took the place of,
     replaced: Option<String>,
-    /// and what was done in each vault because it is out.
+    /// whether other hosters know that it is out,
+    #[serde(flatten)]
+    hosters: HostersFields,
+    /// and what was done in each vault because it is.
     vaults: Vec<UpkeepFields>,
     #[serde(skip_serializing_if = "Option::is_none")]
     phrase_file: Option<PathText>,
@@ -64,6 +67,7 @@ pub(super) fn new(options: &PhraseNew, context: &Context) -> Result<Exit, Failur
     let mut fields = NewFields {
         device: new.device_keys().id().to_string(),
         replaced: old.as_ref().map(|old| old.device_keys().id().to_string()),
+        hosters: HostersFields::default(),
         vaults: Vec::new(),
         phrase_file: options.phrase_out.as_deref().map(PathText::of),
     };
@@ -83,6 +87,7 @@ pub(super) fn new(options: &PhraseNew, context: &Context) -> Result<Exit, Failur
     };
     account.forget_phrase()?;
     if let Some(removal) = &removal {
+        fields.hosters = HostersFields::from(&removal.guest_logs);
         fields.vaults = removal.vaults.iter().map(UpkeepFields::from).collect();
     }
     let text = match &removal {

@@ -1,8 +1,11 @@
 //! `coffre recover`.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use vault_client::account::Account;
 
+use super::device::{HostersFields, NotTold, not_told};
 use crate::args::Recover;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,6 +24,8 @@ struct Fields {
     vaults: Vec<VaultFields>,
     /// `unknown` until another device or a printed head confirms it.
     freshness: &'static str,
+    #[serde(flatten)]
+    hosters: HostersFields,
 }
 
 #[derive(Serialize)]
@@ -39,10 +44,11 @@ pub(super) fn run(options: &Recover, context: &Context) -> Result<Exit, Failure>
     )?;
     let account = Account::recover(&setup, &origin, &phrase, &device_name)?;
     let vaults = account.vaults()?;
+    let guest_logs = account.push_log().map_err(Arc::new);
     let fields = Fields {
         account: account.id().to_string(),
         device: account.device().to_string(),
-        device_name: account.device_name().to_owned(),
+        device_name: account.device_name()?,
         hoster: account.hoster().to_string(),
         hoster_address: account.origin().to_string(),
         vaults: vaults
@@ -53,6 +59,7 @@ pub(super) fn run(options: &Recover, context: &Context) -> Result<Exit, Failure>
             })
             .collect(),
         freshness: "unknown",
+        hosters: HostersFields::from(&guest_logs),
     };
     let (id, count) = (&fields.account[..8], vaults.len());
     context.output.summary(
@@ -66,5 +73,19 @@ pub(super) fn run(options: &Recover, context: &Context) -> Result<Exit, Failure>
              Retirez les appareils perdus avec `coffre device remove` ; `coffre device list` les montre.",
         ),
     )?;
-    Ok(Exit::Done)
+    let mut exit = Exit::Done;
+    for told in not_told(&guest_logs) {
+        context.output.warn(&match told {
+            NotTold::Hoster(origin, error) => say!(
+                "{origin}, where this account is a guest, could not be told of this device ({error}); the next command that uses that hoster tells it",
+                "{origin}, où ce compte est invité, n’a pas pu être prévenu de cet appareil ({error}) ; la prochaine commande qui utilise cet hébergeur le préviendra",
+            ),
+            NotTold::All(error) => say!(
+                "other hosters could not be told of this device ({error}); the next command that uses one tells it",
+                "les autres hébergeurs n’ont pas pu être prévenus de cet appareil ({error}) ; la prochaine commande qui en utilise un le préviendra",
+            ),
+        });
+        exit = Exit::Partly;
+    }
+    Ok(exit)
 }

@@ -30,6 +30,8 @@ struct Fields {
     verified: u64,
     dropped_privileges: u64,
     lost_by_hoster: u64,
+    /// Packs that the hoster does not have any more, and that could be done without.
+    missed_packs: u64,
     #[serde(flatten)]
     traffic: TrafficFields,
     seconds: f64,
@@ -66,6 +68,13 @@ pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure>
             "{files} sans bits set-user-id, set-group-id ni capacités ; --privileges les rétablit",
         ));
     }
+    if report.missed_packs > 0 {
+        let packs = counted(report.missed_packs, Noun::Pack);
+        context.output.warn(&say!(
+            "the hoster has lost or altered {packs}; what was needed of it was still found elsewhere: run `coffre check`",
+            "l’hébergeur a perdu ou altéré {packs} ; ce qu’il en fallait a encore été trouvé ailleurs : lancez `coffre check`",
+        ));
+    }
     let fields = Fields {
         snapshot: named.id.to_string(),
         series: named.series.clone(),
@@ -79,6 +88,7 @@ pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure>
         verified: report.verified,
         dropped_privileges: report.dropped_privileges,
         lost_by_hoster: report.lost_by_hoster,
+        missed_packs: report.missed_packs,
         traffic: report.traffic.into(),
         seconds: report.elapsed.as_secs_f64(),
         left_out: report.left_out.len(),

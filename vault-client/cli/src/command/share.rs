@@ -55,7 +55,8 @@ struct OfferFields {
     /// The address of whoever says that he sent it.
     sender: String,
     sender_is_contact: bool,
-    /// Whether the log of his account says so, too.
+    /// Whether the log of his account says so, too. Only of contacts is that asked
+    /// before an offer is accepted.
     checked: bool,
     created: u64,
 }
@@ -147,7 +148,8 @@ pub(super) fn unshare(options: &Unshare, context: &Context) -> Result<Exit, Fail
 }
 
 pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
-    let found = context.session()?.account.offers()?;
+    // Contacts whose hosters are away are not waited for.
+    let found = context.impatient_session()?.account.checked_offers()?;
     let fields = OffersFields {
         offers: found.offers.iter().map(OfferFields::from).collect(),
         unreadable: found.unreadable.iter().map(ToString::to_string).collect(),
@@ -163,9 +165,9 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
         });
         for offer in &found.offers {
             let remark = match (&offer.checked, offer.is_contact) {
-                (Err(_), _) => say!("cannot be checked", "invérifiable"),
-                (Ok(()), false) => say!("no contact of yours", "pas un de vos contacts"),
-                (Ok(()), true) => String::new(),
+                (_, false) => say!("no contact of yours", "pas un de vos contacts"),
+                (Some(Ok(())), true) => String::new(),
+                (_, true) => say!("cannot be checked", "invérifiable"),
             };
             table.row(vec![
                 short(offer),
@@ -252,7 +254,7 @@ impl From<&OfferSummary> for OfferFields {
             role: role_name(offer.role),
             sender: offer.sender.to_string(),
             sender_is_contact: offer.is_contact,
-            checked: offer.checked.is_ok(),
+            checked: matches!(offer.checked, Some(Ok(()))),
             created: offer.created,
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn run(options: &Signup, context: &Context) -> Result<Exit, Failure> 
     let mut fields = Fields {
         account: account.id().to_string(),
         device: account.device().to_string(),
-        device_name: account.device_name().to_owned(),
+        device_name: account.device_name()?,
         hoster: account.hoster().to_string(),
         hoster_address: account.origin().to_string(),
         phrase_file: options.phrase_out.as_deref().map(PathText::of),

@@ -61,6 +61,11 @@ impl From<Usage> for UsageFields {
     }
 }
 
+/// Of numbers that members' devices wrote down, whatever they are.
+fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
+}
+
 pub(super) fn run(options: &WhichVault, context: &Context) -> Result<Exit, Failure> {
     let (vault, contents) = context.session()?.contents(options)?;
     let snapshots = contents.snapshots(None)?;
@@ -77,10 +82,9 @@ pub(super) fn run(options: &WhichVault, context: &Context) -> Result<Exit, Failu
         epoch: vault.log().epoch().number,
         series: series.len(),
         snapshots: snapshots.len(),
-        snapshot_bytes: snapshots
+        snapshot_bytes: sum(snapshots
             .iter()
-            .map(|named| named.snapshot.fields().totals.bytes)
-            .sum(),
+            .map(|named| named.snapshot.fields().totals.bytes)),
         latest: latest.map(|named| {
             let totals = named.snapshot.fields().totals;
             LatestFields {
@@ -129,4 +133,15 @@ pub(super) fn run(options: &WhichVault, context: &Context) -> Result<Exit, Failu
         writeln!(out, "{text}")
     })?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_a_member_made_up_are_added() {
+        assert_eq!(sum([1, 2, 3].into_iter()), 6);
+        assert_eq!(sum([u64::MAX, 1].into_iter()), u64::MAX);
+    }
 }

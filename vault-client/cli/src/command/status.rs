@@ -81,7 +81,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
     let fields = Fields {
         account: account.id().to_string(),
         device: account.device().to_string(),
-        device_name: account.device_name().to_owned(),
+        device_name: account.device_name()?,
         hoster: account.hoster().to_string(),
         hoster_address: account.origin().to_string(),
         hoster_reachable: reachable,

@@ -35,7 +35,7 @@ pub(super) fn run(options: &Whoami, context: &Context) -> Result<Exit, Failure> 
         hoster: account.hoster().to_string(),
         hoster_address: account.origin().to_string(),
         device: account.device().to_string(),
-        device_name: account.device_name().to_owned(),
+        device_name: account.device_name()?,
     };
     context.output.result(&fields, |out| {
         writeln!(out, "{}", printable(&fields.address))?;

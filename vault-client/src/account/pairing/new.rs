@@ -44,7 +44,6 @@ impl NewDevice {
         let lock = state.home().lock_account()?;
         joining::check_free(&state, true)?;
         let mut rng = Rng::new(setup.randomness.clone());
-        let device = joining::device_keys(setup, &mut rng)?;
         let begun = state.joining()?.filter(|row| {
             is_signed(row)
                 || (row.origin == *origin
@@ -55,9 +54,9 @@ impl NewDevice {
             Some(row) => load_code(setup)?.map(|code| (row, code)),
             None => None,
         };
-        let (joining, code) = match held {
-            Some(held) => held,
-            None => introduce(setup, &state, &device, origin, device_name, &mut rng)?,
+        let (joining, code, device) = match held {
+            Some((row, code)) => (row, code, joining::device_keys(setup, &mut rng)?),
+            None => introduce(setup, &state, origin, device_name, &mut rng)?,
         };
         let (_, relay) = setup.connect.discover(&joining.origin)?;
         if let JoiningWay::Pairing {
@@ -200,7 +199,7 @@ impl NewDevice {
         check_held(proposal, account.open_own_vault()?.own_log())?;
         account.doubt_what_nobody_told(proposal)?;
         account.look_around()?;
-        self.give_up()?;
+        self.forget()?;
         Ok(account)
     }
 
@@ -224,9 +223,15 @@ impl NewDevice {
     }
 
     /// Forgets code and messages.
-    fn give_up(&self) -> Result<(), AccountError> {
+    fn forget(&self) -> Result<(), AccountError> {
         self.state.forget_joining()?;
         Ok(self.setup.keys.remove(KeySlot::Pairing)?)
+    }
+
+    /// Likewise, and the keys: the other device may let them in all the same.
+    fn give_up(&self) -> Result<(), AccountError> {
+        self.forget()?;
+        Ok(self.setup.keys.remove(KeySlot::Device)?)
     }
 
     fn wait<'a>(&'a self, cancel: &'a Cancellation) -> Wait<'a> {
@@ -240,18 +245,21 @@ impl NewDevice {
     }
 }
 
-/// Makes a code and the first message, and stores them.
+/// Makes keys, a code and the first message, and stores them.
 fn introduce(
     setup: &Setup,
     state: &State,
-    device: &DeviceKeys,
     origin: &Origin,
     device_name: &str,
     rng: &mut Rng,
-) -> Result<(JoiningRow, PairingCode), AccountError> {
+) -> Result<(JoiningRow, PairingCode, Arc<DeviceKeys>), AccountError> {
     // No message without its code: first goes the one, then the other.
     state.forget_joining()?;
     setup.keys.remove(KeySlot::Pairing)?;
+    // Those that an earlier code stood for may be in the account by now: the other
+    // device can sign when this one waits no more. No keys come in twice.
+    setup.keys.remove(KeySlot::Device)?;
+    let device = joining::device_keys(setup, rng)?;
     let code = PairingCode::generate(device.public(), rng);
     setup
         .keys
@@ -271,7 +279,7 @@ fn introduce(
         began: setup.clock.unix_seconds(),
     };
     state.set_joining(&joining, None)?;
-    Ok((joining, code))
+    Ok((joining, code, device))
 }
 
 fn load_code(setup: &Setup) -> Result<Option<PairingCode>, AccountError> {

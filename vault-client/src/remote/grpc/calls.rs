@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 
 use tokio::time::timeout;
-use vault_proto::ids::{AccountId, HeadHash, LinkId, OfferHash, PackId, VaultId};
+use vault_proto::ids::{HeadHash, LinkId, OfferHash, PackId, VaultId};
 use vault_proto::invitation::InvitationSecret;
 use vault_proto::wire::{SignedEntry, VaultKind};
 use vault_rpc::hoster::{
     AppendAccountEntryRequest, AppendVaultEntryRequest, CreateAccountRequest, CreateVaultRequest,
     DropOfferRequest, HavePacksRequest, ListLinksRequest, ListOffersRequest, ListVaultsRequest,
-    PutAccountLogRequest, RevokeLinkRequest, UsageRequest, WatchHeadsRequest, WatchHeadsResponse,
+    RevokeLinkRequest, UsageRequest, WatchHeadsRequest, WatchHeadsResponse,
 };
 
 use super::session::Caller;
@@ -149,23 +149,6 @@ impl GrpcRemote {
             unclaimed_bytes: answer.unclaimed_bytes,
             trash_bytes: answer.trash_bytes,
         })
-    }
-
-    pub(super) async fn do_put_account_log(
-        &self,
-        account: &AccountId,
-        entries: &[SignedEntry],
-    ) -> Result<u64, RemoteError> {
-        let request = PutAccountLogRequest {
-            account: account.to_vec(),
-            entries: entries.to_vec(),
-        };
-        let answer = self
-            .unary(&request, async |mut client, request| {
-                client.put_account_log(request).await
-            })
-            .await?;
-        Ok(answer.seq)
     }
 
     pub(super) async fn do_list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError> {

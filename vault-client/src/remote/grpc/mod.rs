@@ -27,7 +27,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use vault_proto::ids::{AccountId, LinkId, OfferHash, PackId, VaultId};
+use vault_proto::ids::{LinkId, OfferHash, PackId, VaultId};
 use vault_proto::invitation::InvitationSecret;
 use vault_proto::origin::Origin;
 use vault_proto::wire::{SignedEntry, VaultKind};
@@ -230,14 +230,6 @@ impl Remote for GrpcRemote {
         deliver: &mut dyn FnMut(HeadNews) -> ControlFlow<()>,
     ) -> Result<(), RemoteError> {
         self.run(self.do_watch_heads(vaults, deliver))
-    }
-
-    fn put_account_log(
-        &self,
-        account: &AccountId,
-        entries: &[SignedEntry],
-    ) -> Result<u64, RemoteError> {
-        self.run(self.do_put_account_log(account, entries))
     }
 
     fn list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError> {

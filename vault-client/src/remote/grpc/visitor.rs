@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use vault_proto::ids::{AccountId, DeviceId, LinkId, MessageName};
+use vault_proto::wire::SignedEntry;
 use vault_rpc::hoster::{
     AwaitMessageRequest, FetchAccountLogRequest, FindAccountRequest, OpenLinkRequest,
-    PutMessageRequest, PutOfferRequest, ReadLinkRequest,
+    PutAccountLogRequest, PutMessageRequest, PutOfferRequest, ReadLinkRequest,
 };
 
 use super::connection::Client;
@@ -54,6 +55,24 @@ impl Line {
             })
             .await?;
         Ok(convert::log_answer(answer))
+    }
+
+    async fn put_account_log(
+        &self,
+        caller: Caller<'_>,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError> {
+        let request = PutAccountLogRequest {
+            account: account.to_vec(),
+            entries: entries.to_vec(),
+        };
+        let answer = self
+            .unary(caller, &request, async |mut client, request| {
+                client.put_account_log(request).await
+            })
+            .await?;
+        Ok(answer.seq)
     }
 
     async fn put_message(&self, name: &MessageName, message: &[u8]) -> Result<(), RemoteError> {
@@ -132,7 +151,8 @@ impl Line {
     }
 }
 
-/// The same for a device as for anybody, but that an offer is left in its name.
+/// The same for a device as for anybody, but that it leaves offers and brings logs
+/// in its name.
 macro_rules! visitor {
     ($remote:ty, $caller:expr) => {
         impl Visitor for $remote {
@@ -146,6 +166,16 @@ macro_rules! visitor {
                 known: u64,
             ) -> Result<LogAnswer, RemoteError> {
                 self.line.run(self.line.fetch_account_log(account, known))
+            }
+
+            fn put_account_log(
+                &self,
+                account: &AccountId,
+                entries: &[SignedEntry],
+            ) -> Result<u64, RemoteError> {
+                let caller = $caller(self);
+                self.line
+                    .run(self.line.put_account_log(caller, account, entries))
             }
 
             fn put_message(&self, name: &MessageName, message: &[u8]) -> Result<(), RemoteError> {

@@ -169,13 +169,20 @@ impl Books {
         })
     }
 
+    /// Of one who is a guest already, anybody brings more.
     pub(super) fn put_account_log(
         &mut self,
-        caller: &AccountId,
+        caller: Option<&AccountId>,
         account: &AccountId,
         entries: &[SignedEntry],
     ) -> Result<u64, RemoteError> {
         let known = self.accounts.get(account).cloned();
+        if caller.is_none() && !self.guests.contains_key(account) {
+            return Err(match known {
+                Some(_) => refused(RefusalReason::Forbidden, "at home here"),
+                None => no_such_account(),
+            });
+        }
         let is_new = known.is_none();
         let mut log = known;
         let mut entries = entries.iter();
@@ -209,6 +216,7 @@ impl Books {
             };
         }
         if is_new {
+            let caller = caller.ok_or_else(no_such_account)?;
             if self.guests.contains_key(caller) {
                 return Err(refused(
                     RefusalReason::Forbidden,

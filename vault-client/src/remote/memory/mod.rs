@@ -64,7 +64,7 @@ pub enum Call {
     FindAccount(DeviceId),
     /// [`Visitor::fetch_account_log`].
     FetchAccountLog(AccountId),
-    /// [`Remote::put_account_log`], with the number of entries.
+    /// [`Visitor::put_account_log`], with the number of entries.
     PutAccountLog(AccountId, usize),
     /// [`Visitor::put_message`].
     PutMessage(MessageName),

@@ -136,6 +136,23 @@ impl Visitor for MemoryRemote {
         })
     }
 
+    fn put_account_log(
+        &self,
+        account: &AccountId,
+        entries: &[SignedEntry],
+    ) -> Result<u64, RemoteError> {
+        let call = Call::PutAccountLog(*account, entries.len());
+        match self.caller {
+            Some(_) => self.call(call, |desk| {
+                let caller = Some(&desk.account);
+                desk.books.put_account_log(caller, account, entries)
+            }),
+            None => self.open_call(call, |desk| {
+                desk.books.put_account_log(None, account, entries)
+            }),
+        }
+    }
+
     fn put_message(&self, name: &MessageName, message: &[u8]) -> Result<(), RemoteError> {
         self.open_call(Call::PutMessage(*name), |desk| {
             desk.books.put_message(name, message, desk.now)
@@ -321,16 +338,6 @@ impl Remote for MemoryRemote {
             }
         }
         Err(faults::line_lost())
-    }
-
-    fn put_account_log(
-        &self,
-        account: &AccountId,
-        entries: &[SignedEntry],
-    ) -> Result<u64, RemoteError> {
-        self.call(Call::PutAccountLog(*account, entries.len()), |desk| {
-            desk.books.put_account_log(&desk.account, account, entries)
-        })
     }
 
     fn list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError> {

@@ -41,4 +41,14 @@ impl Member {
         let answer = self.client.clone().put_account_log(request).await?;
         Ok(answer.into_inner().seq)
     }
+
+    /// Brings this member's own log, from entry `from` on, without a token.
+    pub(crate) async fn bring_own(&self, from: usize) -> Result<u64, Status> {
+        let request = PutAccountLogRequest {
+            account: self.id().to_vec(),
+            entries: self.log.entries()[from - 1..].to_vec(),
+        };
+        let answer = self.client.clone().put_account_log(request).await?;
+        Ok(answer.into_inner().seq)
+    }
 }

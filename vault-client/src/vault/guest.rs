@@ -1,0 +1,119 @@
+//! A hoster where the account is a guest, and its copy of the account's log.
+//!
+//! That copy grows by what devices bring, and the hoster goes by it: it lets in the
+//! devices that stand there, and takes entries that name places which stand there.
+//! So a device brings what is not there yet before anything else. It needs no login
+//! for that, since entries prove themselves, and may have none: the entry that makes
+//! it a device is among them.
+
+use std::sync::Arc;
+
+use prost::Message;
+use vault_proto::account_log::AccountLog;
+use vault_proto::ids::{AccountId, HosterId};
+use vault_proto::wire::SignedEntry;
+
+use super::{Member, VaultError};
+use crate::remote::{RefusalReason, RemoteError, Visitor};
+
+/// The most bytes of entries in one call: hosters take messages of a few MiB.
+const MAX_PUT_BYTES: usize = 1 << 20;
+
+/// A hoster where the account is a guest.
+#[derive(Clone)]
+pub(crate) struct GuestAt {
+    pub(crate) hoster: HosterId,
+    /// The line to it that takes no login.
+    pub(crate) visitor: Arc<dyn Visitor>,
+}
+
+impl Member {
+    /// Brings the own account's log to a hoster elsewhere, as far as this device
+    /// knows it. Makes no call at home, nor where the hoster has taken all of it
+    /// already.
+    pub(crate) fn bring_own_log(&self) -> Result<(), VaultError> {
+        let Some(at) = &self.guest_at else {
+            return Ok(());
+        };
+        let log = self.account.as_bytes();
+        if self.state.brought_seq(&at.hoster)? < self.state.log_length(log)? {
+            self.bring(at, &self.state.log_entries(log)?)?;
+        }
+        Ok(())
+    }
+
+    /// Likewise, this log, whatever the hoster has taken before.
+    pub(crate) fn bring_log(&self, log: &AccountLog) -> Result<(), VaultError> {
+        match &self.guest_at {
+            Some(at) => self.bring(at, log.entries()),
+            None => Ok(()),
+        }
+    }
+
+    fn bring(&self, at: &GuestAt, entries: &[SignedEntry]) -> Result<(), VaultError> {
+        put_log(&*at.visitor, &self.account, entries)?;
+        let seq = entries.len() as u64;
+        Ok(self.state.set_brought_seq(&at.hoster, seq)?)
+    }
+}
+
+/// What was refused when a log was brought, if it explains an error that came after
+/// it: a hoster may not know this device because it did not take the device's entry.
+pub(super) fn explain(error: VaultError, refused: Option<VaultError>) -> VaultError {
+    let reason = |error: &VaultError| match error {
+        VaultError::Remote(RemoteError::Refused(refusal)) => Some(refusal.reason),
+        _ => None,
+    };
+    match refused {
+        // That the account is not known there says no more than the error does.
+        Some(refused)
+            if reason(&error) == Some(RefusalReason::Unauthenticated)
+                && reason(&refused) != Some(RefusalReason::NotFound) =>
+        {
+            refused
+        }
+        _ => error,
+    }
+}
+
+/// Brings a hoster's copy of an account's log up to date; all entries of it.
+pub(crate) fn put_log(
+    visitor: &dyn Visitor,
+    account: &AccountId,
+    entries: &[SignedEntry],
+) -> Result<(), RemoteError> {
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let (some, others) = rest.split_at(fitting(rest));
+        visitor.put_account_log(account, some)?;
+        rest = others;
+    }
+    Ok(())
+}
+
+/// How many of the entries one call takes; at least one.
+fn fitting(entries: &[SignedEntry]) -> usize {
+    let mut bytes = 0;
+    let fits = |entry: &&SignedEntry| {
+        bytes += entry.encoded_len();
+        bytes <= MAX_PUT_BYTES
+    };
+    entries.iter().take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_sent_in_calls_that_hosters_take() {
+        let entry = |bytes| SignedEntry {
+            payload: vec![0; bytes],
+            signatures: Vec::new(),
+        };
+        assert_eq!(fitting(&[entry(10), entry(20)]), 2);
+        let large = entry(MAX_PUT_BYTES * 2 / 3);
+        assert_eq!(fitting(&[entry(10), large.clone(), large.clone()]), 2);
+        assert_eq!(fitting(&[entry(MAX_PUT_BYTES * 2), entry(1)]), 1);
+    }
+}
