@@ -345,8 +345,8 @@ impl rpc::hoster_server::Hoster for Service {
         request: Request<rpc::PutAccountLogRequest>,
     ) -> Answer<rpc::PutAccountLogResponse> {
         let envelope = Envelope::of(&request);
-        let put = move |hoster: &Hoster, channel: &Channel, request| {
-            let caller = hoster.caller_or_stranger(&envelope, channel)?;
+        let put = move |hoster: &Hoster, _: &Channel, request| {
+            let caller = hoster.caller_or_stranger(&envelope)?;
             hoster.put_account_log(caller, request)
         };
         self.open(request, put).await

@@ -50,9 +50,13 @@ impl EmbeddedLedger {
                     *guest_bytes.entry(brought_by).or_default() += account.record_bytes;
                     continue;
                 }
-                match self.stored_log(&account.id)? {
-                    Some(log) => self.index_devices(&mut batch, &log)?,
-                    None => tracing::error!(account = %account.id, "its log is damaged"),
+                let Some(log) = self.stored_log(&account.id)? else {
+                    tracing::error!(account = %account.id, "its log is damaged");
+                    continue;
+                };
+                for device in log.devices() {
+                    let id = device.public.id();
+                    batch.put(Table::Devices, id.as_bytes(), account.id.as_bytes());
                 }
             }
             batch.write(Sync::Later)?;
@@ -70,18 +74,6 @@ impl EmbeddedLedger {
         }
         batch.put_whole_indexes();
         Ok(batch.write(Sync::Now)?)
-    }
-
-    /// Of a device that two accounts named, it is the one in which it is active.
-    fn index_devices(&self, batch: &mut Batch<'_>, log: &AccountLog) -> Result<(), LedgerError> {
-        let seq = log.position().seq;
-        for device in log.devices() {
-            let id = device.public.id();
-            if device.is_active_at(seq) || self.account_of(&id)?.is_none() {
-                batch.put(Table::Devices, id.as_bytes(), log.id().as_bytes());
-            }
-        }
-        Ok(())
     }
 
     /// An account's log; `None` if it does not verify.
