@@ -55,7 +55,10 @@ mod tests {
             hash: vec![7; 32],
         };
         let bytes = position.encode_to_vec();
-        assert_eq!(decode_canonical::<Position>(&bytes, 64), Ok(position.clone()));
+        assert_eq!(
+            decode_canonical::<Position>(&bytes, 64),
+            Ok(position.clone())
+        );
         assert_eq!(decode_canonical::<Position>(&bytes, 36), Ok(position));
         assert_eq!(
             decode_canonical::<Position>(&bytes, 35),

@@ -13,6 +13,10 @@ use crate::support::Member;
 
 /// A line on which each pack takes a while, so that savers always have one ready when
 /// another has arrived.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing is waited for: it is slow"
+)]
 fn slow(events: &Eventful) {
     events.on(|event| {
         if event == Event::BeforePut {
