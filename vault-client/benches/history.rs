@@ -118,7 +118,7 @@ impl Writer {
         let author = VaultAuthor {
             log: &self.log,
             accounts: &self.accounts,
-            head: self.seen.position(),
+            head: self.seen.newest(),
             account: self.account,
             device: &self.device,
         };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
 use rand::rngs::ChaCha20Rng;
 use vault_core::{
     author::{
@@ -19,11 +20,13 @@ use vault_core::{
 };
 use vault_proto::{
     account_log::{AccountLog, AccountLogError},
+    entry::UnsignedEntry,
     head::{HeadError, SeenHeads},
-    ids::{AccountId, HosterId},
+    ids::{AccountId, HeadHash, HosterId},
     login::Login,
     origin::Origin,
     pack_list::PackList,
+    sign::SignLabel,
     vault_log::{Role, VaultKind, VaultLog, VaultLogError},
     wire,
 };
@@ -452,6 +455,80 @@ fn heads_follow_each_other_and_carry_their_roots() {
         assert_eq!(opened, root);
         seen = commit.head.seen().clone();
     }
+}
+
+/// A head says that it takes the place of another, and an entry names that one:
+/// every entry after it does, until the next head.
+#[test]
+fn an_entry_names_the_head_that_the_one_before_names() {
+    let mut alice = Member::new(15);
+    let accounts = logs(&[&alice]);
+    let secrets = alice.secrets();
+    let vault = create_vault(
+        VaultKind::Storage,
+        HOME,
+        &alice.log,
+        &secrets,
+        &alice.laptop,
+        &mut alice.rng,
+    )
+    .unwrap();
+    let mut log = vault.log;
+    let (root, nothing) = (wire::Root::default(), PackList::default());
+    let lost = HeadHash::from_array([7; 32]);
+    let commit = |log: &VaultLog, keys: &VaultKeys, seen: &SeenHeads, reconciled| {
+        let author = HeadAuthor {
+            vault_log: log,
+            accounts: &accounts,
+            seen,
+            keys,
+            account: alice.id(),
+            device: &alice.laptop,
+        };
+        let change = HeadChange {
+            root: &root,
+            adds: &nothing,
+            removes: &nothing,
+            reconciled,
+        };
+        let commit = author.commit(change, &mut rng(16)).unwrap();
+        commit.head.seen().clone()
+    };
+    let seen = commit(&log, &vault.keys, &SeenHeads::none(), Some(lost));
+    let rotate = author(&log, &accounts, &alice)
+        .rotate(&vault.keys, &mut rng(17))
+        .unwrap();
+    let mut rotate = wire::VaultEntry::decode(&*rotate.payload).unwrap();
+    rotate.head = Some(wire::Position {
+        seq: 1,
+        hash: lost.to_vec(),
+    });
+    let signature = alice
+        .laptop
+        .sign(SignLabel::VaultEntry, &rotate.encode_to_vec());
+    let rotate = UnsignedEntry::vault(&rotate).with_signatures([(alice.laptop.id(), signature)]);
+    log.append(&rotate, &accounts).unwrap();
+
+    for epoch in [3, 4] {
+        let keys = open(&log, &alice).unwrap();
+        let author = VaultAuthor {
+            head: seen.newest(),
+            ..author(&log, &accounts, &alice)
+        };
+        let rotate = author.rotate(&keys, &mut rng(epoch)).unwrap();
+        log.append(&rotate, &accounts).unwrap();
+        assert_eq!(log.pinned_head().map(|head| head.hash), Some(lost));
+        assert_eq!(log.epoch().number, epoch);
+    }
+    let keys = open(&log, &alice).unwrap();
+    let seen = commit(&log, &keys, &seen, None);
+    let author = VaultAuthor {
+        head: seen.newest(),
+        ..author(&log, &accounts, &alice)
+    };
+    let rotate = author.rotate(&keys, &mut rng(5)).unwrap();
+    log.append(&rotate, &accounts).unwrap();
+    assert_eq!(log.pinned_head(), seen.position());
 }
 
 #[test]

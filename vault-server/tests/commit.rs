@@ -1,10 +1,11 @@
 //! Heads.
 
 use vault_proto::{
-    entry::BOX_BYTES,
+    entry::{BOX_BYTES, UnsignedEntry},
     head::Head,
     ids::{EntryHash, HeadHash, PackId, RootHash},
     pack_list::PackList,
+    position::HeadPosition,
     vault_log::member_ref,
     wire,
 };
@@ -394,5 +395,48 @@ async fn a_log_entry_names_the_newest_head() {
         .unwrap();
     // The answer was lost.
     alice.send_vault_entry(vault.id(), now).await.unwrap();
+    alice.commit(&mut vault, &none(), &none()).await;
+}
+
+/// A head may say that it takes the place of one that never was, and an entry may
+/// name that. The entries after it do too, and the vault goes on.
+#[tokio::test]
+async fn a_head_in_the_place_of_one_that_never_was_stops_nobody() {
+    let server = TestServer::start().await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let mut vault = alice.create_vault().await;
+    alice.share(&mut vault, &mut bob, wire::Role::Writer).await;
+    let never = HeadHash::from_array([9; 32]);
+    let (mut head, root) = bob.head(&vault, &none(), &none());
+    head.reconciled = Some(never);
+    let commit = CommitHeadRequest {
+        head: bob.sign_head(head).to_bytes().to_vec(),
+        root,
+        ..Default::default()
+    };
+    assert_accepted(bob.send(&commit).await.unwrap());
+    vault.follow(&commit);
+
+    let leave = wire::vault_entry::Body::Leave(wire::LeaveVault {});
+    let leave = vault.log.next_entry(
+        &bob.id(),
+        &bob.log.position(),
+        &bob.device.id(),
+        Some(HeadPosition {
+            seq: 1,
+            hash: never,
+        }),
+        leave,
+    );
+    let leave = bob.device.sign_entry(UnsignedEntry::vault(&leave));
+    vault.log.append(&leave, &logs([&alice, &bob])).unwrap();
+    bob.send_vault_entry(vault.id(), leave).await.unwrap();
+
+    // No head helps while a rotation is due.
+    let commit = alice.commit_of(&vault, &none(), &none());
+    assert_refused(alice.send(&commit).await, Reason::InvalidSigned);
+    alice.rotate(&mut vault, &[]).await;
+    alice.commit(&mut vault, &none(), &none()).await;
+    alice.share(&mut vault, &mut bob, wire::Role::Reader).await;
     alice.commit(&mut vault, &none(), &none()).await;
 }

@@ -10,6 +10,7 @@
 //! the lists of packs, comes beside it and is checked against it with
 //! [`VerifiedHead::check_root`] and [`VerifiedHead::check_packs`].
 
+mod entry;
 mod error;
 mod layout;
 mod path;
@@ -18,6 +19,7 @@ mod verify;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use entry::{head_for_entry, is_head_for_entry};
 pub use error::HeadError;
 pub use layout::{Head, SignedHead, UnverifiedHead};
 pub use path::{HeadLinks, HeadPath, SeenHeads, skip_path, skip_seq, verify_path};

@@ -3,8 +3,9 @@
 //! An entry is stored before it is sent, and sent byte for byte until it, or
 //! another verified one, stands at its place. Two things take its chance away
 //! although its place stays free: a head that came first, since an entry names
-//! the newest; and a hoster that refuses it for good. Then, and only then, is
-//! another one signed for that place, after the first was sent once more.
+//! the newest, or the one whose place that takes; and a hoster that refuses it for
+//! good. Then, and only then, is another one signed for that place, after the first
+//! was sent once more.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use prost::Message;
 use vault_core::author::{AuthorError, VaultAuthor};
 use vault_core::keys::VaultKeys;
 use vault_proto::account_log::AccountLog;
+use vault_proto::head::is_head_for_entry;
 use vault_proto::ids::AccountId;
 use vault_proto::position::{HeadPosition, LogPosition};
 use vault_proto::wire::{SignedEntry, VaultEntry};
@@ -66,7 +68,7 @@ impl Vault {
             let author = VaultAuthor {
                 log: &self.view.vault_log,
                 accounts: &accounts,
-                head: self.view.seen.position(),
+                head: self.view.seen.newest(),
                 account: self.member.account,
                 device: &self.member.device,
             };
@@ -96,7 +98,7 @@ impl Vault {
         let Some((seq, entry)) = self.member.state.signed_entry(self.id.as_bytes())? else {
             return Ok(());
         };
-        if self.is_taken(seq)? || named_head(&entry)? != self.head() {
+        if self.is_taken(seq)? || !self.may_stand(&entry)? {
             return Ok(());
         }
         // What cannot be accepted any more is replaced by the next one.
@@ -127,7 +129,7 @@ impl Vault {
                 let stands = self.stands(seq, entry);
                 if self.is_taken(seq)? {
                     Ok(if stands { Sent::Stands } else { Sent::Lost })
-                } else if named_head(entry)? == self.head() {
+                } else if self.may_stand(entry)? {
                     Err(VaultError::UnfoundedRace)
                 } else {
                     Ok(Sent::Lost)
@@ -159,6 +161,14 @@ impl Vault {
             Advanced::Stale => Ok(false),
             Advanced::Contradiction => Err(VaultError::LogFork),
         }
+    }
+
+    /// Whether the head that an entry of this device's names is one that the next
+    /// entry may name.
+    fn may_stand(&self, entry: &SignedEntry) -> Result<bool, StateError> {
+        let newest = self.view.seen.newest();
+        let named = named_head(entry)?;
+        Ok(is_head_for_entry(&self.view.vault_log, newest, named))
     }
 
     fn stands(&self, seq: u64, entry: &SignedEntry) -> bool {

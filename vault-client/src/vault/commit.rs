@@ -14,6 +14,7 @@ use vault_proto::pack_list::PackList;
 use vault_proto::position::HeadPosition;
 use vault_proto::wire::Root;
 
+use super::append::named_head;
 use super::view::View;
 use super::{Vault, VaultError};
 use crate::remote::{CommitOutcome, CommitRequest, RemoteError};
@@ -107,14 +108,27 @@ impl Vault {
             }
         }
         // What a hoster has lost at this place stays named, whoever replaces it.
-        let place = self.view.seen.next_links().seq;
-        let lost = self.member.state.lost_head(&self.id, place)?;
+        let lost = self.lost_at(self.view.seen.next_links().seq)?;
         let (head, request) = self.sign(&plan, lost.or(replaced))?;
         match self.send(&head, &request)? {
             Sent::Accepted(at) => Ok(CommitResult::Committed(at)),
             Sent::Lost => Ok(CommitResult::LostRace),
             Sent::Missing(packs) => Ok(CommitResult::Missing(packs)),
             Sent::Refused(error) => Err(error.into()),
+        }
+    }
+
+    /// The head that the hoster has lost at this place. If lost entries name one
+    /// there, it is that, which may itself have been replaced since: they stand
+    /// again only behind a head that takes its place.
+    fn lost_at(&self, place: u64) -> Result<Option<HeadHash>, VaultError> {
+        let state = &self.member.state;
+        let next = self.view.vault_log.position().seq + 1;
+        let entry = state.lost_entry(&self.id, next)?;
+        let named = entry.as_ref().map(named_head).transpose()?.flatten();
+        match named.filter(|named| named.seq == place) {
+            Some(named) => Ok(Some(named.hash)),
+            None => Ok(state.lost_head(&self.id, place)?),
         }
     }
 

@@ -459,11 +459,17 @@ fn check_nothing_new(
         Some(known) if known.seq > held_seq => {
             Err(VaultError::Head(HeadError::Older { known, got }))
         }
-        Some(pinned) if pinned.seq == held_seq && Some(pinned) != held => {
+        Some(pinned) if pinned.seq == held_seq && !holds(seen, pinned) => {
             Err(VaultError::Head(HeadError::Fork { seq: held_seq }))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the newest head is that one, or takes its place.
+fn holds(seen: &SeenHeads, head: HeadPosition) -> bool {
+    let newest = seen.newest();
+    newest.is_some_and(|newest| newest.position() == head || newest.replaced() == Some(head))
 }
 
 /// An entry that is new to a device follows the head that the device has seen:

@@ -5,6 +5,7 @@ mod checkpoints;
 mod common;
 mod hostile;
 mod lies;
+mod lost_entries;
 mod races;
 mod reconcile;
 mod recovery;

@@ -311,7 +311,7 @@ impl Model {
         let author = VaultAuthor {
             log: &sight.log,
             accounts: &sight.accounts,
-            head: sight.seen.position(),
+            head: sight.seen.newest(),
             account: device.account,
             device: &device.keys,
         };

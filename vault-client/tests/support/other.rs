@@ -162,7 +162,7 @@ impl Other {
         let author = VaultAuthor {
             log: &sight.log,
             accounts: &sight.accounts,
-            head: sight.seen.position(),
+            head: sight.seen.newest(),
             account: self.account,
             device: &self.keys,
         };

@@ -5,9 +5,9 @@ use rand_core::CryptoRng;
 use vault_proto::{
     account_log::{AccountLog, AccountLogs},
     entry::UnsignedEntry,
+    head::{Head, head_for_entry},
     ids::{AccountId, DeviceId, HosterId, VaultId},
     origin::Origin,
-    position::HeadPosition,
     sign::SignLabel,
     vault_log::{Role, VaultKind, VaultLog, genesis_entry, member_ref},
     wire::{self, SignedEntry, vault_entry::Body},
@@ -83,7 +83,7 @@ pub struct VaultAuthor<'a> {
     /// The members' logs, each up to its newest entry.
     pub accounts: &'a dyn AccountLogs,
     /// The newest head; `None` while there is none.
-    pub head: Option<HeadPosition>,
+    pub head: Option<&'a Head>,
     /// The member.
     pub account: AccountId,
     /// The device that signs.
@@ -203,9 +203,10 @@ impl VaultAuthor<'_> {
     fn finish(&self, body: Body) -> Result<SignedEntry, AuthorError> {
         let position = self.account_log(&self.account)?.position();
         let device = self.device.id();
+        let head = head_for_entry(self.log, self.head);
         let entry = self
             .log
-            .next_entry(&self.account, &position, &device, self.head, body);
+            .next_entry(&self.account, &position, &device, head, body);
         let entry = sign(&entry, self.device);
         self.log.clone().append(&entry, self.accounts)?;
         Ok(entry)

@@ -1,5 +1,6 @@
 mod cases;
 mod cast;
+mod entries;
 mod paths;
 
 pub(crate) use cases::cases;

@@ -5,7 +5,7 @@ use tonic::Status;
 use vault_proto::{
     account_log,
     entry::{BOX_BYTES, UnsignedEntry},
-    head::{Head, SeenHeads, SignedHead},
+    head::{Head, SeenHeads, SignedHead, head_for_entry},
     ids::{HeadHash, RootHash, VaultId},
     pack_list::PackList,
     position::HeadPosition,
@@ -106,6 +106,39 @@ impl Member {
         self.send_vault_entry(vault.id(), entry).await.unwrap();
     }
 
+    /// Begins an epoch for these members and this one.
+    pub(crate) async fn rotate(&mut self, vault: &mut VaultOf, members: &[&Self]) {
+        self.try_rotate(vault, members).await.unwrap();
+    }
+
+    pub(crate) async fn try_rotate(
+        &mut self,
+        vault: &mut VaultOf,
+        members: &[&Self],
+    ) -> Result<(), Status> {
+        let mut members: Vec<_> = members.iter().map(|member| &member.log).collect();
+        members.push(&self.log);
+        members.sort_by_key(|log| log.id());
+        members.dedup_by_key(|log| log.id());
+        let boxes = members.iter().map(|log| wire::EpochBox {
+            member: Some(member_ref(&log.id(), &log.position())),
+            generation: log.account_key().generation,
+            r#box: random::<BOX_BYTES>().to_vec(),
+        });
+        let rotate = wire::vault_entry::Body::Rotate(wire::RotateEpoch {
+            epoch: Some(wire::Epoch {
+                number: vault.log.epoch().number + 1,
+                commitment: random::<32>().to_vec(),
+                boxes: boxes.collect(),
+                previous_secret: random::<72>().to_vec(),
+            }),
+        });
+        let accounts = members.into_iter().map(|log| (log.id(), log.clone()));
+        let accounts: std::collections::BTreeMap<_, _> = accounts.collect();
+        let entry = self.vault_entry(vault, rotate, &accounts);
+        self.send_vault_entry(vault.id(), entry).await
+    }
+
     pub(crate) async fn send_vault_entry(
         &self,
         vault: VaultId,
@@ -138,7 +171,7 @@ impl Member {
             &self.id(),
             &self.log.position(),
             &self.device.id(),
-            vault.seen.position(),
+            head_for_entry(&vault.log, vault.seen.newest()),
             body,
         );
         let entry = self.device.sign_entry(UnsignedEntry::vault(&entry));
