@@ -92,6 +92,56 @@ struct Place {
     rotation_due: bool,
 }
 
+/// An entry that was verified as the next one of a log, and what it changes there.
+#[derive(Debug, Clone)]
+pub struct NextEntry<'a> {
+    entry: &'a SignedEntry,
+    /// What it follows; its hash is that of all that came before.
+    previous: LogPosition,
+    place: Place,
+    change: Change,
+}
+
+impl NextEntry<'_> {
+    /// The entry's number.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.previous.seq + 1
+    }
+
+    /// The head that it names.
+    #[must_use]
+    pub fn head(&self) -> Option<HeadPosition> {
+        self.place.head
+    }
+
+    /// Whether a rotation is due after it.
+    #[must_use]
+    pub fn rotation_due(&self) -> bool {
+        self.place.rotation_due
+    }
+
+    /// Whose membership it changes, and what he is then; `None` in the second
+    /// place for no member.
+    #[must_use]
+    pub fn member(&self) -> Option<(AccountId, Option<MemberState>)> {
+        self.change.member
+    }
+
+    /// The epoch that it begins.
+    #[must_use]
+    pub fn epoch(&self) -> Option<&EpochRecord> {
+        self.change.epoch.as_ref()
+    }
+
+    /// The hoster that it moves the vault to.
+    #[must_use]
+    pub fn moved_to(&self) -> Option<HosterId> {
+        let (home, _) = self.change.moved.as_ref()?;
+        Some(*home)
+    }
+}
+
 /// A value that holds from an entry on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Since<T> {
@@ -146,7 +196,7 @@ impl VaultLog {
     /// Verifies `entry` and appends it, or leaves the log as it was.
     ///
     /// A hoster asks besides that [`VaultLog::pinned_head`] is then its newest
-    /// head, else the entry lost a race.
+    /// head, or the one whose place that takes, else the entry lost a race.
     ///
     /// # Errors
     /// See [`VaultLogError`].
@@ -155,6 +205,21 @@ impl VaultLog {
         entry: &SignedEntry,
         account_logs: &dyn AccountLogs,
     ) -> Result<(), VaultLogError> {
+        let next = self.verify_next(entry, account_logs)?;
+        self.push(next);
+        Ok(())
+    }
+
+    /// What [`VaultLog::append`] would say to `entry`, at the cost of its checks
+    /// alone, and what the entry would change.
+    ///
+    /// # Errors
+    /// See [`VaultLogError`].
+    pub fn verify_next<'a>(
+        &self,
+        entry: &'a SignedEntry,
+        account_logs: &dyn AccountLogs,
+    ) -> Result<NextEntry<'a>, VaultLogError> {
         let payload = Payload::decode(&entry.payload)?;
         let place = Place {
             hash: payload.hash,
@@ -162,23 +227,26 @@ impl VaultLog {
             rotation_due: false,
         };
         let change = rules::check_next(self, payload, entry, account_logs)?;
-        self.apply(place, change);
-        self.entries.push(entry.clone());
-        Ok(())
+        Ok(NextEntry {
+            entry,
+            previous: self.position(),
+            place: Place {
+                rotation_due: change.rotation_due,
+                ..place
+            },
+            change,
+        })
     }
 
-    /// What [`VaultLog::append`] would say to `entry`, at the cost of its checks
-    /// alone.
+    /// Appends what was verified as the next entry.
     ///
-    /// # Errors
-    /// See [`VaultLogError`].
-    pub fn verify_next(
-        &self,
-        entry: &SignedEntry,
-        account_logs: &dyn AccountLogs,
-    ) -> Result<(), VaultLogError> {
-        let payload = Payload::decode(&entry.payload)?;
-        rules::check_next(self, payload, entry, account_logs).map(|_| ())
+    /// # Panics
+    /// If it was verified for another place than the next of this log.
+    pub fn push(&mut self, next: NextEntry<'_>) {
+        let same = next.previous == self.position();
+        assert!(same, "an entry stands where it was verified");
+        self.apply(next.place, next.change);
+        self.entries.push(next.entry.clone());
     }
 
     /// The hash of the genesis.
@@ -338,8 +406,8 @@ impl VaultLog {
         &self.entries
     }
 
-    /// The next entry, for `device` to sign. `head` is the newest head of the
-    /// vault; `None` while there is none.
+    /// The next entry, for `device` to sign. `head` is what
+    /// [`head_for_entry`](crate::head::head_for_entry) gives.
     #[must_use]
     pub fn next_entry(
         &self,
@@ -364,10 +432,7 @@ impl VaultLog {
 
     fn apply(&mut self, place: Place, change: Change) {
         let seq = self.places.len() as u64 + 1;
-        self.places.push(Place {
-            rotation_due: change.rotation_due,
-            ..place
-        });
+        self.places.push(place);
         for member in change.positions {
             let places = self.positions.entry(member.account).or_default();
             if places.last().map(|at| at.value) != Some(member.position) {

@@ -25,7 +25,7 @@ pub(super) struct Payload {
     pub(super) body: Body,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct MemberAt {
     pub(super) account: AccountId,
     pub(super) position: LogPosition,

@@ -20,7 +20,7 @@ pub(super) struct Genesis {
     pub(super) epoch: EpochRecord,
 }
 
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Change {
     /// Places of account logs that the entry records.
     pub(super) positions: Vec<MemberAt>,
