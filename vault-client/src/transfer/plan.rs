@@ -241,7 +241,7 @@ mod tests {
                 kind: ChunkKind::FileData,
                 pack: PackId::from_array([pack; 32]),
                 epoch: 1,
-                pack_size: (128 << 10) << (3 * size),
+                pack_size: (128_u32 << 10) << (3 * size),
                 // Many begin at one place.
                 offset: if same == 0 { 7 } else { offset },
                 sealed_length,
