@@ -27,6 +27,8 @@ pub(crate) struct Tail {
     rng: Rng,
     placed: Vec<Placed>,
     finished: Vec<FinishedPack>,
+    /// What the packs hold that were closed before there was a segment.
+    closed: Vec<IndexEntry>,
 }
 
 /// A chunk whose pack may not have its id yet.
@@ -50,6 +52,7 @@ impl Tail {
             rng,
             placed: Vec::new(),
             finished: Vec::new(),
+            closed: Vec::new(),
         }
     }
 
@@ -61,7 +64,8 @@ impl Tail {
     ) -> Result<PlacedAt, TransferError> {
         let (id, sealed) = self.seal(kind, plaintext)?;
         if !self.open.room_for(sealed.len()) {
-            self.close();
+            let closed = self.close_with_entries();
+            self.closed.extend(closed);
         }
         Ok(self.push(kind, &id, &sealed))
     }
@@ -217,6 +221,7 @@ pub(crate) fn write_segments(
             .as_ref()
             .map_or(0, |at| u64::from(at.sealed_length)),
     };
+    known.append(&mut tail.closed);
     let stats: Vec<_> = existing.iter().map(stat).collect();
     let new_entries = (known.len() + tail.own_entries().len()) as u64;
     let new = SegmentStat {
@@ -338,4 +343,80 @@ fn write_last(
 
 fn size_of(length: usize) -> u32 {
     u32::try_from(length).expect("packs and segments are at most 16 MiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_core::{
+        index::{OwnPack, Segment},
+        pack::MAX_PACK_LEN,
+    };
+    use vault_proto::ids::{PackId, VaultId};
+
+    use super::*;
+    use crate::platform::SystemRandomness;
+
+    fn noise<const N: usize>(seed: u8) -> [u8; N] {
+        let mut noise = [0; N];
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&[seed]).finalize_xof().fill(&mut noise);
+        noise
+    }
+
+    /// A tail whose pack holds four chunks, and about `room` bytes more.
+    fn tail(room: usize) -> Tail {
+        let keys = VaultKeys::from_epoch_secrets(VaultId::from_array([1; 32]), &[[2; 32]]);
+        let keys = Arc::new(keys);
+        let mut open = PackBuilder::new(keys.clone(), 1);
+        for number in 0..4 {
+            let left = MAX_PACK_LEN - open.len_bytes() - room;
+            let sealed = vec![number; left.min(4 << 20) - 100];
+            let id = ChunkId::from_array([number; 32]);
+            open.push(ChunkKind::FileData, &id, &sealed).unwrap();
+        }
+        Tail::new(keys, open, Rng::new(Arc::new(SystemRandomness)))
+    }
+
+    #[test]
+    fn what_a_full_pack_holds_is_indexed_wherever_catalog_and_segment_go() {
+        // Of other packs, and as many as a segment of 8 KB holds.
+        let known = (100..200).map(|number| IndexEntry {
+            id: ChunkId::from_array(noise(number)),
+            kind: ChunkKind::FileData,
+            pack: PackId::of(&[number]),
+            epoch: 1,
+            pack_size: 1 << 20,
+            offset: 0,
+            sealed_length: 100,
+        });
+        let known: Vec<_> = known.collect();
+        let directory = tempfile::tempdir().unwrap();
+        let index = VaultIndex::open(directory.path().to_owned(), None).unwrap();
+        // Room for the catalog and the segment, for the catalog, for neither.
+        for (room, count) in [(40_000, 1), (12_000, 2), (4_000, 2)] {
+            let mut tail = tail(room);
+            let catalog = noise::<8_000>(1);
+            tail.place(ChunkKind::Catalog, &catalog).unwrap();
+            let segments = write_segments(&mut tail, known.clone(), &[], &index).unwrap();
+            let (packs, places) = tail.finish();
+            assert_eq!(packs.len(), count, "with {room} bytes of room");
+            let (_, own) = segments.resolve(&places);
+            let mut entries = Vec::new();
+            for (at, plaintext) in own {
+                let own = OwnPack {
+                    pack: PackId::from_slice(&at.pack).unwrap(),
+                    epoch: at.epoch,
+                    size: at.pack_size,
+                };
+                entries.extend(Segment::decode(&plaintext, own).unwrap().iter());
+            }
+            assert_eq!(entries.len(), known.len() + 4, "with {room} bytes of room");
+            assert!(known.iter().all(|entry| entries.contains(entry)));
+            for entry in entries.iter().filter(|entry| !known.contains(entry)) {
+                let pack = packs.iter().find(|pack| pack.id == entry.pack).unwrap();
+                let first = pack.bytes[entry.offset as usize];
+                assert_eq!(entry.id, ChunkId::from_array([first; 32]));
+            }
+        }
+    }
 }
