@@ -27,7 +27,7 @@ use vault_proto::{
 use crate::{
     contents::{ContentsError, Opened, read_catalog},
     error::ErrorCode,
-    index::{IndexError, Tail, VaultIndex, located, write_segments},
+    index::{IndexError, Tail, VaultIndex, located, rewrite_segments},
     platform::Rng,
     progress::Cancellation,
     remote::MAX_PACKS_PER_CALL,
@@ -259,7 +259,7 @@ fn rebuild(
     let open = PackBuilder::new(keys.clone(), keys.current_epoch());
     let mut tail = Tail::new(keys, open, Rng::new(vault.randomness()));
     let catalog_at = tail.place(ChunkKind::Catalog, &catalog)?;
-    let segments = write_segments(&mut tail, entries, &[], &opened.index)?;
+    let segments = rewrite_segments(&mut tail, entries)?;
     let (packs, places) = tail.finish();
     for pack in packs {
         root.pack_count += 1;

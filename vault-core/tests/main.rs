@@ -5,6 +5,7 @@ mod author;
 mod catalogs;
 mod exchange;
 mod memory;
+mod merging;
 mod nodes;
 mod pack;
 mod phrase;

@@ -8,7 +8,7 @@ use prost::Message;
 use vault_core::chunk::{ChunkId, ChunkKind};
 use vault_core::index::sorted::{self, SortedError, SortedSegment};
 use vault_core::index::{
-    AddError, IndexEntry, MAX_ENTRIES, OwnPack, Segment, SegmentBuilder, SegmentError, merge,
+    AddError, IndexEntry, Layers, MAX_ENTRIES, OwnPack, Segment, SegmentBuilder, SegmentError,
 };
 use vault_core::pack::PackEntry;
 use vault_proto::ids::PackId;
@@ -80,8 +80,10 @@ proptest! {
         let mut builder = SegmentBuilder::new();
         let mut expected = BTreeMap::new();
         for (n, pack) in entries {
-            builder.add(&entry(n, pack)).unwrap();
-            expected.insert(chunk(n), entry(n, pack));
+            let there = *expected.entry(chunk(n)).or_insert(entry(n, pack));
+            let taken = if there == entry(n, pack) { Ok(()) } else { Err(AddError::Taken) };
+            prop_assert_eq!(builder.add(&entry(n, pack)), taken);
+            prop_assert_eq!(builder.len(), expected.len());
         }
         for n in own {
             builder.add_own(&as_pack_entry(&own_entry(n))).unwrap();
@@ -117,7 +119,7 @@ proptest! {
 
     #[test]
     fn changed_segments_are_refused_or_others(
-        entries in prop::collection::vec((0_u64..200, 0_u8..30), 1..20),
+        entries in prop::collection::btree_map(0_u64..200, 0_u8..30, 1..20),
         at: prop::sample::Index,
         flip in 1_u8..,
         cut: prop::sample::Index,
@@ -142,20 +144,35 @@ proptest! {
     }
 
     #[test]
-    fn a_merge_keeps_the_newest_of_each_chunk(
+    fn a_merge_keeps_every_place_of_each_chunk(
         segments in prop::collection::vec(
-            prop::collection::vec((0_u64..60, 0_u8..30), 1..40),
+            prop::collection::btree_map(0_u64..60, 0_u8..30, 1..40),
             0..8,
         ),
     ) {
-        let mut expected = BTreeMap::new();
-        let mut built = Vec::new();
-        for entries in segments {
-            let entries: Vec<_> = entries.into_iter().map(|(n, pack)| entry(n, pack)).collect();
-            expected.extend(entries.iter().map(|entry| (entry.id, *entry)));
-            built.push(segment_of(entries));
+        let mut layers = Layers::new();
+        let mut expected: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for segment in segments.iter().rev() {
+            for (&n, &pack) in segment {
+                layers.add(&entry(n, pack));
+                let places = expected.entry(chunk(n)).or_default();
+                if !places.contains(&entry(n, pack)) {
+                    places.push(entry(n, pack));
+                }
+            }
         }
-        prop_assert!(merge(&built).eq(expected.into_values()));
+        let most = expected.values().map(Vec::len).max().unwrap_or_default();
+        prop_assert_eq!(layers.len(), most);
+        let merged: Vec<_> = layers
+            .into_segments()
+            .map(|segment| Segment::decode(&segment.encode(), OWN).unwrap())
+            .collect();
+        let entries: usize = merged.iter().map(Segment::len).sum();
+        prop_assert_eq!(entries, expected.values().map(Vec::len).sum::<usize>());
+        for (id, places) in expected {
+            let newest_first = merged.iter().rev().filter_map(|segment| segment.find(&id));
+            prop_assert!(newest_first.eq(places));
+        }
     }
 
     #[test]
@@ -465,6 +482,59 @@ fn a_pack_has_one_epoch_and_one_size() {
     }
 }
 
+/// A segment that was to lie in a pack, which another chunk has filled.
+#[test]
+fn the_pack_that_was_to_hold_a_segment_can_be_named() {
+    let mut builder = SegmentBuilder::new();
+    builder.add(&entry(1, 5)).unwrap();
+    builder.add_own(&as_pack_entry(&own_entry(2))).unwrap();
+    builder.name_own_pack(OWN);
+    let elsewhere = OwnPack {
+        pack: PackId::from_array([0xef; 32]),
+        ..OWN
+    };
+    // Nothing is left that has no name.
+    builder.name_own_pack(elsewhere);
+    let segment = Segment::decode(&builder.encode(), elsewhere).unwrap();
+    assert!(segment.iter().any(|read| read == own_entry(2)));
+    assert!(segment.iter().any(|read| read == entry(1, 5)));
+}
+
+/// Of a chunk there is one entry, whatever the other says.
+#[test]
+fn a_segment_has_one_place_of_a_chunk() {
+    let known = entry(1, 5);
+    let others = [
+        entry(1, 6),
+        IndexEntry {
+            kind: ChunkKind::Snapshot,
+            ..known
+        },
+        IndexEntry {
+            offset: known.offset + 1,
+            ..known
+        },
+        IndexEntry {
+            sealed_length: known.sealed_length + 1,
+            ..known
+        },
+        IndexEntry {
+            epoch: known.epoch + 1,
+            ..known
+        },
+    ];
+    let mut builder = SegmentBuilder::new();
+    builder.add(&known).unwrap();
+    for other in &others {
+        assert_eq!(builder.add(other), Err(AddError::Taken), "{other:?}");
+    }
+    let own = as_pack_entry(&known);
+    assert_eq!(builder.add_own(&own), Err(AddError::Taken));
+    assert_eq!(builder.add(&known), Ok(()));
+    let segment = Segment::decode(&builder.encode(), OWN).unwrap();
+    assert!(segment.iter().eq([known]));
+}
+
 #[test]
 fn a_full_segment_is_as_large_as_one_may_be() {
     // One pack for each chunk: the bytes are what fills it.
@@ -500,7 +570,8 @@ fn a_full_segment_is_as_large_as_one_may_be() {
     for n in 0..MAX_ENTRIES as u64 {
         builder.add(&entry(n, 1)).unwrap();
     }
-    assert_eq!(builder.add(&entry(0, 1)), Err(AddError::Full));
+    let one_more = entry(MAX_ENTRIES as u64, 1);
+    assert_eq!(builder.add(&one_more), Err(AddError::Full));
     let segment = Segment::decode(&builder.encode(), OWN).unwrap();
     assert_eq!(segment.len(), MAX_ENTRIES);
 }

@@ -126,7 +126,13 @@ impl Committer<'_> {
         let mut tail = Tail::new(self.opened.keys.clone(), last, store.rng());
         let catalog_at = tail.place(ChunkKind::Catalog, &catalog.encode())?;
         let known: Vec<IndexEntry> = self.unclaimed.iter().flat_map(entries_of).collect();
-        let segments = write_segments(&mut tail, known, &old_root.segments, &self.opened.index)?;
+        let segments = write_segments(
+            &mut tail,
+            known,
+            &old_root.segments,
+            &self.opened.index,
+            &self.opened.reader,
+        )?;
         let (packs, places) = tail.finish();
         let kept = packs
             .iter()

@@ -4,6 +4,7 @@
 //! files, of which memory holds a fan-out table and a filter. Chunks that were
 //! uploaded and that no head holds yet are in memory, in a map.
 
+mod merging;
 mod new_segments;
 mod own_packs;
 
@@ -31,7 +32,7 @@ use vault_proto::{
     wire::{Located, SegmentRef},
 };
 
-pub(crate) use new_segments::{OwnSegment, Tail, located, write_segments};
+pub(crate) use new_segments::{OwnSegment, Tail, located, rewrite_segments, write_segments};
 pub(crate) use own_packs::OwnPacks;
 
 use crate::{
@@ -164,6 +165,15 @@ impl VaultIndex {
             }
         }
         Ok(false)
+    }
+
+    /// Whether this device has sealed the chunk just there, since it knows that
+    /// other members write to the vault.
+    fn vouches_for_place(&self, place: &IndexEntry) -> Result<bool, TransferError> {
+        match &self.own_packs {
+            Some(own_packs) => Ok(own_packs.hold(place)?),
+            None => Ok(false),
+        }
     }
 
     /// Where the newest segment says that a chunk of a kind is. Another member's

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use vault_core::{
     chunk::{ChunkId, ChunkKind},
-    index::{IndexEntry, MergePlan, SegmentBuilder, SegmentStat, plan_merge},
+    index::{
+        Additions, IndexEntry, Layers, Merged, OwnPack, SegmentBuilder, SegmentStat, merge_segments,
+    },
     keys::VaultKeys,
     pack::{FinishedPack, PackBuilder, PackEntry},
     seal::Compressor,
 };
 use vault_proto::wire::{Located, SegmentRef};
 
-use super::{VaultIndex, is_indexed};
-use crate::{platform::Rng, transfer::TransferError};
-
-/// About how many sealed bytes an entry takes in a segment that is not sealed yet.
-const ENTRY_BYTES: u64 = 45;
+use super::{VaultIndex, is_indexed, merging::Segments};
+use crate::{
+    platform::Rng,
+    transfer::{Reader, TransferError},
+};
 
 /// The last pack of a commit, being filled, and those that got full meanwhile.
 pub(crate) struct Tail {
@@ -27,6 +29,8 @@ pub(crate) struct Tail {
     rng: Rng,
     placed: Vec<Placed>,
     finished: Vec<FinishedPack>,
+    /// What the packs hold that were closed before there was a segment.
+    closed: Vec<IndexEntry>,
 }
 
 /// A chunk whose pack may not have its id yet.
@@ -50,6 +54,7 @@ impl Tail {
             rng,
             placed: Vec::new(),
             finished: Vec::new(),
+            closed: Vec::new(),
         }
     }
 
@@ -61,7 +66,17 @@ impl Tail {
     ) -> Result<PlacedAt, TransferError> {
         let (id, sealed) = self.seal(kind, plaintext)?;
         if !self.open.room_for(sealed.len()) {
-            self.close();
+            let own = self.own_entries();
+            let OwnPack { pack, epoch, size } = self.close();
+            self.closed.extend(own.iter().map(|entry| IndexEntry {
+                id: entry.id,
+                kind: entry.kind,
+                pack,
+                epoch,
+                pack_size: size,
+                offset: entry.offset,
+                sealed_length: entry.sealed_length,
+            }));
         }
         Ok(self.push(kind, &id, &sealed))
     }
@@ -94,29 +109,18 @@ impl Tail {
             .collect()
     }
 
-    /// Closes the open pack, after which its entries are like any other pack's.
-    fn close_with_entries(&mut self) -> Vec<IndexEntry> {
-        let own = self.own_entries();
-        self.close();
-        let Some(pack) = self.finished.last() else {
-            return Vec::new();
-        };
-        let place = |entry: PackEntry| IndexEntry {
-            id: entry.id,
-            kind: entry.kind,
-            pack: pack.id,
-            epoch: pack.epoch,
-            pack_size: size_of(pack.bytes.len()),
-            offset: entry.offset,
-            sealed_length: entry.sealed_length,
-        };
-        own.into_iter().map(place).collect()
-    }
-
-    fn close(&mut self) {
+    /// Closes the open pack, and says which it is.
+    fn close(&mut self) -> OwnPack {
         let fresh = PackBuilder::new(self.keys.clone(), self.epoch);
         let full = std::mem::replace(&mut self.open, fresh);
-        self.finished.push(full.finish(&mut self.rng));
+        let full = full.finish(&mut self.rng);
+        let own = OwnPack {
+            pack: full.id,
+            epoch: full.epoch,
+            size: size_of(full.bytes.len()),
+        };
+        self.finished.push(full);
+        own
     }
 
     fn seal(
@@ -160,6 +164,7 @@ impl Tail {
 }
 
 /// The segments that a root names after a commit.
+#[derive(Default)]
 pub(crate) struct NewSegments {
     /// Oldest first: those that stay, and those that are new.
     order: Vec<Slot>,
@@ -201,141 +206,163 @@ pub(crate) fn located(located: &[Located], PlacedAt(at): PlacedAt) -> Located {
     located[at].clone()
 }
 
-/// Writes the segments of a commit that adds `known`, entries of packs that
-/// are finished, and the entries of the tail's own packs. Merges what
-/// [`plan_merge`] says.
+/// Writes the segments of a commit that adds `known`, entries of packs that this
+/// device has finished, and the entries of the tail's own packs. Merges what
+/// [`merge_segments`] says.
 pub(crate) fn write_segments(
     tail: &mut Tail,
     mut known: Vec<IndexEntry>,
     existing: &[SegmentRef],
     index: &VaultIndex,
+    reader: &Reader,
 ) -> Result<NewSegments, TransferError> {
-    let stat = |reference: &SegmentRef| SegmentStat {
+    let stats: Vec<_> = existing.iter().map(stat_of).collect();
+    known.append(&mut tail.closed);
+    let own = tail.own_entries();
+    let additions = Additions {
+        known: &known,
+        own: &own,
+    };
+    let mut source = Segments::new(existing, index, reader, &tail.rng);
+    let merged = merge_segments(&stats, additions, &mut source)?;
+    let mut segments = NewSegments::default();
+    let mut own_pack = None;
+    for segment in merged {
+        match segment {
+            Merged::Kept(at) => segments.order.push(Slot::Kept(existing[at].clone())),
+            Merged::New(segment) => write(tail, segment, &mut own_pack, &mut segments)?,
+        }
+    }
+    Ok(segments)
+}
+
+/// Writes all entries of an index anew, the newest last: every place of a chunk.
+pub(crate) fn rewrite_segments(
+    tail: &mut Tail,
+    mut entries: Vec<IndexEntry>,
+) -> Result<NewSegments, TransferError> {
+    entries.append(&mut tail.closed);
+    let mut layers = Layers::new();
+    for entry in tail.own_entries().iter().rev() {
+        layers.add_own(entry);
+    }
+    for entry in entries.iter().rev() {
+        layers.add(entry);
+    }
+    let mut segments = NewSegments::default();
+    let mut own_pack = None;
+    for segment in layers.into_segments() {
+        write(tail, segment, &mut own_pack, &mut segments)?;
+    }
+    Ok(segments)
+}
+
+fn stat_of(reference: &SegmentRef) -> SegmentStat {
+    SegmentStat {
         entries: u64::from(reference.entries),
         bytes: reference
             .at
             .as_ref()
             .map_or(0, |at| u64::from(at.sealed_length)),
-    };
-    let stats: Vec<_> = existing.iter().map(stat).collect();
-    let new_entries = (known.len() + tail.own_entries().len()) as u64;
-    let new = SegmentStat {
-        entries: new_entries,
-        bytes: new_entries * ENTRY_BYTES,
-    };
-    let MergePlan {
-        runs,
-        absorbed_from,
-    } = plan_merge(&stats, new);
-    let read = |reference: &SegmentRef| {
-        index.read_segment(reference.at.as_ref().ok_or(TransferError::Unknown)?)
-    };
-
-    let mut segments = NewSegments {
-        order: Vec::new(),
-        plaintexts: Vec::new(),
-    };
-    let mut at = 0;
-    for run in runs
-        .into_iter()
-        .chain(std::iter::once(absorbed_from..absorbed_from))
-    {
-        segments
-            .order
-            .extend(existing[at..run.start].iter().cloned().map(Slot::Kept));
-        let mut merged = Vec::new();
-        for reference in &existing[run.clone()] {
-            merged.extend(read(reference)?);
-        }
-        write_known(tail, &mut merged, &mut known, &mut segments)?;
-        at = run.end;
-    }
-    let mut absorbed = Vec::new();
-    for reference in &existing[absorbed_from..] {
-        absorbed.extend(read(reference)?);
-    }
-    // The newest entry of a chunk comes last, and wins.
-    absorbed.append(&mut known);
-    let mut known = absorbed;
-    loop {
-        let own = tail.own_entries();
-        if known.is_empty() && own.is_empty() {
-            return Ok(segments);
-        }
-        let (mut builder, taken) = fill(&known);
-        let is_all = taken == known.len() && own.iter().all(|entry| builder.add_own(entry).is_ok());
-        if is_all && write_last(tail, &builder, &mut segments)? {
-            return Ok(segments);
-        }
-        if is_all || known.is_empty() {
-            known.extend(tail.close_with_entries());
-        } else {
-            let mut closed = Vec::new();
-            let rest = known.split_off(taken);
-            write_known(tail, &mut known, &mut closed, &mut segments)?;
-            known = rest;
-            known.append(&mut closed);
-        }
     }
 }
 
-/// A segment of as many of the first `entries` as one holds, and how many these
-/// are.
-///
-/// Segments of another writer may hold what no honest ones do: ids that shrink
-/// when they are sealed, so that segments which the plan took for small fill more
-/// than one; a pack with two sizes or epochs. Such entries are split up, and
-/// stay what they were: claims, of which a reader believes none that does not
-/// open. Refusing them would let that writer stop everyone's backups.
-fn fill(entries: &[IndexEntry]) -> (SegmentBuilder, usize) {
-    let mut builder = SegmentBuilder::new();
-    let taken = entries
-        .iter()
-        .take_while(|entry| builder.add(entry).is_ok())
-        .count();
-    (builder, taken)
-}
-
-/// Writes entries of packs that have their ids. If the tail's open pack has to
-/// be closed for them, its own entries go to `closed`.
-fn write_known(
+/// Places a segment. `own_pack` is the pack that was to hold all of them, once it
+/// is closed: it had no room for one.
+fn write(
     tail: &mut Tail,
-    entries: &mut Vec<IndexEntry>,
-    closed: &mut Vec<IndexEntry>,
+    mut segment: SegmentBuilder,
+    own_pack: &mut Option<OwnPack>,
     segments: &mut NewSegments,
 ) -> Result<(), TransferError> {
-    while !entries.is_empty() {
-        let (builder, taken) = fill(entries);
-        let plaintext = builder.encode();
-        let (id, sealed) = tail.seal(ChunkKind::Index, &plaintext)?;
-        if !tail.open.room_for(sealed.len()) {
-            closed.extend(tail.close_with_entries());
+    loop {
+        if let Some(own) = own_pack {
+            segment.name_own_pack(*own);
         }
-        let at = tail.push(ChunkKind::Index, &id, &sealed);
-        segments.order.push(Slot::New(at, size_of(builder.len())));
-        segments.plaintexts.push((at, plaintext));
-        entries.drain(..taken);
+        let plaintext = segment.encode();
+        let (id, sealed) = tail.seal(ChunkKind::Index, &plaintext)?;
+        if tail.open.room_for(sealed.len()) {
+            let at = tail.push(ChunkKind::Index, &id, &sealed);
+            segments.order.push(Slot::New(at, size_of(segment.len())));
+            segments.plaintexts.push((at, plaintext));
+            return Ok(());
+        }
+        let closed = tail.close();
+        own_pack.get_or_insert(closed);
     }
-    Ok(())
-}
-
-/// Writes the segment that may name its own pack. False if there is no room.
-fn write_last(
-    tail: &mut Tail,
-    builder: &SegmentBuilder,
-    segments: &mut NewSegments,
-) -> Result<bool, TransferError> {
-    let plaintext = builder.encode();
-    let (id, sealed) = tail.seal(ChunkKind::Index, &plaintext)?;
-    if !tail.open.room_for(sealed.len()) {
-        return Ok(false);
-    }
-    let at = tail.push(ChunkKind::Index, &id, &sealed);
-    segments.order.push(Slot::New(at, size_of(builder.len())));
-    segments.plaintexts.push((at, plaintext));
-    Ok(true)
 }
 
 fn size_of(length: usize) -> u32 {
     u32::try_from(length).expect("packs and segments are at most 16 MiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use vault_core::{index::Segment, pack::MAX_PACK_LEN};
+    use vault_proto::ids::{PackId, VaultId};
+
+    use super::*;
+    use crate::platform::SystemRandomness;
+
+    fn noise<const N: usize>(seed: u8) -> [u8; N] {
+        let mut noise = [0; N];
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&[seed]).finalize_xof().fill(&mut noise);
+        noise
+    }
+
+    /// A tail whose pack holds four chunks, and about `room` bytes more.
+    fn tail(room: usize) -> Tail {
+        let keys = VaultKeys::from_epoch_secrets(VaultId::from_array([1; 32]), &[[2; 32]]);
+        let keys = Arc::new(keys);
+        let mut open = PackBuilder::new(keys.clone(), 1);
+        for number in 0..4 {
+            let left = MAX_PACK_LEN - open.len_bytes() - room;
+            let sealed = vec![number; left.min(4 << 20) - 100];
+            let id = ChunkId::from_array([number; 32]);
+            open.push(ChunkKind::FileData, &id, &sealed).unwrap();
+        }
+        Tail::new(keys, open, Rng::new(Arc::new(SystemRandomness)))
+    }
+
+    #[test]
+    fn what_a_full_pack_holds_is_indexed_wherever_catalog_and_segment_go() {
+        // Of other packs, and as many as a segment of 8 KB holds.
+        let known = (100..200).map(|number| IndexEntry {
+            id: ChunkId::from_array(noise(number)),
+            kind: ChunkKind::FileData,
+            pack: PackId::of(&[number, 0]),
+            epoch: 1,
+            pack_size: 1 << 20,
+            offset: 0,
+            sealed_length: 100,
+        });
+        let known: Vec<_> = known.collect();
+        // Room for the catalog and the segment, for the catalog, for neither.
+        for (room, count) in [(40_000, 1), (12_000, 2), (4_000, 2)] {
+            let mut tail = tail(room);
+            let catalog = noise::<8_000>(1);
+            tail.place(ChunkKind::Catalog, &catalog).unwrap();
+            let segments = rewrite_segments(&mut tail, known.clone()).unwrap();
+            let (packs, places) = tail.finish();
+            assert_eq!(packs.len(), count, "with {room} bytes of room");
+            let (_, own) = segments.resolve(&places);
+            let mut entries = Vec::new();
+            for (at, plaintext) in own {
+                let own = OwnPack {
+                    pack: PackId::from_slice(&at.pack).unwrap(),
+                    epoch: at.epoch,
+                    size: at.pack_size,
+                };
+                entries.extend(Segment::decode(&plaintext, own).unwrap().iter());
+            }
+            assert_eq!(entries.len(), known.len() + 4, "with {room} bytes of room");
+            assert!(known.iter().all(|entry| entries.contains(entry)));
+            for entry in entries.iter().filter(|entry| !known.contains(entry)) {
+                let pack = packs.iter().find(|pack| pack.id == entry.pack).unwrap();
+                let first = pack.bytes[entry.offset as usize];
+                assert_eq!(entry.id, ChunkId::from_array([first; 32]));
+            }
+        }
+    }
 }

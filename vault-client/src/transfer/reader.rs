@@ -164,6 +164,22 @@ impl Reader {
         opened.map_err(|_| TransferError::Altered)
     }
 
+    /// Whether a chunk opens where an entry says. If not, that may be anybody's
+    /// doing: no more than its own bytes are read.
+    pub(crate) fn opens(&self, entry: &IndexEntry) -> Result<bool, TransferError> {
+        let mut opens = false;
+        let read = self.read_many(&[*entry], &mut |entry, sealed| {
+            let opened = self.open(&entry, sealed, &mut Decompressor::default());
+            opens = opened.is_ok();
+            Ok(())
+        });
+        match read {
+            Ok(()) => Ok(opens),
+            Err(error) if error.is_lasting() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Fetches the sealed chunks of `wanted` in as few ranges as is sensible,
     /// and hands each over once, in the order of packs and offsets.
     pub(crate) fn read_many(

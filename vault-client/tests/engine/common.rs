@@ -7,9 +7,9 @@ use vault_client::check::Problem;
 use vault_client::remote::memory::{Call, MemoryHoster};
 use vault_client::vault::Vault;
 use vault_core::chunk::{ChunkId, ChunkKind};
-use vault_core::index::{IndexEntry, SegmentBuilder};
+use vault_core::index::{IndexEntry, MAX_SEGMENTS, SegmentBuilder};
 use vault_core::keys::VaultKeys;
-use vault_core::pack::PackBuilder;
+use vault_core::pack::{FinishedPack, PackBuilder, read_pack_entries};
 use vault_core::seal::Compressor;
 use vault_proto::ids::PackId;
 use vault_proto::vault_log::Role;
@@ -17,7 +17,7 @@ use vault_proto::wire::{Root, SegmentRef};
 
 use super::hostile::{located, size};
 use super::{Files, assert_restores, backed_up, snapshots};
-use crate::support::{Member, Other, rng};
+use crate::support::{Machine, Member, Other, rng};
 
 /// A member's vault, and another member who writes to it.
 struct Common {
@@ -59,26 +59,52 @@ impl Common {
         self.keys().chunk_id(ChunkKind::FileData, content)
     }
 
+    /// Where the owner's devices have sealed a chunk, the oldest place first.
+    fn places_of(&self, id: ChunkId) -> Vec<IndexEntry> {
+        let (keys, vault) = (self.keys(), self.vault.id());
+        let puts = self.owner.hoster.calls().into_iter();
+        let packs = puts.filter_map(|call| match call {
+            Call::PutPack(pack) => Some(pack),
+            _ => None,
+        });
+        let mut places = Vec::new();
+        for pack in packs {
+            let Some(bytes) = self.owner.hoster.pack(&vault, &pack) else {
+                continue;
+            };
+            let entries = read_pack_entries(&keys, 1, &pack, &bytes).unwrap_or_default();
+            let found = entries.iter().filter(|entry| entry.id == id);
+            places.extend(found.map(|entry| IndexEntry {
+                id,
+                kind: entry.kind,
+                pack,
+                epoch: 1,
+                pack_size: u32::try_from(bytes.len()).unwrap(),
+                offset: entry.offset,
+                sealed_length: entry.sealed_length,
+            }));
+        }
+        places
+    }
+
+    /// A pack of the other writer's, with a chunk that nobody wants.
+    fn garbage(&self) -> FinishedPack {
+        let (keys, mut rng) = (self.keys(), rng());
+        let mut garbage = PackBuilder::new(keys.clone(), 1);
+        let (kind, content) = (ChunkKind::FileData, b"garbage");
+        let id = keys.chunk_id(kind, content);
+        let mut compressor = Compressor::default();
+        garbage
+            .push_chunk(kind, &id, content, &mut compressor, &mut rng)
+            .unwrap();
+        garbage.finish(&mut rng)
+    }
+
     /// The other writer commits an index that says that a chunk is where it is
     /// not: in a pack of his, or in `pack`.
     fn plant(&mut self, id: ChunkId, pack: Option<(PackId, u32)>) {
-        let (keys, mut rng) = (self.keys(), rng());
-        let mut garbage = PackBuilder::new(keys.clone(), 1);
-        let other = b"garbage";
-        let other_id = keys.chunk_id(ChunkKind::FileData, other);
-        let mut compressor = Compressor::default();
-        garbage
-            .push_chunk(
-                ChunkKind::FileData,
-                &other_id,
-                other,
-                &mut compressor,
-                &mut rng,
-            )
-            .unwrap();
-        let garbage = garbage.finish(&mut rng);
+        let garbage = self.garbage();
         let (pack, pack_size) = pack.unwrap_or((garbage.id, size(&garbage)));
-        let mut segment = SegmentBuilder::new();
         let entry = IndexEntry {
             id,
             kind: ChunkKind::FileData,
@@ -88,18 +114,22 @@ impl Common {
             offset: 0,
             sealed_length: garbage.entries[0].sealed_length,
         };
-        segment.add(&entry).unwrap();
+        self.plant_all(garbage, &[entry]);
+    }
+
+    /// The other writer commits a pack and segments, each of one of the entries.
+    fn plant_all(&mut self, garbage: FinishedPack, entries: &[IndexEntry]) {
+        let (keys, mut rng) = (self.keys(), rng());
+        let mut compressor = Compressor::default();
         let mut map = PackBuilder::new(keys.clone(), 1);
-        let encoded = segment.encode();
-        let map_id = keys.chunk_id(ChunkKind::Index, &encoded);
-        map.push_chunk(
-            ChunkKind::Index,
-            &map_id,
-            &encoded,
-            &mut compressor,
-            &mut rng,
-        )
-        .unwrap();
+        for entry in entries {
+            let mut segment = SegmentBuilder::new();
+            segment.add(entry).unwrap();
+            let encoded = segment.encode();
+            let id = keys.chunk_id(ChunkKind::Index, &encoded);
+            map.push_chunk(ChunkKind::Index, &id, &encoded, &mut compressor, &mut rng)
+                .unwrap();
+        }
         let map = map.finish(&mut rng);
 
         let writer: Other = self.writer.paper();
@@ -111,10 +141,11 @@ impl Common {
             pack_count: before.pack_count + 2,
             ..before
         };
-        root.segments.push(SegmentRef {
-            at: Some(located(&map, 0)),
+        let segments = (0..entries.len()).map(|number| SegmentRef {
+            at: Some(located(&map, number)),
             entries: 1,
         });
+        root.segments.extend(segments);
         let adds = [map.id, garbage.id];
         for pack in [map, garbage] {
             writer
@@ -124,6 +155,36 @@ impl Common {
         }
         writer.commit_change(vault, &root, &adds, &[]);
         self.vault.refresh().unwrap();
+    }
+
+    /// The other writer commits as many segments as a root has room for, and says
+    /// in each that a chunk is somewhere else in a pack of his.
+    fn besiege(&mut self, id: ChunkId) {
+        let garbage = self.garbage();
+        let entries = (0..110).map(|number| IndexEntry {
+            id,
+            kind: ChunkKind::FileData,
+            pack: garbage.id,
+            epoch: 1,
+            pack_size: size(&garbage),
+            offset: number,
+            sealed_length: 100,
+        });
+        let entries: Vec<_> = entries.collect();
+        self.plant_all(garbage, &entries);
+        assert!(self.segments() > MAX_SEGMENTS);
+    }
+
+    fn segments(&self) -> usize {
+        self.vault.root().segments.len()
+    }
+
+    /// The owner stores small files, one in each commit.
+    fn commit_little(&mut self, commits: u64) {
+        for number in 0..commits {
+            let little = Files::new(&[("little", super::noise(900 + number, 5_000))]);
+            backed_up(&mut self.vault, &little).unwrap();
+        }
     }
 }
 
@@ -339,4 +400,181 @@ fn what_another_member_indexes_in_a_chunk_takes_no_file_away() {
     common.plant(common.id_of(&contents[0]), Some((pack, 16 << 20)));
     super::forget_cache(&common.vault);
     assert_restores(&common.vault, &snapshot, &files);
+}
+
+/// What another member can say of a chunk.
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    OtherPack,
+    OtherKind,
+    /// It is where another chunk of the same file's directory is.
+    OtherOffset,
+}
+
+/// Merging keeps what every segment says: the chunk is found, wherever the segments
+/// went, and the device goes on knowing that it has stored it.
+#[test]
+fn no_merge_hides_a_chunk_behind_what_another_member_has_indexed() {
+    for is_foreseen in [true, false] {
+        for lie in [Lie::OtherPack, Lie::OtherKind, Lie::OtherOffset] {
+            let mut common = Common::new();
+            let (beside, content) = (super::noise(1, 90_000), super::noise(2, 100_000));
+            let files = [("beside", beside.clone()), ("ours", content.clone())];
+            let ours = Files::new(&files);
+            let id = common.id_of(&content);
+            if is_foreseen {
+                let before = Files::new(&files[..1]);
+                backed_up(&mut common.vault, &before).unwrap();
+                lied(&mut common, id, &beside, lie);
+            }
+            backed_up(&mut common.vault, &ours).unwrap();
+            if !is_foreseen {
+                lied(&mut common, id, &beside, lie);
+            }
+            let planted = common.vault.root().segments.clone();
+            common.commit_little(8);
+            // All of them were merged, but for a second place of one chunk.
+            assert!(common.segments() <= 2, "{}", common.segments());
+            let root = common.vault.root();
+            assert!(planted.iter().all(|before| !root.segments.contains(before)));
+
+            // A file that did not change is taken over without a look at the index.
+            let report = backed_up(&mut common.vault, &ours).unwrap();
+            assert!(report.new_bytes < 50_000, "{report:?}");
+            // And one that is new is not stored again.
+            let again = Files::new(&files);
+            let report = backed_up(&mut common.vault, &again).unwrap();
+            assert!(report.new_bytes < 50_000, "{report:?}");
+
+            super::forget_cache(&common.vault);
+            let snapshots = snapshots(&common.vault);
+            let first = usize::from(is_foreseen);
+            assert_restores(&common.vault, &snapshots[first], &ours);
+            assert_restores(&common.vault, snapshots.last().unwrap(), &again);
+            let report = super::checked(&mut common.vault).unwrap();
+            assert!(!report.problems.is_empty(), "{lie:?}");
+            let problems = report.problems.iter();
+            assert!(problems.clone().all(|problem| !problem.is_the_hosters()));
+        }
+    }
+}
+
+/// The other writer says something of a chunk. The owner has stored `beside`.
+fn lied(common: &mut Common, id: ChunkId, beside: &[u8], lie: Lie) {
+    let beside = common.places_of(common.id_of(beside))[0];
+    let garbage = common.garbage();
+    let entry = match lie {
+        Lie::OtherPack => IndexEntry {
+            id,
+            pack: garbage.id,
+            pack_size: size(&garbage),
+            offset: 0,
+            sealed_length: garbage.entries[0].sealed_length,
+            ..beside
+        },
+        Lie::OtherKind => IndexEntry {
+            id,
+            kind: ChunkKind::Tree,
+            sealed_length: 1_000,
+            ..beside
+        },
+        Lie::OtherOffset => IndexEntry { id, ..beside },
+    };
+    common.plant_all(garbage, &[entry]);
+}
+
+/// Each device relies on its own place of a chunk; both stay in the index.
+#[test]
+fn what_two_devices_have_stored_stays_stored_for_both() {
+    let mut common = Common::new();
+    let desktop = Machine::of(&common.owner, "a desktop");
+    let mut theirs = desktop.vault();
+    let content = super::noise(1, 100_000);
+    let stored = Files::new(&[("stored", content.clone())]);
+    for vault in [&mut common.vault, &mut theirs] {
+        let report = backed_up(vault, &stored).unwrap();
+        assert!(report.new_bytes >= 100_000, "{report:?}");
+    }
+    for number in 0..4 {
+        let little = Files::new(&[("little", super::noise(900 + number, 5_000))]);
+        backed_up(&mut common.vault, &little).unwrap();
+        backed_up(&mut theirs, &little).unwrap();
+    }
+    assert!(theirs.root().segments.len() <= 2);
+    let again = Files::new(&[("again", content)]);
+    for vault in [&mut common.vault, &mut theirs] {
+        let report = backed_up(vault, &again).unwrap();
+        assert!(report.new_bytes < 50_000, "{report:?}");
+    }
+}
+
+#[test]
+fn very_many_places_of_a_chunk_are_fewer_once_a_device_knows_the_right_one() {
+    let content = super::noise(1, 100_000);
+    let files = Files::new(&[("ours", content.clone())]);
+    // Whoever has stored it knows at once.
+    let mut common = Common::new();
+    backed_up(&mut common.vault, &files).unwrap();
+    let snapshot = snapshots(&common.vault).pop().unwrap();
+    common.besiege(common.id_of(&content));
+    common.commit_little(1);
+    assert!(common.segments() <= MAX_SEGMENTS, "{}", common.segments());
+    super::forget_cache(&common.vault);
+    assert_restores(&common.vault, &snapshot, &files);
+
+    // So does whoever stores it now.
+    let mut common = Common::new();
+    common.besiege(common.id_of(&content));
+    backed_up(&mut common.vault, &files).unwrap();
+    assert!(common.segments() <= MAX_SEGMENTS, "{}", common.segments());
+    let snapshot = snapshots(&common.vault).pop().unwrap();
+    super::forget_cache(&common.vault);
+    assert_restores(&common.vault, &snapshot, &files);
+
+    // Another device opens a few of them in each commit, until it has found it.
+    let mut common = Common::new();
+    let desktop = Machine::of(&common.owner, "a desktop");
+    let mut theirs = desktop.vault();
+    backed_up(&mut theirs, &files).unwrap();
+    common.vault.refresh().unwrap();
+    let snapshot = snapshots(&theirs).pop().unwrap();
+    common.besiege(common.id_of(&content));
+    let before = common.segments();
+    let mut commits = 0;
+    while common.segments() > MAX_SEGMENTS {
+        common.commit_little(1);
+        assert!(common.segments() <= before);
+        commits += 1;
+        assert!(commits < 150, "a seventh of the places in each");
+    }
+    super::forget_cache(&common.vault);
+    assert_restores(&common.vault, &snapshot, &files);
+}
+
+/// No place is dropped of a chunk that is at none of them; commits go on.
+#[test]
+fn very_many_places_of_a_chunk_that_is_nowhere_stop_nobody() {
+    let mut common = Common::new();
+    common.commit_little(1);
+    common.besiege(common.id_of(b"nowhere"));
+    let before = common.segments();
+    let files = Files::new(&[("ours", super::noise(1, 100_000))]);
+    let reads = |common: &Common| {
+        let calls = common.owner.hoster.calls().into_iter();
+        calls
+            .filter(|call| matches!(call, Call::ReadPacks(_)))
+            .count()
+    };
+    for number in 0..5 {
+        files.write(&format!("more-{number}"), &super::noise(number, 20_000));
+        let before_it = reads(&common);
+        backed_up(&mut common.vault, &files).unwrap();
+        assert!(common.segments() <= before, "{}", common.segments());
+        // It looks at some of the places, and not at all of them.
+        let read = reads(&common) - before_it;
+        assert!((16..=20).contains(&read), "{read} calls");
+    }
+    let newest = snapshots(&common.vault).pop().unwrap();
+    super::forget_cache(&common.vault);
+    assert_restores(&common.vault, &newest, &files);
 }

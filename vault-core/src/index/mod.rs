@@ -3,16 +3,18 @@
 //! ```text
 //! IndexEntry ── SegmentBuilder ──▶ bytes ── Segment::decode ──▶ Segment
 //!                    ▲                                            │
-//!                    └──────────── plan_merge · merge ◀───────────┤
+//!                    └─────────── merge_segments ◀────────────────┤
 //!                                                                 ▼
 //!                    a device's cache:  sorted::encode ──▶ SortedSegment
 //! ```
 //!
-//! An index is a list of segments, the newest last; where several name one
-//! chunk, the newest is right. A commit adds its entries in a new segment and
-//! merges older ones into it, as [`plan_merge`] says.
+//! An index is a list of segments, the newest last. Several may name one chunk:
+//! each entry is a claim of whoever wrote its segment, and the chunk is wherever it
+//! opens. A commit adds its entries in a new segment and merges older ones into it
+//! ([`merge_segments`]), which loses no place that might be the right one.
 
 mod filter;
+mod layers;
 mod merge;
 mod plan;
 mod segment;
@@ -24,15 +26,16 @@ use crate::chunk::{ChunkId, ChunkKind};
 use crate::pack::{MAX_PACK_LEN, MIN_PACK_LEN, TRAILER_LEN};
 use crate::seal::{MAX_SEALED_OVERHEAD, MIN_SEALED_LEN};
 
-pub use merge::merge;
+pub use layers::Layers;
+pub use merge::{Additions, Merged, SegmentSource, merge_segments};
 pub use plan::{MAX_SEGMENTS, MergePlan, SegmentStat, plan_merge};
 pub use segment::{AddError, OwnPack, Segment, SegmentBuilder, SegmentError};
 
 /// The most entries of one segment.
 pub const MAX_ENTRIES: usize = 200_000;
 
-/// Where a chunk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a chunk is, as whoever wrote the entry says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IndexEntry {
     /// The chunk.
     pub id: ChunkId,

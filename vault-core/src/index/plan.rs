@@ -24,7 +24,7 @@ const MAX_MERGED_BYTES: u64 = 8 << 20;
 
 /// Sealed bytes that no commit goes beyond in writing segments again: two of
 /// full size.
-const MAX_BUDGET: u64 = 2 * MAX_MERGED_BYTES;
+pub(super) const MAX_BUDGET: u64 = 2 * MAX_MERGED_BYTES;
 
 /// A segment, or what a commit adds, as far as planning needs it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,15 +53,17 @@ impl SegmentStat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergePlan {
     /// Older segments that are merged among themselves, each run in place:
-    /// ascending, not overlapping, of two segments or more. A run gives one
-    /// segment, or one less than it had.
+    /// ascending, not overlapping, of two segments or more. By its size, a run
+    /// gives one segment, or one less than it had.
     pub runs: Vec<Range<usize>>,
     /// The segments from here on, the newest, are merged with the new entries.
     pub absorbed_from: usize,
 }
 
 /// Says which of `existing` segments, the newest last, a commit merges that
-/// adds `new` entries.
+/// adds `new` entries. It goes by sizes alone: where chunks have several places,
+/// a merge may save less than it counts on, or nothing
+/// ([`merge_segments`](super::merge_segments)).
 ///
 /// - It writes at most 8 KiB of them again, or four times the bytes that it
 ///   adds if that is more; so an unchanged backup stays small on the wire.

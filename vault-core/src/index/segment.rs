@@ -1,6 +1,6 @@
 //! Segments: the index in pieces, as they are stored.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use prost::Message;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
@@ -246,23 +246,24 @@ pub enum AddError {
     /// It has as much as one segment holds.
     #[error("the segment is full")]
     Full,
+    /// It has another place of that chunk. One of both may be wrong; which one,
+    /// nobody knows who does not open the chunk.
+    #[error("the segment has another place of that chunk")]
+    Taken,
     /// It has entries of that pack, and they say another epoch or size. One of
     /// both is wrong; which one, nobody knows who does not read the pack.
     #[error("the segment says another epoch or size of that pack")]
     Contradiction,
 }
 
-/// Collects the entries of one segment. Of two entries for one chunk, the one
-/// that was added last is kept.
-///
-/// A commit that adds more than one segment holds fills one after the other, in
-/// the order of its packs, so that each pack has its row in one segment only.
-#[derive(Debug, Default)]
+/// Collects the entries of one segment: one of each chunk.
+#[derive(Debug, Clone, Default)]
 pub struct SegmentBuilder {
-    entries: Vec<Draft>,
-    packs: Vec<wire::PackRow>,
-    /// Of each pack, by its bytes: its place in `packs`.
-    places: HashMap<Vec<u8>, u32>,
+    entries: HashMap<ChunkId, Draft>,
+    /// None for the pack that will hold the segment.
+    packs: Vec<Option<PackRow>>,
+    /// Of each pack, its place in `packs`.
+    places: HashMap<Option<PackId>, u32>,
 }
 
 impl SegmentBuilder {
@@ -272,7 +273,7 @@ impl SegmentBuilder {
         Self::default()
     }
 
-    /// How many entries were added.
+    /// How many entries it has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -284,11 +285,11 @@ impl SegmentBuilder {
         self.entries.is_empty()
     }
 
-    /// Adds an entry.
+    /// Adds an entry. One that it has already is not added again.
     ///
     /// # Errors
-    /// When the segment is full or contradicts the entry, which entries of one
-    /// [`Segment`] never do among each other; it is as it was then.
+    /// When the segment is full, or has what speaks against the entry, which
+    /// entries of one [`Segment`] never do among each other; it is as it was then.
     ///
     /// # Panics
     /// If the entry is none that a segment can hold: its pack's size or epoch,
@@ -296,31 +297,44 @@ impl SegmentBuilder {
     /// just made never do.
     pub fn add(&mut self, entry: &IndexEntry) -> Result<(), AddError> {
         assert!(is_pack(entry.epoch, entry.pack_size), "a pack's row");
-        let row = wire::PackRow {
-            pack: entry.pack.to_vec(),
-            epoch: entry.epoch,
-            size: entry.pack_size,
-        };
-        let place = PackEntry {
-            kind: entry.kind,
-            id: entry.id,
-            offset: entry.offset,
-            sealed_length: entry.sealed_length,
-        };
-        self.push(&place, row, entry.pack_size)
+        self.push(&place_of(entry), Some(row_of(entry)), entry.pack_size)
     }
 
     /// Adds an entry of the pack that will hold this segment, whose id nobody
     /// can know yet.
     ///
     /// # Errors
-    /// When the segment is full; it is as it was then.
+    /// When the segment is full, or has another place of that chunk; it is as it
+    /// was then.
     ///
     /// # Panics
     /// If no pack can hold a chunk in that place.
     pub fn add_own(&mut self, entry: &PackEntry) -> Result<(), AddError> {
         let largest = u32::try_from(MAX_PACK_LEN).expect("16 MiB");
-        self.push(entry, wire::PackRow::default(), largest)
+        self.push(entry, None, largest)
+    }
+
+    /// Gives a name to the pack that was to hold this segment: another will.
+    ///
+    /// # Panics
+    /// If an entry names that pack already, whose id nobody knew.
+    pub fn name_own_pack(&mut self, own: OwnPack) {
+        let Some(place) = self.places.remove(&None) else {
+            return;
+        };
+        let OwnPack { pack, epoch, size } = own;
+        let before = self.places.insert(Some(pack), place);
+        assert!(before.is_none(), "a pack that was just made");
+        self.packs[place as usize] = Some(PackRow { pack, epoch, size });
+    }
+
+    /// Whether it has that very entry.
+    ///
+    /// # Errors
+    /// When it has what speaks against the entry.
+    pub(super) fn has(&self, entry: &IndexEntry) -> Result<bool, AddError> {
+        let known = self.known(&place_of(entry), Some(row_of(entry)))?;
+        Ok(matches!(known, Known::Entry))
     }
 
     /// The encoded segment.
@@ -330,26 +344,30 @@ impl SegmentBuilder {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         assert!(!self.is_empty(), "a segment is never empty");
-        let newest: BTreeMap<_, _> = self.entries.iter().map(|d| (d.entry.id, d)).collect();
-        let mut used: Vec<_> = newest.values().map(|draft| draft.pack).collect();
-        used.sort_unstable();
-        used.dedup();
-        used.sort_by_key(|&place| &self.packs[place as usize].pack);
+        // The segment's own pack has no id, and comes first.
+        let mut packs: Vec<_> = self.packs.iter().enumerate().collect();
+        packs.sort_unstable_by_key(|(_, row)| row.map(|row| row.pack));
         let mut rows = vec![0; self.packs.len()];
-        for (row, &place) in (0..).zip(&used) {
-            rows[place as usize] = row;
+        for (row, &(place, _)) in (0..).zip(&packs) {
+            rows[place] = row;
         }
-        let drafts = || newest.values();
+        let wire_row = |row: &Option<PackRow>| {
+            row.map_or_else(wire::PackRow::default, |row| wire::PackRow {
+                pack: row.pack.to_vec(),
+                epoch: row.epoch,
+                size: row.size,
+            })
+        };
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_unstable_by_key(|(id, _)| *id);
+        let drafts = || entries.iter().map(|(_, draft)| draft);
         wire::IndexSegment {
-            packs: used
-                .iter()
-                .map(|&place| self.packs[place as usize].clone())
-                .collect(),
-            chunk_ids: drafts().flat_map(|d| *d.entry.id.as_bytes()).collect(),
-            kinds: drafts().map(|d| d.entry.kind.to_byte()).collect(),
+            packs: packs.iter().map(|(_, row)| wire_row(row)).collect(),
+            chunk_ids: entries.iter().flat_map(|(id, _)| *id.as_bytes()).collect(),
+            kinds: drafts().map(|d| d.kind.to_byte()).collect(),
             rows: drafts().map(|d| rows[d.pack as usize]).collect(),
-            offsets: drafts().map(|d| d.entry.offset).collect(),
-            sealed_lengths: drafts().map(|d| d.entry.sealed_length).collect(),
+            offsets: drafts().map(|d| d.offset).collect(),
+            sealed_lengths: drafts().map(|d| d.sealed_length).collect(),
         }
         .encode_to_vec()
     }
@@ -357,14 +375,18 @@ impl SegmentBuilder {
     fn push(
         &mut self,
         entry: &PackEntry,
-        row: wire::PackRow,
+        row: Option<PackRow>,
         pack_size: u32,
     ) -> Result<(), AddError> {
         assert!(
             is_inside(entry.kind, entry.offset, entry.sealed_length, pack_size),
             "a sealed chunk inside its pack"
         );
-        let known = self.places.get(&row.pack).copied();
+        let known = match self.known(entry, row)? {
+            Known::Entry => return Ok(()),
+            Known::Pack(place) => Some(place),
+            Known::Nothing => None,
+        };
         let entries = self.entries.len() + 1;
         let packs = self.packs.len() + usize::from(known.is_none());
         if entries > MAX_ENTRIES
@@ -372,31 +394,76 @@ impl SegmentBuilder {
         {
             return Err(AddError::Full);
         }
-        let pack = match known {
-            Some(place) => {
-                if self.packs[place as usize] != row {
-                    return Err(AddError::Contradiction);
-                }
-                place
-            }
-            None => {
-                let place = u32::try_from(self.packs.len()).expect("fewer packs than entries");
-                self.places.insert(row.pack.clone(), place);
-                self.packs.push(row);
-                place
-            }
-        };
-        self.entries.push(Draft {
-            pack,
-            entry: *entry,
+        let pack = known.unwrap_or_else(|| {
+            let place = u32::try_from(self.packs.len()).expect("fewer packs than entries");
+            self.places.insert(row.map(|row| row.pack), place);
+            self.packs.push(row);
+            place
         });
+        self.entries.insert(entry.id, Draft::new(pack, entry));
         Ok(())
+    }
+
+    /// What it has of an entry and its pack, unless that speaks against the entry.
+    fn known(&self, entry: &PackEntry, row: Option<PackRow>) -> Result<Known, AddError> {
+        if let Some(there) = self.entries.get(&entry.id) {
+            let is_there =
+                self.packs[there.pack as usize] == row && *there == Draft::new(there.pack, entry);
+            return if is_there {
+                Ok(Known::Entry)
+            } else {
+                Err(AddError::Taken)
+            };
+        }
+        match self.places.get(&row.map(|row| row.pack)) {
+            Some(&pack) if self.packs[pack as usize] == row => Ok(Known::Pack(pack)),
+            Some(_) => Err(AddError::Contradiction),
+            None => Ok(Known::Nothing),
+        }
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+/// What a builder has of an entry already.
+enum Known {
+    Entry,
+    /// Its pack, at that place in the builder's `packs`.
+    Pack(u32),
+    Nothing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Draft {
     /// A place in the builder's `packs`.
     pack: u32,
-    entry: PackEntry,
+    kind: ChunkKind,
+    offset: u32,
+    sealed_length: u32,
+}
+
+impl Draft {
+    fn new(pack: u32, entry: &PackEntry) -> Self {
+        Self {
+            pack,
+            kind: entry.kind,
+            offset: entry.offset,
+            sealed_length: entry.sealed_length,
+        }
+    }
+}
+
+fn row_of(entry: &IndexEntry) -> PackRow {
+    PackRow {
+        pack: entry.pack,
+        epoch: entry.epoch,
+        size: entry.pack_size,
+    }
+}
+
+fn place_of(entry: &IndexEntry) -> PackEntry {
+    PackEntry {
+        kind: entry.kind,
+        id: entry.id,
+        offset: entry.offset,
+        sealed_length: entry.sealed_length,
+    }
 }
