@@ -93,11 +93,12 @@ pub enum AccountLogError {
     /// A device cannot remove itself.
     #[error("a device cannot remove itself")]
     RemovesItself,
-    /// Only a paper device removes a paper device.
-    #[error("only a paper device removes a paper device")]
+    /// Only a paper device removes a paper device, or moves the log.
+    #[error("only a paper device removes a paper device or moves the log")]
     PaperNeeded,
-    /// A paper that a machine added, or that such a paper added, removes no paper.
-    #[error("a paper device that a machine added removes no paper device")]
+    /// A paper that a machine added, or that such a paper added, removes no paper
+    /// and does not move the log.
+    #[error("a paper device that a machine added removes no paper device and moves no log")]
     PaperNotRooted,
     /// The account key's generation is not the next one.
     #[error("the account key has generation {got} where {expected} was due")]

@@ -77,8 +77,8 @@ pub struct DeviceRecord {
     pub removed_seq: Option<u64>,
     /// Its name, sealed under the account's name key; the newest one.
     pub sealed_name: Vec<u8>,
-    /// Whether it is a paper that may remove papers: one of the genesis, or one
-    /// that such a paper added.
+    /// Whether it is a paper that may remove papers and move the log: one of the
+    /// genesis, or one that such a paper added.
     pub is_rooted: bool,
 }
 
@@ -176,6 +176,14 @@ impl AccountLog {
     pub fn hash_at(&self, seq: u64) -> Option<EntryHash> {
         let index = usize::try_from(seq.checked_sub(1)?).ok()?;
         self.hashes.get(index).copied()
+    }
+
+    /// The device that wrote entry `seq`; `None` at 0 and beyond the newest entry.
+    #[must_use]
+    pub fn author_at(&self, seq: u64) -> Option<DeviceId> {
+        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+        let entry = self.entries.get(index)?;
+        Some(Payload::decode(&entry.payload).ok()?.author)
     }
 
     /// Every device that is or was in the log, ordered by id.

@@ -116,8 +116,13 @@ pub(super) fn check_next(
                 sealed_name,
             }
         }
-        Body::Moved { home, .. } if home == log.home => return Err(AccountLogError::SameHome),
-        Body::Moved { home, origin } => Change::Moved { home, origin },
+        Body::Moved { home, origin } => {
+            check_rooted(author)?;
+            if home == log.home {
+                return Err(AccountLogError::SameHome);
+            }
+            Change::Moved { home, origin }
+        }
     };
     if let Change::Add { record, .. } = &change {
         signers.push(signer(&record.public));
@@ -191,11 +196,8 @@ fn check_remove(
     if device == author_id {
         return Err(AccountLogError::RemovesItself);
     }
-    if removed.public.kind() == DeviceKind::Paper && !author.is_rooted {
-        return Err(match author.public.kind() {
-            DeviceKind::Paper => AccountLogError::PaperNotRooted,
-            DeviceKind::Machine => AccountLogError::PaperNeeded,
-        });
+    if removed.public.kind() == DeviceKind::Paper {
+        check_rooted(author)?;
     }
     let remaining: Vec<DeviceId> = log
         .active_devices()
@@ -213,6 +215,18 @@ fn check_remove(
     Ok(Change::Remove {
         device,
         account_key: check_account_key(account_key, generation, &remaining, author_id, seq)?,
+    })
+}
+
+/// The author is a paper that no machine brought in: whoever has one of an
+/// owner's machines is not the owner.
+fn check_rooted(author: &DeviceRecord) -> Result<(), AccountLogError> {
+    if author.is_rooted {
+        return Ok(());
+    }
+    Err(match author.public.kind() {
+        DeviceKind::Paper => AccountLogError::PaperNotRooted,
+        DeviceKind::Machine => AccountLogError::PaperNeeded,
     })
 }
 

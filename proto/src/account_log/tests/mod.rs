@@ -57,7 +57,7 @@ fn a_log_tells_who_speaks_for_the_account_and_when() {
         tablet,
     } = Cast::new();
     account.append(account.rename(&phone), &[]);
-    account.append(account.moved(), &[]);
+    account.append_by_paper(account.moved());
     let log = &account.log;
     let (machine, paper) = (&account.machine, &account.paper);
 
@@ -65,6 +65,12 @@ fn a_log_tells_who_speaks_for_the_account_and_when() {
     assert_eq!(log.hash_at(1).unwrap().as_bytes(), log.id().as_bytes());
     assert_eq!(log.hash_at(6), Some(log.position().hash));
     assert_eq!((log.hash_at(0), log.hash_at(7)), (None, None));
+    let authors: Vec<_> = (0..8).map(|seq| log.author_at(seq)).collect();
+    let (first, last) = (Some(machine.id()), Some(paper.id()));
+    assert_eq!(
+        authors,
+        [None, first, first, first, first, first, last, None]
+    );
 
     let ids = |devices: &[&TestDevice]| -> Vec<_> {
         in_order(devices).iter().map(|device| device.id()).collect()
@@ -151,6 +157,31 @@ fn only_a_rooted_paper_removes_a_paper() {
             assert_eq!(verdict, Ok(()), "any paper removes a machine");
         }
     }
+}
+
+/// Where a log has gone, its owner's removals are not asked for any more: a
+/// thief with a machine would send it to nowhere.
+#[test]
+fn only_a_rooted_paper_moves_the_log() {
+    let PaperCast {
+        account,
+        rooted,
+        of_machine,
+        of_that,
+    } = PaperCast::new();
+    let verdict = |author: &TestDevice| {
+        let entry = account.log.next_entry(author.id(), account.moved());
+        account.log.verify_next(&signed_account(&entry, &[author]))
+    };
+    let (needed, not_rooted) = (
+        AccountLogError::PaperNeeded,
+        AccountLogError::PaperNotRooted,
+    );
+    assert_eq!(verdict(&account.machine), Err(needed));
+    assert_eq!(verdict(&of_machine), Err(not_rooted));
+    assert_eq!(verdict(&of_that), Err(not_rooted));
+    assert_eq!(verdict(&account.paper), Ok(()));
+    assert_eq!(verdict(&rooted), Ok(()));
 }
 
 /// The new words take the place of the old ones, which a thief may have read.
@@ -332,9 +363,11 @@ proptest! {
         for body in [account.add(&cast.tablet), account.remove(&cast.phone), account.moved()] {
             let signers: &[&TestDevice] = match &body {
                 Body::AddDevice(_) => &[&account.machine, &cast.tablet],
+                Body::Moved(_) => &[&account.paper],
                 _ => &[&account.machine],
             };
-            let mut entry = signed_account(&account.draft(body), signers);
+            let entry = account.log.next_entry(signers[0].id(), body);
+            let mut entry = signed_account(&entry, signers);
             let start = at.index(entry.payload.len());
             let end = (start + remove).min(entry.payload.len());
             entry.payload.splice(start..end, bytes.clone());
