@@ -84,7 +84,8 @@ pub enum AccountLogError {
     /// Another device has the same signing or key-encapsulation key, or had it.
     #[error("a key of device {0} was another's")]
     KeyReused(DeviceId),
-    /// No more than 64 devices can be active.
+    /// No more than 64 devices can be active, and where another device than a
+    /// rooted paper adds one, no more than 56.
     #[error("the account has as many devices as it may have")]
     TooManyDevices,
     /// The entry is about a device that is not active.

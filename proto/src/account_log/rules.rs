@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::payload::{AccountKey, Body, NewDevice, Payload, SeedBox};
 use super::{
     AccountKeyRecord, AccountLog, AccountLogError, DeviceRecord, MAX_ACTIVE_DEVICES,
-    MAX_GENESIS_DEVICES,
+    MAX_DEVICES_BY_MACHINES, MAX_GENESIS_DEVICES,
 };
 use crate::device::{DeviceKind, DevicePublic};
 use crate::entry::{SealedBox, verify_signatures};
@@ -170,7 +170,12 @@ fn check_add(
     seq: u64,
 ) -> Result<Change, AccountLogError> {
     check_keys_are_new(&log.devices, &device.public)?;
-    if log.active_devices().count() >= MAX_ACTIVE_DEVICES {
+    let most = if author.is_rooted {
+        MAX_ACTIVE_DEVICES
+    } else {
+        MAX_DEVICES_BY_MACHINES
+    };
+    if log.active_devices().count() >= most {
         return Err(AccountLogError::TooManyDevices);
     }
     if seed.device != device.public.id() {

@@ -230,11 +230,14 @@ fn a_paper_removes_a_paper_and_a_machine() {
     assert_eq!(active[0].public.id(), account.paper.id());
 }
 
+/// A thief's machine fills what is left to machines, and no more: the owner's
+/// paper still adds the computer from which he removes them.
 #[test]
-fn sixteen_devices_begin_and_sixty_four_are_the_most() {
-    let first: Vec<_> = (0..16)
+fn sixteen_devices_begin_and_machines_leave_room_for_the_paper() {
+    let mut first: Vec<_> = (0..15)
         .map(|i| TestDevice::machine(&format!("first {i}")))
         .collect();
+    first.insert(1, TestDevice::paper("first paper"));
     let first: Vec<_> = first.iter().collect();
     let entry = genesis_entry(first[0].id(), TestAccount::genesis("many", &first));
     let log = AccountLog::verify_genesis(&signed_account(&entry, &in_order(&first))).unwrap();
@@ -244,19 +247,40 @@ fn sixteen_devices_begin_and_sixty_four_are_the_most() {
         paper: first[1].clone(),
         log,
     };
-    for i in 0..48 {
+    let of_machine = TestDevice::paper("a paper of a machine");
+    account.append(account.add(&of_machine), &[&of_machine]);
+    for i in 0..39 {
         let device = TestDevice::machine(&format!("later {i}"));
         account.append(account.add(&device), &[&device]);
     }
-    let device = TestDevice::machine("one too many");
-    let signers = [&account.machine.clone(), &device];
-    let entry = signed_account(&account.draft(account.add(&device)), &signers);
+    let (machine, paper) = (account.machine.clone(), account.paper.clone());
+    let added_by = |account: &TestAccount, author: &TestDevice, device: &TestDevice| {
+        let entry = account.log.next_entry(author.id(), account.add(device));
+        signed_account(&entry, &[author, device])
+    };
+    let device = TestDevice::machine("one more");
+    for author in [&machine, &of_machine] {
+        let entry = added_by(&account, author, &device);
+        let error = account.log.append(&entry).unwrap_err();
+        assert_eq!(error, AccountLogError::TooManyDevices);
+    }
+    for i in 0..8 {
+        let device = TestDevice::machine(&format!("of the paper {i}"));
+        let entry = added_by(&account, &paper, &device);
+        account.log.append(&entry).unwrap();
+    }
+    let active = account.log.active_devices_at(account.position().seq);
+    assert_eq!(active.count(), MAX_ACTIVE_DEVICES);
+    let entry = added_by(&account, &paper, &device);
     let error = account.log.append(&entry).unwrap_err();
     assert_eq!(error, AccountLogError::TooManyDevices);
 
     // One goes, one comes; and an entry with 63 boxes is within its limit.
-    account.append(account.remove(first[2]), &[]);
-    account.append(account.add(&device), &[&device]);
+    account.append_by_paper(account.remove(first[2]));
+    account
+        .log
+        .append(&added_by(&account, &paper, &device))
+        .unwrap();
 }
 
 #[test]
