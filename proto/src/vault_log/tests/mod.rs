@@ -321,6 +321,32 @@ fn only_a_rooted_paper_of_a_manager_moves_a_vault() {
     }
 }
 
+/// Else whoever knew a secret once would know that of a later epoch.
+#[test]
+fn no_commitment_of_an_earlier_epoch_comes_again() {
+    let cast = Cast::new();
+    let mut vault = cast.calm.clone();
+    let rotate = vault.rotate(&cast.members());
+    vault.append(&cast.alice, rotate, &cast.logs);
+    let verdict = |commitment: Option<[u8; 32]>| {
+        let mut epoch = TestVault::epoch(3, &cast.members());
+        if let Some(commitment) = commitment {
+            epoch.commitment = commitment.to_vec();
+        }
+        let rotate = Body::Rotate(wire::RotateEpoch { epoch: Some(epoch) });
+        let entry = signed_vault(&vault.draft(&cast.alice, rotate), &cast.alice.machine);
+        vault.log.verify_next(&entry, &cast.logs)
+    };
+    let [first, second] = vault.log.epochs() else {
+        panic!("two epochs")
+    };
+    for earlier in [first, second] {
+        let refused = Err(VaultLogError::CommitmentReused);
+        assert_eq!(verdict(Some(earlier.commitment)), refused);
+    }
+    assert_eq!(verdict(None), Ok(()));
+}
+
 #[test]
 fn who_was_removed_may_come_back_but_not_to_an_earlier_place() {
     let cast = Cast::new();
