@@ -317,6 +317,18 @@ fn vault_logs_and_what_they_refuse() {
         let error = variant(&error.unwrap_err());
         assert_eq!(error, text(&case["error"]), "{}", case["name"]);
     }
+
+    let moves = &vectors["moves"];
+    let owner = account_log(list(&moves["account_log"])).unwrap();
+    let logs = Logs::from([(owner.id(), owner)]);
+    let log = vault_log(list(&moves["log"]), &logs).unwrap();
+    for accepted in list(&moves["accepted"]) {
+        assert_eq!(log.verify_next(&entry(accepted), &logs), Ok(()));
+    }
+    for case in list(&moves["refused"]) {
+        let error = log.verify_next(&entry(&case["entry"]), &logs).unwrap_err();
+        assert_eq!(variant(&error), text(&case["error"]), "{}", case["name"]);
+    }
 }
 
 #[test]

@@ -198,13 +198,22 @@ fn renamed_moved_and_bounded_names() {
         author.rename_device(&paper, &format!("{longest}n"), &mut member.rng),
         Err(AuthorError::Name(_))
     ));
+    // Only paper moves the log, and removes paper.
     let origin = Origin::parse("other.example:443").unwrap();
+    let elsewhere = HosterId::from_array([1; 32]);
     assert!(matches!(
-        author.moved(HOME, &origin),
+        author.moved(elsewhere, &origin),
+        Err(AuthorError::AccountLog(AccountLogError::PaperNeeded))
+    ));
+    let by_paper = AccountAuthor {
+        device: &member.paper,
+        ..author
+    };
+    assert!(matches!(
+        by_paper.moved(HOME, &origin),
         Err(AuthorError::AccountLog(AccountLogError::SameHome))
     ));
-    assert!(author.moved(HosterId::from_array([1; 32]), &origin).is_ok());
-    // Only paper removes paper.
+    assert!(by_paper.moved(elsewhere, &origin).is_ok());
     assert!(matches!(
         author.remove_device(&paper, &mut member.rng),
         Err(AuthorError::AccountLog(AccountLogError::PaperNeeded))

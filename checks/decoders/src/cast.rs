@@ -7,7 +7,7 @@ use rand::rngs::ChaCha20Rng;
 use rand_core::SeedableRng;
 use vault_core::{
     author::{NamedDevice, create_account},
-    keys::{AccountSecrets, DeviceKeys},
+    keys::{AccountSecrets, DeviceKeys, RecoveryPhrase},
 };
 use vault_proto::{
     account_log::AccountLog,
@@ -43,6 +43,8 @@ pub struct Member {
     pub laptop: DeviceKeys,
     /// May be added.
     pub phone: DeviceKeys,
+    /// In no log either; a log of the fuzzer's own may begin with it.
+    pub paper: DeviceKeys,
     /// The account's log, of one entry.
     pub log: AccountLog,
     /// Opened by the laptop.
@@ -53,13 +55,17 @@ impl Cast {
     /// The keys of the device with this id.
     #[must_use]
     pub fn device(&self, id: &[u8]) -> Option<&DeviceKeys> {
-        let devices = self.members.iter().flat_map(|m| [&m.laptop, &m.phone]);
+        let members = self.members.iter();
+        let devices = members.flat_map(|m| [&m.laptop, &m.phone, &m.paper]);
         devices.into_iter().find(|keys| keys.id().as_bytes() == id)
     }
 }
 
 impl Member {
     fn new(seed: u64) -> Self {
+        // The paper has a randomness of its own: inputs that were saved before it
+        // came stay good.
+        let paper = RecoveryPhrase::generate(&mut rng(seed + 100)).device_keys();
         let mut rng = rng(seed);
         let laptop = DeviceKeys::generate(&mut rng);
         let phone = DeviceKeys::generate(&mut rng);
@@ -72,6 +78,7 @@ impl Member {
         Self {
             laptop,
             phone,
+            paper,
             log: account.log,
             secrets,
         }

@@ -11,12 +11,16 @@ use coffre_decoders::{
 };
 use prost::Message;
 use vault_core::{
-    author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor, create_vault},
+    author::{
+        AccountAuthor, HeadAuthor, HeadChange, NamedDevice, VaultAuthor, create_account,
+        create_vault,
+    },
     keys::VaultKeys,
 };
 use vault_proto::{
     head::SeenHeads,
-    ids::PackId,
+    ids::{HosterId, PackId},
+    origin::Origin,
     pack_list::PackList,
     vault_log::{Role, VaultKind, VaultLog},
     wire,
@@ -60,24 +64,54 @@ fn every_decoder_has_a_fuzz_target() {
 #[test]
 fn the_corpora_begin_with_what_is_accepted() {
     let is_to_write = std::env::var_os("COFFRE_REGENERATE_CORPORA").is_some();
-    for (name, seed) in seeds() {
-        let path = corpus(name).join("accepted");
+    for (name, file, seed) in seeds() {
+        let path = corpus(name).join(file);
         if is_to_write {
             fs::create_dir_all(corpus(name)).unwrap();
             fs::write(&path, &seed).unwrap();
         }
         let saved = fs::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert!(saved == seed, "{name}");
+        assert!(saved == seed, "{name}/{file}");
     }
 }
 
-fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+/// A decoder, a file, and what is in it.
+type Seed = (&'static str, &'static str, Vec<u8>);
+
+fn seeds() -> Vec<Seed> {
+    let accepted = accepted().into_iter();
+    let mut seeds: Vec<Seed> = accepted
+        .map(|(name, seed)| (name, "accepted", seed))
+        .collect();
+    seeds.push(("account_entry", "moved", moved()));
+    seeds
+}
+
+/// A log that its paper moves.
+fn moved() -> Vec<u8> {
+    let member = &CAST.members[0];
+    let named = |keys, name| NamedDevice { keys, name };
+    let laptop = named(&member.laptop, "laptop");
+    let others = [named(&member.paper, "paper")];
+    let account = create_account(HOME, laptop, &others, &mut rng(10)).unwrap();
+    let author = AccountAuthor {
+        log: &account.log,
+        secrets: &account.secrets,
+        device: &member.paper,
+    };
+    let origin = Origin::parse("elsewhere.example:443").unwrap();
+    let moved = author.moved(HosterId::from_array([0x41; 32]), &origin);
+    delimited(&[account.genesis, moved.unwrap()])
+}
+
+fn delimited(entries: &[wire::SignedEntry]) -> Vec<u8> {
+    let encode = wire::SignedEntry::encode_length_delimited_to_vec;
+    entries.iter().flat_map(encode).collect()
+}
+
+fn accepted() -> Vec<(&'static str, Vec<u8>)> {
     let (log, heads) = vault();
     let member = &CAST.members[0];
-    let delimited = |entries: &[wire::SignedEntry]| {
-        let encode = wire::SignedEntry::encode_length_delimited_to_vec;
-        entries.iter().flat_map(encode).collect::<Vec<_>>()
-    };
     let mut account = member.log.clone();
     let author = AccountAuthor {
         log: &member.log,

@@ -84,7 +84,8 @@ pub enum AccountLogError {
     /// Another device has the same signing or key-encapsulation key, or had it.
     #[error("a key of device {0} was another's")]
     KeyReused(DeviceId),
-    /// No more than 64 devices can be active.
+    /// No more than 64 devices can be active, and where another device than a
+    /// rooted paper adds one, no more than 56.
     #[error("the account has as many devices as it may have")]
     TooManyDevices,
     /// The entry is about a device that is not active.
@@ -93,11 +94,12 @@ pub enum AccountLogError {
     /// A device cannot remove itself.
     #[error("a device cannot remove itself")]
     RemovesItself,
-    /// Only a paper device removes a paper device.
-    #[error("only a paper device removes a paper device")]
+    /// Only a paper device removes a paper device, or moves the log.
+    #[error("only a paper device removes a paper device or moves the log")]
     PaperNeeded,
-    /// A paper that a machine added, or that such a paper added, removes no paper.
-    #[error("a paper device that a machine added removes no paper device")]
+    /// A paper that a machine added, or that such a paper added, removes no paper
+    /// and does not move the log.
+    #[error("a paper device that a machine added removes no paper device and moves no log")]
     PaperNotRooted,
     /// The account key's generation is not the next one.
     #[error("the account key has generation {got} where {expected} was due")]

@@ -32,6 +32,9 @@ use rules::Change;
 pub const MAX_GENESIS_DEVICES: usize = 16;
 /// The most devices that are active at once.
 pub const MAX_ACTIVE_DEVICES: usize = 64;
+/// The most devices that are active once another device than a rooted paper has
+/// added one: whoever has an owner's machine leaves room for what his paper adds.
+pub const MAX_DEVICES_BY_MACHINES: usize = 56;
 
 /// Where account logs are looked up, by whoever verifies what their devices signed.
 pub trait AccountLogs {
@@ -77,8 +80,9 @@ pub struct DeviceRecord {
     pub removed_seq: Option<u64>,
     /// Its name, sealed under the account's name key; the newest one.
     pub sealed_name: Vec<u8>,
-    /// Whether it is a paper that may remove papers: one of the genesis, or one
-    /// that such a paper added.
+    /// Whether it is a paper that may remove papers, move the log, and add a
+    /// device where machines may add no more: one of the genesis, or one that
+    /// such a paper added.
     pub is_rooted: bool,
 }
 
@@ -176,6 +180,14 @@ impl AccountLog {
     pub fn hash_at(&self, seq: u64) -> Option<EntryHash> {
         let index = usize::try_from(seq.checked_sub(1)?).ok()?;
         self.hashes.get(index).copied()
+    }
+
+    /// The device that wrote entry `seq`; `None` at 0 and beyond the newest entry.
+    #[must_use]
+    pub fn author_at(&self, seq: u64) -> Option<DeviceId> {
+        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+        let entry = self.entries.get(index)?;
+        Some(Payload::decode(&entry.payload).ok()?.author)
     }
 
     /// Every device that is or was in the log, ordered by id.

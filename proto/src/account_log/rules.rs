@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::payload::{AccountKey, Body, NewDevice, Payload, SeedBox};
 use super::{
     AccountKeyRecord, AccountLog, AccountLogError, DeviceRecord, MAX_ACTIVE_DEVICES,
-    MAX_GENESIS_DEVICES,
+    MAX_DEVICES_BY_MACHINES, MAX_GENESIS_DEVICES,
 };
 use crate::device::{DeviceKind, DevicePublic};
 use crate::entry::{SealedBox, verify_signatures};
@@ -116,8 +116,13 @@ pub(super) fn check_next(
                 sealed_name,
             }
         }
-        Body::Moved { home, .. } if home == log.home => return Err(AccountLogError::SameHome),
-        Body::Moved { home, origin } => Change::Moved { home, origin },
+        Body::Moved { home, origin } => {
+            check_rooted(author)?;
+            if home == log.home {
+                return Err(AccountLogError::SameHome);
+            }
+            Change::Moved { home, origin }
+        }
     };
     if let Change::Add { record, .. } = &change {
         signers.push(signer(&record.public));
@@ -165,7 +170,12 @@ fn check_add(
     seq: u64,
 ) -> Result<Change, AccountLogError> {
     check_keys_are_new(&log.devices, &device.public)?;
-    if log.active_devices().count() >= MAX_ACTIVE_DEVICES {
+    let most = if author.is_rooted {
+        MAX_ACTIVE_DEVICES
+    } else {
+        MAX_DEVICES_BY_MACHINES
+    };
+    if log.active_devices().count() >= most {
         return Err(AccountLogError::TooManyDevices);
     }
     if seed.device != device.public.id() {
@@ -191,11 +201,8 @@ fn check_remove(
     if device == author_id {
         return Err(AccountLogError::RemovesItself);
     }
-    if removed.public.kind() == DeviceKind::Paper && !author.is_rooted {
-        return Err(match author.public.kind() {
-            DeviceKind::Paper => AccountLogError::PaperNotRooted,
-            DeviceKind::Machine => AccountLogError::PaperNeeded,
-        });
+    if removed.public.kind() == DeviceKind::Paper {
+        check_rooted(author)?;
     }
     let remaining: Vec<DeviceId> = log
         .active_devices()
@@ -213,6 +220,18 @@ fn check_remove(
     Ok(Change::Remove {
         device,
         account_key: check_account_key(account_key, generation, &remaining, author_id, seq)?,
+    })
+}
+
+/// The author is a paper that no machine brought in: whoever has one of an
+/// owner's machines is not the owner.
+fn check_rooted(author: &DeviceRecord) -> Result<(), AccountLogError> {
+    if author.is_rooted {
+        return Ok(());
+    }
+    Err(match author.public.kind() {
+        DeviceKind::Paper => AccountLogError::PaperNotRooted,
+        DeviceKind::Machine => AccountLogError::PaperNeeded,
     })
 }
 

@@ -109,6 +109,12 @@ impl TestAccount {
         self.log.append(&signed_account(&entry, &signers)).unwrap();
     }
 
+    /// Appends an entry of the paper's.
+    pub(crate) fn append_by_paper(&mut self, body: Body) {
+        let entry = signed_account(&self.paper_draft(body), &[&self.paper]);
+        self.log.append(&entry).unwrap();
+    }
+
     /// A device is added and removed again: the account key has a new generation.
     pub(crate) fn renew_account_key(&mut self) -> TestDevice {
         let seq = self.position().seq;

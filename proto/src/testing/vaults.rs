@@ -132,6 +132,25 @@ impl TestVault {
             .next_entry(&author.id(), position, &device, self.head, body)
     }
 
+    /// The next entry, by another of the author's devices.
+    pub(crate) fn draft_by(
+        &self,
+        author: &TestAccount,
+        device: &TestDevice,
+        body: Body,
+    ) -> wire::VaultEntry {
+        let (position, device) = (author.position(), device.id());
+        self.log
+            .next_entry(&author.id(), &position, &device, self.head, body)
+    }
+
+    /// Appends an entry by the author's paper.
+    pub(crate) fn append_by_paper(&mut self, author: &TestAccount, body: Body, logs: &Logs) {
+        let entry = self.draft_by(author, &author.paper, body);
+        let entry = signed_vault(&entry, &author.paper);
+        self.log.append(&entry, logs).unwrap();
+    }
+
     /// Appends an entry by the author's machine.
     pub(crate) fn append(&mut self, author: &TestAccount, body: Body, logs: &Logs) {
         let entry = signed_vault(&self.draft(author, body), &author.machine);

@@ -128,6 +128,13 @@ pub enum VaultLogError {
     /// The author's role does not allow this entry.
     #[error("the author's role does not allow this entry")]
     NotAllowed,
+    /// Only a paper device moves the vault.
+    #[error("only a paper device moves the vault")]
+    PaperNeeded,
+    /// A paper that a machine added, or that such a paper added, does not move
+    /// the vault.
+    #[error("a paper device that a machine added does not move the vault")]
+    PaperNotRooted,
     /// An account vault has one member for ever and never moves.
     #[error("no such entry in an account vault")]
     NotInAccountVault,

@@ -300,6 +300,16 @@ impl VaultLog {
         self.place(seq).map(|place| place.hash)
     }
 
+    /// Who wrote entry `seq`, and with which device; `None` at 0 and beyond the
+    /// newest entry.
+    #[must_use]
+    pub fn author_at(&self, seq: u64) -> Option<(AccountId, DeviceId)> {
+        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+        let entry = self.entries.get(index)?;
+        let payload = Payload::decode(&entry.payload).ok()?;
+        Some((payload.author.account, payload.device))
+    }
+
     /// What the account was at entry `seq`; `None` for no member, and at 0 or
     /// beyond the newest entry.
     #[must_use]

@@ -5,6 +5,7 @@ use super::{
     EpochBoxRecord, EpochRecord, MAX_MEMBERS, MemberState, Role, VaultKind, VaultLog, VaultLogError,
 };
 use crate::account_log::{AccountLog, AccountLogs};
+use crate::device::DeviceKind;
 use crate::entry::{SealedBox, verify_signatures};
 use crate::ids::{AccountId, DeviceId, EntryHash, HosterId};
 use crate::origin::Origin;
@@ -272,12 +273,7 @@ impl Rules<'_> {
             }
             Body::Refresh { member } => self.check_refresh(&member, due),
             Body::Rotate { epoch } => self.check_rotate(epoch),
-            Body::Moved { home, .. } if home == self.log.home => Err(VaultLogError::SameHome),
-            Body::Moved { home, origin } => Ok(Change {
-                moved: Some((home, origin)),
-                rotation_due: due,
-                ..Change::default()
-            }),
+            Body::Moved { home, origin } => self.check_moved(home, origin, due),
         }
     }
 
@@ -386,6 +382,33 @@ impl Rules<'_> {
         Ok(Change {
             positions: epoch.boxes.iter().map(|b| b.member).collect(),
             epoch: Some(into_record(epoch, self.device, self.seq)),
+            ..Change::default()
+        })
+    }
+
+    fn check_moved(
+        &self,
+        home: HosterId,
+        origin: Origin,
+        due: bool,
+    ) -> Result<Change, VaultLogError> {
+        let author = account_log_at(self.account_logs, &self.author)?
+            .device(&self.device)
+            .ok_or(VaultLogError::UnknownDevice(self.device))?;
+        // Where a vault has gone nobody can be kept from it any more: whoever
+        // has one of a manager's machines does not send it away.
+        if !author.is_rooted {
+            return Err(match author.public.kind() {
+                DeviceKind::Paper => VaultLogError::PaperNotRooted,
+                DeviceKind::Machine => VaultLogError::PaperNeeded,
+            });
+        }
+        if home == self.log.home {
+            return Err(VaultLogError::SameHome);
+        }
+        Ok(Change {
+            moved: Some((home, origin)),
+            rotation_due: due,
             ..Change::default()
         })
     }

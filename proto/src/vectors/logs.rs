@@ -10,7 +10,7 @@ pub(super) fn account_logs() -> Json {
     let cast = accounts::Cast::new();
     let mut account = cast.account.clone();
     account.append(account.rename(&cast.phone), &[]);
-    account.append(account.moved(), &[]);
+    account.append_by_paper(account.moved());
     let log = &account.log;
     let cases = accounts::cases();
     // 17 devices in hexadecimal are not worth their bytes.
@@ -27,8 +27,8 @@ pub(super) fn account_logs() -> Json {
             Json::text(
                 "An account log; what it means after each of its entries; and entries that are \
                  refused when `after` entries of the log stand before them (0: as a genesis). `papers` \
-                 is another log, with those of its papers that may remove papers. Boxes, names and \
-                 account keys are filler: nothing opens them.",
+                 is another log, with those of its papers that may remove papers and move the log. \
+                 Boxes, names and account keys are filler: nothing opens them.",
             ),
         ),
         ("log", Json::entries(log.entries())),
@@ -89,10 +89,10 @@ pub(super) fn vault_logs() -> Json {
         (&cast.dan, TestVault::accept()),
         (&cast.carol, TestVault::remove(&cast.dan)),
         (&cast.alice, TestVault::leave()),
-        (&cast.carol, TestVault::moved()),
     ] {
         full.append(author, body, &cast.logs);
     }
+    full.append_by_paper(&cast.carol, TestVault::moved(), &cast.logs);
     let log = &full.log;
 
     let cases = vaults::cases(&cast);
@@ -112,8 +112,9 @@ pub(super) fn vault_logs() -> Json {
             Json::text(
                 "Account logs; a vault log and an account vault's that refer to them; what the vault \
                  log means after each of its entries; and entries that are refused after the named \
-                 number of entries of one of the two ([]: as a genesis). Heads are only named here. \
-                 Boxes and commitments are filler.",
+                 number of entries of one of the two ([]: as a genesis). `moves` is another vault log, \
+                 of the account of `papers` in account_logs.json, with moves that are accepted and \
+                 refused after it. Heads are only named here. Boxes and commitments are filler.",
             ),
         ),
         (
@@ -130,6 +131,30 @@ pub(super) fn vault_logs() -> Json {
         (
             "earliest_position_for_head",
             Json::list((0..12).map(|seq| Json::Number(log.earliest_position_for_head(seq)))),
+        ),
+        ("refused", Json::list(refused)),
+        ("moves", moves()),
+    ])
+}
+
+/// Who may move a vault.
+fn moves() -> Json {
+    let cast = vaults::MoveCast::new();
+    let log = &cast.vault.log;
+    let after = || Json::Number(log.position().seq);
+    let refused = cast.refused();
+    let refused = refused
+        .iter()
+        .map(|(name, entry, error)| self::refused(name, after(), Json::error(error), entry));
+    Json::Object(vec![
+        (
+            "account_log",
+            Json::entries(cast.paula.account.log.entries()),
+        ),
+        ("log", Json::entries(log.entries())),
+        (
+            "accepted",
+            Json::list(cast.accepted().iter().map(Json::entry)),
         ),
         ("refused", Json::list(refused)),
     ])

@@ -57,7 +57,7 @@ fn a_log_tells_who_speaks_for_the_account_and_when() {
         tablet,
     } = Cast::new();
     account.append(account.rename(&phone), &[]);
-    account.append(account.moved(), &[]);
+    account.append_by_paper(account.moved());
     let log = &account.log;
     let (machine, paper) = (&account.machine, &account.paper);
 
@@ -65,6 +65,12 @@ fn a_log_tells_who_speaks_for_the_account_and_when() {
     assert_eq!(log.hash_at(1).unwrap().as_bytes(), log.id().as_bytes());
     assert_eq!(log.hash_at(6), Some(log.position().hash));
     assert_eq!((log.hash_at(0), log.hash_at(7)), (None, None));
+    let authors: Vec<_> = (0..8).map(|seq| log.author_at(seq)).collect();
+    let (first, last) = (Some(machine.id()), Some(paper.id()));
+    assert_eq!(
+        authors,
+        [None, first, first, first, first, first, last, None]
+    );
 
     let ids = |devices: &[&TestDevice]| -> Vec<_> {
         in_order(devices).iter().map(|device| device.id()).collect()
@@ -153,6 +159,31 @@ fn only_a_rooted_paper_removes_a_paper() {
     }
 }
 
+/// Where a log has gone, its owner's removals are not asked for any more: a
+/// thief with a machine would send it to nowhere.
+#[test]
+fn only_a_rooted_paper_moves_the_log() {
+    let PaperCast {
+        account,
+        rooted,
+        of_machine,
+        of_that,
+    } = PaperCast::new();
+    let verdict = |author: &TestDevice| {
+        let entry = account.log.next_entry(author.id(), account.moved());
+        account.log.verify_next(&signed_account(&entry, &[author]))
+    };
+    let (needed, not_rooted) = (
+        AccountLogError::PaperNeeded,
+        AccountLogError::PaperNotRooted,
+    );
+    assert_eq!(verdict(&account.machine), Err(needed));
+    assert_eq!(verdict(&of_machine), Err(not_rooted));
+    assert_eq!(verdict(&of_that), Err(not_rooted));
+    assert_eq!(verdict(&account.paper), Ok(()));
+    assert_eq!(verdict(&rooted), Ok(()));
+}
+
 /// The new words take the place of the old ones, which a thief may have read.
 #[test]
 fn a_paper_that_a_rooted_paper_added_removes_it() {
@@ -199,11 +230,14 @@ fn a_paper_removes_a_paper_and_a_machine() {
     assert_eq!(active[0].public.id(), account.paper.id());
 }
 
+/// A thief's machine fills what is left to machines, and no more: the owner's
+/// paper still adds the computer from which he removes them.
 #[test]
-fn sixteen_devices_begin_and_sixty_four_are_the_most() {
-    let first: Vec<_> = (0..16)
+fn sixteen_devices_begin_and_machines_leave_room_for_the_paper() {
+    let mut first: Vec<_> = (0..15)
         .map(|i| TestDevice::machine(&format!("first {i}")))
         .collect();
+    first.insert(1, TestDevice::paper("first paper"));
     let first: Vec<_> = first.iter().collect();
     let entry = genesis_entry(first[0].id(), TestAccount::genesis("many", &first));
     let log = AccountLog::verify_genesis(&signed_account(&entry, &in_order(&first))).unwrap();
@@ -213,19 +247,40 @@ fn sixteen_devices_begin_and_sixty_four_are_the_most() {
         paper: first[1].clone(),
         log,
     };
-    for i in 0..48 {
+    let of_machine = TestDevice::paper("a paper of a machine");
+    account.append(account.add(&of_machine), &[&of_machine]);
+    for i in 0..39 {
         let device = TestDevice::machine(&format!("later {i}"));
         account.append(account.add(&device), &[&device]);
     }
-    let device = TestDevice::machine("one too many");
-    let signers = [&account.machine.clone(), &device];
-    let entry = signed_account(&account.draft(account.add(&device)), &signers);
+    let (machine, paper) = (account.machine.clone(), account.paper.clone());
+    let added_by = |account: &TestAccount, author: &TestDevice, device: &TestDevice| {
+        let entry = account.log.next_entry(author.id(), account.add(device));
+        signed_account(&entry, &[author, device])
+    };
+    let device = TestDevice::machine("one more");
+    for author in [&machine, &of_machine] {
+        let entry = added_by(&account, author, &device);
+        let error = account.log.append(&entry).unwrap_err();
+        assert_eq!(error, AccountLogError::TooManyDevices);
+    }
+    for i in 0..8 {
+        let device = TestDevice::machine(&format!("of the paper {i}"));
+        let entry = added_by(&account, &paper, &device);
+        account.log.append(&entry).unwrap();
+    }
+    let active = account.log.active_devices_at(account.position().seq);
+    assert_eq!(active.count(), MAX_ACTIVE_DEVICES);
+    let entry = added_by(&account, &paper, &device);
     let error = account.log.append(&entry).unwrap_err();
     assert_eq!(error, AccountLogError::TooManyDevices);
 
     // One goes, one comes; and an entry with 63 boxes is within its limit.
-    account.append(account.remove(first[2]), &[]);
-    account.append(account.add(&device), &[&device]);
+    account.append_by_paper(account.remove(first[2]));
+    account
+        .log
+        .append(&added_by(&account, &paper, &device))
+        .unwrap();
 }
 
 #[test]
@@ -332,9 +387,11 @@ proptest! {
         for body in [account.add(&cast.tablet), account.remove(&cast.phone), account.moved()] {
             let signers: &[&TestDevice] = match &body {
                 Body::AddDevice(_) => &[&account.machine, &cast.tablet],
+                Body::Moved(_) => &[&account.paper],
                 _ => &[&account.machine],
             };
-            let mut entry = signed_account(&account.draft(body), signers);
+            let entry = account.log.next_entry(signers[0].id(), body);
+            let mut entry = signed_account(&entry, signers);
             let start = at.index(entry.payload.len());
             let end = (start + remove).min(entry.payload.len());
             entry.payload.splice(start..end, bytes.clone());

@@ -1,9 +1,10 @@
 //! A vault with members of every kind.
 
+use crate::account_log::tests::PaperCast;
 use crate::ids::HeadHash;
 use crate::position::HeadPosition;
 use crate::testing::{Logs, TestAccount, TestDevice, TestVault, filler_32, logs_of, signed_vault};
-use crate::vault_log::{Role, VaultKind};
+use crate::vault_log::{Role, VaultKind, VaultLogError};
 use crate::wire::{self, SignedEntry, vault_entry::Body};
 
 pub(crate) struct Cast {
@@ -28,6 +29,51 @@ pub(crate) struct Cast {
     pub(crate) due: TestVault,
     /// Alice's account vault.
     pub(crate) account: TestVault,
+}
+
+/// A vault of Paula's, who has papers of every standing.
+pub(crate) struct MoveCast {
+    pub(crate) paula: PaperCast,
+    pub(crate) vault: TestVault,
+}
+
+impl MoveCast {
+    pub(crate) fn new() -> Self {
+        let paula = PaperCast::new();
+        let vault = TestVault::new(VaultKind::Storage, &paula.account);
+        Self { paula, vault }
+    }
+
+    /// The vault's next entry, by one of her devices.
+    fn moved_by(&self, device: &TestDevice) -> SignedEntry {
+        let account = &self.paula.account;
+        let entry = self.vault.draft_by(account, device, TestVault::moved());
+        signed_vault(&entry, device)
+    }
+
+    pub(crate) fn accepted(&self) -> [SignedEntry; 2] {
+        [&self.paula.account.paper, &self.paula.rooted].map(|paper| self.moved_by(paper))
+    }
+
+    pub(crate) fn refused(&self) -> [(&'static str, SignedEntry, VaultLogError); 3] {
+        [
+            (
+                "a move by a machine",
+                self.moved_by(&self.paula.account.machine),
+                VaultLogError::PaperNeeded,
+            ),
+            (
+                "a move by a paper of a machine",
+                self.moved_by(&self.paula.of_machine),
+                VaultLogError::PaperNotRooted,
+            ),
+            (
+                "a move by a paper that a paper of a machine added",
+                self.moved_by(&self.paula.of_that),
+                VaultLogError::PaperNotRooted,
+            ),
+        ]
+    }
 }
 
 pub(crate) fn head_at(seq: u64) -> HeadPosition {

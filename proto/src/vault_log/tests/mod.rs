@@ -2,7 +2,7 @@ mod cases;
 mod cast;
 
 pub(crate) use cases::{After, cases};
-pub(crate) use cast::{Cast, head_at};
+pub(crate) use cast::{Cast, MoveCast, head_at};
 
 use proptest::prelude::*;
 
@@ -86,12 +86,20 @@ fn a_log_tells_members_roles_and_epochs_at_every_place() {
     vault.append(&cast.dan, TestVault::accept(), &cast.logs);
     vault.append(&cast.carol, TestVault::remove(&cast.dan), &cast.logs);
     vault.append(&cast.alice, TestVault::leave(), &cast.logs);
-    vault.append(&cast.carol, TestVault::moved(), &cast.logs);
+    vault.append_by_paper(&cast.carol, TestVault::moved(), &cast.logs);
     let log = &vault.log;
 
     assert_eq!(log.position().seq, 13);
     assert_eq!(log.id().as_bytes(), log.hash_at(1).unwrap().as_bytes());
     assert_eq!((log.hash_at(0), log.hash_at(14)), (None, None));
+    let by = |account: &TestAccount| Some((account.id(), account.machine.id()));
+    assert_eq!((log.author_at(0), log.author_at(14)), (None, None));
+    assert_eq!(
+        (log.author_at(1), log.author_at(8)),
+        (by(&cast.alice), by(&cast.bob))
+    );
+    let paper = cast.carol.paper.id();
+    assert_eq!(log.author_at(13), Some((cast.carol.id(), paper)));
     assert_eq!(
         (log.kind(), log.creator()),
         (VaultKind::Storage, cast.alice.id())
@@ -272,8 +280,10 @@ fn a_rotation_is_due_when_someone_may_no_longer_read() {
     assert!(due(&cast.carol, TestVault::refresh(&cast.bob_renewed)));
     assert!(!due(&cast.alice, TestVault::add(&cast.eve, Role::Reader)));
     assert!(!due(&cast.dan, TestVault::accept()));
-    assert!(!due(&cast.alice, TestVault::moved()));
     assert!(!due(&cast.bob_renewed, cast.calm.rotate(&cast.members())));
+    let mut moved = cast.calm.clone();
+    moved.append_by_paper(&cast.alice, TestVault::moved(), &cast.logs);
+    assert!(!moved.log.rotation_due());
 }
 
 #[test]
@@ -334,16 +344,57 @@ fn only_a_rotation_ends_what_made_it_due() {
         (&cast.dan, TestVault::accept()),
         (&cast.carol, TestVault::refresh(&renewed)),
         (&renewed, TestVault::change(&cast.carol, Role::Writer)),
-        (&renewed, TestVault::moved()),
     ] {
         vault.append(author, body, &logs);
         assert!(vault.log.rotation_due());
     }
+    vault.append_by_paper(&renewed, TestVault::moved(), &logs);
+    assert!(vault.log.rotation_due());
     let members = [&renewed, &cast.bob_renewed, &cast.carol, &cast.dan];
     let rotate = vault.rotate(&members);
     vault.append(&cast.bob_renewed, rotate, &logs);
     assert!(!vault.log.rotation_due());
     vault.append(&renewed, TestVault::add(&cast.eve, Role::Manager), &logs);
+}
+
+/// Where a vault has gone, its managers' removals are not asked for any more.
+#[test]
+fn only_a_rooted_paper_of_a_manager_moves_a_vault() {
+    let cast = MoveCast::new();
+    let logs = logs_of(&[&cast.paula.account]);
+    for (name, entry, error) in cast.refused() {
+        let verdict = cast.vault.log.verify_next(&entry, &logs);
+        assert_eq!(verdict, Err(error), "{name}");
+    }
+    for entry in cast.accepted() {
+        assert_eq!(cast.vault.log.verify_next(&entry, &logs), Ok(()));
+    }
+}
+
+/// Else whoever knew a secret once would know that of a later epoch.
+#[test]
+fn no_commitment_of_an_earlier_epoch_comes_again() {
+    let cast = Cast::new();
+    let mut vault = cast.calm.clone();
+    let rotate = vault.rotate(&cast.members());
+    vault.append(&cast.alice, rotate, &cast.logs);
+    let verdict = |commitment: Option<[u8; 32]>| {
+        let mut epoch = TestVault::epoch(3, &cast.members());
+        if let Some(commitment) = commitment {
+            epoch.commitment = commitment.to_vec();
+        }
+        let rotate = Body::Rotate(wire::RotateEpoch { epoch: Some(epoch) });
+        let entry = signed_vault(&vault.draft(&cast.alice, rotate), &cast.alice.machine);
+        vault.log.verify_next(&entry, &cast.logs)
+    };
+    let [first, second] = vault.log.epochs() else {
+        panic!("two epochs")
+    };
+    for earlier in [first, second] {
+        let refused = Err(VaultLogError::CommitmentReused);
+        assert_eq!(verdict(Some(earlier.commitment)), refused);
+    }
+    assert_eq!(verdict(None), Ok(()));
 }
 
 #[test]
@@ -505,13 +556,18 @@ proptest! {
             cast.calm.rotate(&cast.members()),
             TestVault::moved(),
         ];
-        let mut entry = cast.next(bodies[which].clone());
+        let body = bodies[which].clone();
+        let signer = match &body {
+            Body::Moved(_) => &cast.alice.paper,
+            _ => &cast.alice.machine,
+        };
+        let mut entry = signed_vault(&cast.calm.draft_by(&cast.alice, signer, body), signer);
         let start = at.index(entry.payload.len());
         let end = (start + remove).min(entry.payload.len());
         entry.payload.splice(start..end, bytes);
         let label = crate::sign::SignLabel::VaultEntry;
         let message = crate::sign::to_sign(label, &entry.payload);
-        entry.signatures[0].signature = cast.alice.machine.sign(&message).to_vec();
+        entry.signatures[0].signature = signer.sign(&message).to_vec();
         let before = Some(cast.calm.log.clone());
         let mut log = before.clone();
         if refusal(&mut log, &entry, &cast.logs).is_some() {

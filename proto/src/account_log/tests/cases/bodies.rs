@@ -262,6 +262,11 @@ pub(super) fn other_cases(cast: &Cast) -> Vec<Case> {
             field("sealed_name"),
         ),
         (
+            "a move by a machine",
+            cast.next(account.moved(), &[], |_| {}),
+            E::PaperNeeded,
+        ),
+        (
             "a move to where the log is",
             cast.moved("home", "home.example:443"),
             E::SameHome,

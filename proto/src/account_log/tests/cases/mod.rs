@@ -85,7 +85,8 @@ impl Cast {
             home: hoster(home).to_vec(),
             origin: origin.to_owned(),
         });
-        self.next(body, &[], |_| {})
+        let paper = &self.account.paper;
+        signed_account(&self.account.paper_draft(body), &[paper])
     }
 
     /// A genesis of machine and paper, changed and then signed by both.
@@ -144,7 +145,7 @@ impl PaperCast {
         }
     }
 
-    /// Removals that are refused after the whole log.
+    /// Removals and moves that are refused after the whole log.
     pub(crate) fn cases(&self) -> Vec<Case> {
         let Self {
             account,
@@ -152,10 +153,11 @@ impl PaperCast {
             of_machine,
             of_that,
         } = self;
-        let remove = |author: &TestDevice, removed| {
-            let entry = account.log.next_entry(author.id(), account.remove(removed));
+        let by = |author: &TestDevice, body| {
+            let entry = account.log.next_entry(author.id(), body);
             signed_account(&entry, &[author])
         };
+        let remove = |author, removed| by(author, account.remove(removed));
         let all = [
             (
                 "a paper of a machine removed by the machine",
@@ -175,6 +177,16 @@ impl PaperCast {
             (
                 "a paper of a machine removed by the paper that it added",
                 remove(of_that, of_machine),
+                E::PaperNotRooted,
+            ),
+            (
+                "a move by a paper of a machine",
+                by(of_machine, account.moved()),
+                E::PaperNotRooted,
+            ),
+            (
+                "a move by a paper that a paper of a machine added",
+                by(of_that, account.moved()),
                 E::PaperNotRooted,
             ),
         ];

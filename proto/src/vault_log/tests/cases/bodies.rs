@@ -240,13 +240,30 @@ pub(super) fn rotate_rows(cast: &Cast) -> Vec<Row> {
 }
 
 pub(super) fn move_rows(cast: &Cast) -> Vec<Row> {
+    let (alice, paper) = (&cast.alice, &cast.alice.paper);
     let moved = |home: &str, origin: &str| {
-        cast.next(Body::Moved(wire::VaultMoved {
+        let body = Body::Moved(wire::VaultMoved {
             home: hoster(home).to_vec(),
             origin: origin.to_owned(),
-        }))
+        });
+        signed_vault(&cast.calm.draft_by(alice, paper, body), paper)
     };
     vec![
+        (
+            "a move by a machine",
+            cast.next(TestVault::moved()),
+            E::PaperNeeded,
+        ),
+        (
+            "a move by a writer's paper",
+            signed_vault(
+                &cast
+                    .calm
+                    .draft_by(&cast.bob, &cast.bob.paper, TestVault::moved()),
+                &cast.bob.paper,
+            ),
+            E::NotAllowed,
+        ),
         (
             "a move to where the vault is",
             moved("home", "home.example:443"),
