@@ -323,7 +323,7 @@ fn vault_logs_and_what_they_refuse() {
     let logs = Logs::from([(owner.id(), owner)]);
     let log = vault_log(list(&moves["log"]), &logs).unwrap();
     for accepted in list(&moves["accepted"]) {
-        assert_eq!(log.verify_next(&entry(accepted), &logs), Ok(()));
+        assert!(log.verify_next(&entry(accepted), &logs).is_ok());
     }
     for case in list(&moves["refused"]) {
         let error = log.verify_next(&entry(&case["entry"]), &logs).unwrap_err();

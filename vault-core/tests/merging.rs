@@ -238,18 +238,18 @@ enum Step {
 
 #[derive(Debug, Clone, Copy)]
 enum Lie {
-    OtherPack,
-    OtherKind,
-    OtherOffset,
-    OtherEpoch,
+    Pack,
+    Kind,
+    Offset,
+    Epoch,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let lie = prop_oneof![
-        Just(Lie::OtherPack),
-        Just(Lie::OtherKind),
-        Just(Lie::OtherOffset),
-        Just(Lie::OtherEpoch),
+        Just(Lie::Pack),
+        Just(Lie::Kind),
+        Just(Lie::Offset),
+        Just(Lie::Epoch),
     ];
     // Some that are never stored, and many before they are.
     let lies = prop::collection::vec((0_u64..120, lie), 1..12);
@@ -287,10 +287,10 @@ proptest! {
                         let known = known.first().copied().unwrap_or(place(n, 1));
                         let other = u32::try_from(vault.throw() % 1_000).unwrap();
                         vault.plant([match lie {
-                            Lie::OtherPack => place(n, 1_000_000 + u64::from(other)),
-                            Lie::OtherKind => IndexEntry { kind: ChunkKind::Tree, ..known },
-                            Lie::OtherOffset => IndexEntry { offset: other, ..known },
-                            Lie::OtherEpoch => IndexEntry { epoch: 2, ..known },
+                            Lie::Pack => place(n, 1_000_000 + u64::from(other)),
+                            Lie::Kind => IndexEntry { kind: ChunkKind::Tree, ..known },
+                            Lie::Offset => IndexEntry { offset: other, ..known },
+                            Lie::Epoch => IndexEntry { epoch: 2, ..known },
                         }]);
                     }
                 }

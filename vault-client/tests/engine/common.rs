@@ -405,10 +405,10 @@ fn what_another_member_indexes_in_a_chunk_takes_no_file_away() {
 /// What another member can say of a chunk.
 #[derive(Debug, Clone, Copy)]
 enum Lie {
-    OtherPack,
-    OtherKind,
+    Pack,
+    Kind,
     /// It is where another chunk of the same file's directory is.
-    OtherOffset,
+    Offset,
 }
 
 /// Merging keeps what every segment says: the chunk is found, wherever the segments
@@ -416,7 +416,7 @@ enum Lie {
 #[test]
 fn no_merge_hides_a_chunk_behind_what_another_member_has_indexed() {
     for is_foreseen in [true, false] {
-        for lie in [Lie::OtherPack, Lie::OtherKind, Lie::OtherOffset] {
+        for lie in [Lie::Pack, Lie::Kind, Lie::Offset] {
             let mut common = Common::new();
             let (beside, content) = (super::noise(1, 90_000), super::noise(2, 100_000));
             let files = [("beside", beside.clone()), ("ours", content.clone())];
@@ -464,7 +464,7 @@ fn lied(common: &mut Common, id: ChunkId, beside: &[u8], lie: Lie) {
     let beside = common.places_of(common.id_of(beside))[0];
     let garbage = common.garbage();
     let entry = match lie {
-        Lie::OtherPack => IndexEntry {
+        Lie::Pack => IndexEntry {
             id,
             pack: garbage.id,
             pack_size: size(&garbage),
@@ -472,13 +472,13 @@ fn lied(common: &mut Common, id: ChunkId, beside: &[u8], lie: Lie) {
             sealed_length: garbage.entries[0].sealed_length,
             ..beside
         },
-        Lie::OtherKind => IndexEntry {
+        Lie::Kind => IndexEntry {
             id,
             kind: ChunkKind::Tree,
             sealed_length: 1_000,
             ..beside
         },
-        Lie::OtherOffset => IndexEntry { id, ..beside },
+        Lie::Offset => IndexEntry { id, ..beside },
     };
     common.plant_all(garbage, &[entry]);
 }
