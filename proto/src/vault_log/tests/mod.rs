@@ -213,7 +213,11 @@ fn an_entry_tells_what_it_changes() {
         (&cast.alice, vault.rotate(&cast.members()), None),
         (&cast.alice, TestVault::moved(), None),
     ] {
-        let entry = signed_vault(&vault.draft(author, body), &author.machine);
+        let device = match body {
+            Body::Moved(_) => &author.paper,
+            _ => &author.machine,
+        };
+        let entry = signed_vault(&vault.draft_by(author, device, body), device);
         let next = vault.log.verify_next(&entry, &cast.logs).unwrap();
         assert_eq!((next.seq(), next.head()), (7, vault.head));
         assert_eq!(next.member(), member);
