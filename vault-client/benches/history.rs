@@ -231,9 +231,9 @@ fn writer(
         remote,
         accounts: accounts.collect(),
         log: vault.log().clone(),
-        keys: vault.keys(),
+        keys: vault.keys().unwrap(),
         seen: SeenHeads::none(),
-        root: vault.root().clone(),
+        root: vault.root().unwrap().clone(),
     }
 }
 

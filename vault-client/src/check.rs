@@ -219,7 +219,7 @@ impl Check<'_> {
             Ok::<_, TransferError>(())
         })?;
         self.report.chunks = indexed;
-        let root = self.vault.root();
+        let root = self.vault.root()?;
         let segments = root
             .segments
             .iter()
@@ -264,7 +264,7 @@ impl Check<'_> {
             // Which of the packs are capsules is not known then. What is wrong with
             // the list's own pack is.
             Err(error) => {
-                let at = self.vault.root().links.as_ref();
+                let at = self.vault.root()?.links.as_ref();
                 let id = at.and_then(|at| PackId::from_slice(&at.pack).ok());
                 let missing = RemoteError::Misbehaved(Misbehaviour::PackMissing);
                 let problem = |id| match &error {

@@ -25,7 +25,7 @@ use crate::{
     index::{OwnPacks, VaultIndex},
     remote::Remote,
     transfer::{PackCache, Reader, TransferError},
-    vault::Vault,
+    vault::{Vault, VaultError},
 };
 
 /// How much of a file is asked for in one call, in bytes.
@@ -62,6 +62,12 @@ pub enum ContentsError {
     /// What was read could not be written where it should go.
     #[error("cannot write: {0}")]
     Output(#[from] std::io::Error),
+}
+
+impl From<VaultError> for ContentsError {
+    fn from(error: VaultError) -> Self {
+        Self::Transfer(error.into())
+    }
 }
 
 impl ContentsError {
@@ -142,13 +148,13 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens a vault as its newest verified root has it.
     pub(crate) fn open(vault: &Vault) -> Result<Self, TransferError> {
-        Self::at(vault, vault.root())
+        Self::at(vault, vault.root()?)
     }
 
     /// Opens a vault as another root of it has it.
     pub(crate) fn at(vault: &Vault, root: &Root) -> Result<Self, TransferError> {
         let directory = vault.directory()?;
-        let keys = vault.keys();
+        let keys = vault.keys()?;
         let own_packs = if others_write(vault) {
             Some(OwnPacks::open(vault.state(), vault.id())?)
         } else {
@@ -216,7 +222,7 @@ impl Contents {
     /// See [`ContentsError`].
     pub fn open(vault: &Vault) -> Result<Self, ContentsError> {
         let opened = Opened::open(vault)?;
-        let catalog = read_catalog(vault.root(), &opened.reader)?;
+        let catalog = read_catalog(vault.root()?, &opened.reader)?;
         Ok(Self { opened, catalog })
     }
 

@@ -119,7 +119,7 @@ pub fn reconcile(
         if vault.resend_entry()? {
             report.entries += 1;
         } else if vault.head().map_or(0, |at| at.seq) < lost {
-            let root = stamped(vault, vault.root().clone());
+            let root = stamped(vault, vault.root()?.clone());
             commit(vault, Vec::new(), root)?;
         } else if vault.lacks_entries()? {
             return Err(VaultError::CannotReconcile.into());
@@ -129,7 +129,7 @@ pub fn reconcile(
     }
     if vault.head().map_or(0, |at| at.seq) == lost {
         bring_back(vault, &mut report)?;
-    } else if vault.root().last_removal_seq <= lost {
+    } else if vault.root()?.last_removal_seq <= lost {
         // Somebody has gone on from the older state: what he has stored since is
         // not thrown away for what was before.
         report.contents_lost = true;
@@ -171,7 +171,7 @@ fn bring_back(vault: &mut Vault, report: &mut Reconciled) -> Result<(), Reconcil
         report.contents_lost = true;
         let root = Root {
             last_removal_seq: vault.head().map_or(0, |at| at.seq) + 1,
-            ..stamped(vault, vault.root().clone())
+            ..stamped(vault, vault.root()?.clone())
         };
         commit(vault, Vec::new(), root)?;
         return Ok(());
@@ -205,7 +205,7 @@ fn bring_back(vault: &mut Vault, report: &mut Reconciled) -> Result<(), Reconcil
     let root = rebuild(vault, &opened, &lost, catalog, &wanted, &gone, &mut adds)?;
     while adds.len() > MAX_PACKS_PER_CALL {
         let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
-        let same = stamped(vault, vault.root().clone());
+        let same = stamped(vault, vault.root()?.clone());
         commit(vault, some, same)?;
     }
     commit(vault, adds, root)?;
@@ -222,7 +222,7 @@ fn rebuild(
     gone: &BTreeSet<PackId>,
     adds: &mut Vec<PackId>,
 ) -> Result<Root, ReconcileError> {
-    let before = vault.root();
+    let before = vault.root()?;
     let still = |at: &Option<Located>, or: &Option<Located>| {
         let is_gone =
             |at: &Located| PackId::from_slice(&at.pack).is_ok_and(|id| gone.contains(&id));
@@ -255,7 +255,7 @@ fn rebuild(
         Ok::<_, IndexError>(())
     });
     collected.map_err(TransferError::from)?;
-    let keys = vault.keys();
+    let keys = vault.keys()?;
     let open = PackBuilder::new(keys.clone(), keys.current_epoch());
     let mut tail = Tail::new(keys, open, Rng::new(vault.randomness()));
     let catalog_at = tail.place(ChunkKind::Catalog, &catalog)?;
@@ -324,8 +324,8 @@ fn packs_of(root: &Root, index: &VaultIndex) -> Result<BTreeMap<PackId, u32>, Tr
 fn committed_packs(vault: &Vault, opened: &Opened) -> Result<BTreeSet<PackId>, TransferError> {
     let apart = tempfile::tempdir_in(vault.directory()?).map_err(TransferError::Cache)?;
     let index = VaultIndex::open(apart.path().to_owned(), None)?;
-    index.follow(&vault.root().segments, &opened.reader)?;
-    Ok(packs_of(vault.root(), &index)?.into_keys().collect())
+    index.follow(&vault.root()?.segments, &opened.reader)?;
+    Ok(packs_of(vault.root()?, &index)?.into_keys().collect())
 }
 
 /// The bytes of a pack, if this device has kept it whole.

@@ -162,7 +162,10 @@ fn opening_a_known_vault_asks_nobody() {
     let (member, vault) = Member::with_vault();
     member.hoster.forget_calls();
     let found = member.reopened().open_vault(&VaultSelector::Only).unwrap();
-    assert_eq!((found.head(), found.root()), (vault.head(), vault.root()));
+    assert_eq!(
+        (found.head(), found.root().unwrap()),
+        (vault.head(), vault.root().unwrap())
+    );
     assert_eq!(member.hoster.calls(), []);
 }
 

@@ -37,12 +37,15 @@ fn what_is_committed_is_there_for_every_handle() {
         commit(&mut vault);
         assert_eq!(vault.head().unwrap().seq, seq);
         let other = reopened(&member);
-        assert_eq!((other.head(), other.root()), (vault.head(), vault.root()));
+        assert_eq!(
+            (other.head(), other.root().unwrap()),
+            (vault.head(), vault.root().unwrap())
+        );
     }
     // And for a device that sees it all for the first time.
     let sight = member.paper().look(vault.id());
     assert_eq!(sight.seen.position(), vault.head());
-    assert_eq!(&sight.root, vault.root());
+    assert_eq!(&sight.root, vault.root().unwrap());
 }
 
 #[test]
@@ -76,7 +79,7 @@ fn a_lost_answer_is_found_out_by_sending_the_same_again() {
     let _lock = vault.lock().unwrap();
     vault.refresh().unwrap();
     assert_eq!(vault.head().unwrap().seq, 2);
-    assert_eq!(vault.root(), &planned.root);
+    assert_eq!(vault.root().unwrap(), &planned.root);
     commit(&mut vault);
     assert_eq!(vault.head().unwrap().seq, 3);
 }
@@ -128,7 +131,7 @@ fn another_plan_waits_for_what_was_signed_before() {
     vault.commit(first.clone()).unwrap_err();
     let second = plan(&vault, vec![put_pack(&vault)]);
     assert_eq!(vault.commit(second).unwrap(), CommitResult::LostRace);
-    assert_eq!(vault.root(), &first.root);
+    assert_eq!(vault.root().unwrap(), &first.root);
     commit(&mut vault);
     assert_eq!(vault.head().unwrap().seq, 3);
 }
@@ -225,7 +228,7 @@ fn a_log_entry_that_came_first_is_a_lost_race_too() {
         author.rotate(keys, &mut rng()).unwrap()
     });
     assert_eq!(vault.commit(planned).unwrap(), CommitResult::LostRace);
-    assert_eq!(vault.keys().current_epoch(), 2);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 2);
     assert_eq!(vault.log().entries().last(), Some(&entry));
     let lost = sent(&member.hoster, &vault).pop().unwrap();
     commit(&mut vault);

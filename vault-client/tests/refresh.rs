@@ -33,12 +33,12 @@ fn refused(
 
 /// Likewise, for a hoster that lies without being told to here.
 fn unchanged(member: &Member, vault: &mut Vault) -> VaultError {
-    let (stored, head, root) = (member.stored(), vault.head(), vault.root().clone());
+    let (stored, head, root) = (member.stored(), vault.head(), vault.root().unwrap().clone());
     let error = vault.refresh().expect_err("a lie was believed");
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
     assert!(!error.is_transient());
     assert_eq!(member.stored(), stored, "{error}");
-    assert_eq!((vault.head(), vault.root()), (head, &root));
+    assert_eq!((vault.head(), vault.root().unwrap()), (head, &root));
     error
 }
 
@@ -78,7 +78,7 @@ fn an_honest_answer_is_believed() {
 fn an_older_head_is_told_with_its_date() {
     let (member, mut vault) = Member::with_vault();
     commit(&mut vault);
-    let committed = vault.root().committed;
+    let committed = vault.root().unwrap().committed;
     let known = vault.head().unwrap();
     for (seq, expected) in [(1, 1), (0, 0)] {
         member.hoster.roll_back(&vault.id(), seq);
@@ -380,7 +380,7 @@ fn a_removed_devices_head_is_refused() {
         author.rotate(keys, &mut rng()).unwrap()
     });
     vault.refresh().unwrap();
-    assert_eq!(vault.keys().current_epoch(), 2);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 2);
 
     // At the place where it was removed, and at the one where it still was
     // active: the vault's log has recorded a newer one.
@@ -533,7 +533,7 @@ fn entries_of_logs_are_verified_one_by_one() {
         }
     }
     vault.refresh().unwrap();
-    assert_eq!(vault.keys().current_epoch(), 4);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 4);
 }
 
 #[test]
@@ -699,7 +699,7 @@ fn an_answer_in_parts_is_put_together() {
         }
     });
     vault.refresh().unwrap();
-    assert_eq!(vault.keys().current_epoch(), 4);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 4);
     assert_eq!(vault.head().unwrap().seq, 3);
 }
 
@@ -751,8 +751,12 @@ fn what_a_member_sealed_wrong_is_not_the_hosters_fault() {
         answer.root.clone_from(&root);
         answer.newest_head_seq = 2;
     });
-    let before = member.stored();
-    let error = vault.refresh().unwrap_err();
+    vault.refresh().unwrap();
+    let error = vault.root().unwrap_err();
     assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
-    assert_eq!(member.stored(), before);
+    let reopened = member.reopened();
+    let vault = reopened.open_vault(&VaultSelector::Only).unwrap();
+    assert_eq!(vault.head().unwrap().seq, 2);
+    let error = vault.root().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
 }

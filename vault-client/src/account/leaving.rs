@@ -151,13 +151,13 @@ fn empty(vault: &mut Vault) -> Result<(), AccountError> {
         let (data, named) = packs(vault)?;
         let mut outcome = CommitResult::Committed(vault.head().expect("there is one"));
         for removes in data.chunks(MAX_PACKS_PER_CALL) {
-            outcome = remove(vault, removes, vault.root().clone())?;
+            outcome = remove(vault, removes, vault.root()?.clone())?;
             if !matches!(outcome, CommitResult::Committed(_)) {
                 break;
             }
         }
         if matches!(outcome, CommitResult::Committed(_)) {
-            let before = vault.root();
+            let before = vault.root()?;
             let root = Root {
                 minimum_reader: before.minimum_reader,
                 minimum_writer: before.minimum_writer,
@@ -193,7 +193,7 @@ fn remove(vault: &mut Vault, packs: &[PackId], root: Root) -> Result<CommitResul
 /// and those that the root names itself.
 fn packs(vault: &Vault) -> Result<(Vec<PackId>, Vec<PackId>), AccountError> {
     let opened = Opened::open(vault).map_err(AccountError::Transfer)?;
-    let root = vault.root();
+    let root = vault.root()?;
     let segments = root.segments.iter().filter_map(|s| s.at.as_ref());
     let located = segments
         .chain(&root.catalog)

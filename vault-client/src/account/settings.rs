@@ -15,7 +15,7 @@ const RACES: usize = 8;
 
 /// The settings as of the vault's root; empty ones before the first commit.
 pub(super) fn read(vault: &Vault) -> Result<AccountSettings, AccountError> {
-    let Some(at) = &vault.root().settings else {
+    let Some(at) = &vault.root()?.settings else {
         return Ok(AccountSettings::default());
     };
     let chunk = read_alone(vault, ChunkKind::Settings, at).map_err(unreadable)?;
@@ -37,12 +37,12 @@ pub(super) fn change(
         if after == before && vault.head().is_some() {
             return Ok(after);
         }
-        let sealed = seal_alone(vault, ChunkKind::Settings, &after.encode());
+        let sealed = seal_alone(vault, ChunkKind::Settings, &after.encode())?;
         let (pack, located) = sealed.ok_or(SettingsError::TooLong)?;
         let plan = CommitPlan {
             adds: vec![pack.id],
-            removes: old_pack(vault.root()).into_iter().collect(),
-            root: next_root(vault, located),
+            removes: old_pack(vault.root()?).into_iter().collect(),
+            root: next_root(vault, located)?,
         };
         vault
             .remote()
@@ -60,12 +60,12 @@ pub(super) fn change(
     Err(AccountError::Overtaken)
 }
 
-fn next_root(vault: &Vault, settings: Located) -> Root {
-    let before = vault.root();
+fn next_root(vault: &Vault, settings: Located) -> Result<Root, VaultError> {
+    let before = vault.root()?;
     let next_seq = vault.head().map_or(0, |at| at.seq) + 1;
     let old = before.settings.as_ref();
     let old_bytes = old.map_or(0, |old| u64::from(old.pack_size));
-    Root {
+    Ok(Root {
         committed: Some(vault.now().to_wire()),
         last_removal_seq: if old.is_some() { next_seq } else { 0 },
         pack_count: (before.pack_count.saturating_add(1)).saturating_sub(u64::from(old.is_some())),
@@ -74,7 +74,7 @@ fn next_root(vault: &Vault, settings: Located) -> Root {
             .saturating_sub(old_bytes),
         settings: Some(settings),
         ..before.clone()
-    }
+    })
 }
 
 fn old_pack(root: &Root) -> Option<PackId> {

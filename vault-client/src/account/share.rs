@@ -157,7 +157,7 @@ impl Account {
         let logs = [found.log.clone(), own.clone()];
         vault.append(&logs, |author, keys, rng| {
             match author.log.member(&recipient) {
-                None => author.add_member(keys, &recipient, role, rng).map(Some),
+                None => author.add_member(keys?, &recipient, role, rng).map(Some),
                 Some(member) if member.role != role => {
                     author.change_role(&recipient, role).map(Some)
                 }

@@ -100,7 +100,7 @@ impl Committer<'_> {
         worker: &mut ChunkWorker,
         snapshot: &Snapshot,
     ) -> Result<(Root, Vec<OwnSegment>), BackupError> {
-        let old_root = self.vault.root().clone();
+        let old_root = self.vault.root()?.clone();
         let mut reader = self.opened.reader.clone();
         let mut catalog = read_catalog(&old_root, &reader)?;
         if catalog.series_by_id(self.series.id()).is_none() {
@@ -190,7 +190,7 @@ impl Committer<'_> {
         }
         self.opened
             .index
-            .follow(&self.vault.root().segments, &self.opened.reader)?;
+            .follow(&self.vault.root()?.segments, &self.opened.reader)?;
         self.opened.index.clear_pending();
         let claimed: Vec<_> = self.unclaimed.iter().map(|pack| pack.id).collect();
         for pack in self.unclaimed.drain(..) {
@@ -204,9 +204,9 @@ impl Committer<'_> {
 
     /// Another device was first: builds on its head.
     fn rebase(&mut self) -> Result<(), BackupError> {
-        let root = self.vault.root();
+        let root = self.vault.root()?;
         if root.last_removal_seq != self.last_removal_seq
-            || self.vault.keys().current_epoch() != self.opened.keys.current_epoch()
+            || self.vault.keys()?.current_epoch() != self.opened.keys.current_epoch()
             || self.vault.log().rotation_due()
             // Until now this device has relied on all that the index says.
             || (others_write(self.vault) && !self.opened.index.is_wary())

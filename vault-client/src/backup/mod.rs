@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
         cancellation: &'a Cancellation,
     ) -> Result<Self, BackupError> {
         let opened = Opened::open(vault)?;
-        let catalog = read_catalog(vault.root(), &opened.reader)?;
+        let catalog = read_catalog(vault.root()?, &opened.reader)?;
         let device_name = vault.device_name();
         // A device that gets another name goes on with the same series.
         let name = options
@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
                 pack_bytes: 0,
                 filler_bytes: 0,
                 packs: 0,
-                last_removal_seq: vault.root().last_removal_seq,
+                last_removal_seq: vault.root()?.last_removal_seq,
                 opened: opened.clone(),
                 vault,
             },

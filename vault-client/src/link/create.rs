@@ -84,7 +84,7 @@ pub fn create(
     let remote = vault.remote();
     let traffic = remote.traffic();
     vault.refresh()?;
-    let last_removal_seq = vault.root().last_removal_seq;
+    let last_removal_seq = vault.root()?.last_removal_seq;
     let mut rng = Rng::new(vault.randomness());
     let secret = LinkSecret::generate(&mut rng);
     let (key, stretching) = key_of(&secret, options.password.as_ref(), &mut rng)?;
@@ -130,7 +130,7 @@ pub fn create(
     listed.add(link.clone()).map_err(LinkError::Links)?;
     remote.put_pack(&vault.id(), &capsule.id, Bytes::from(capsule.bytes))?;
     stored::change(vault, |vault, links| {
-        if vault.root().last_removal_seq != last_removal_seq {
+        if vault.root()?.last_removal_seq != last_removal_seq {
             // Packs that the capsule names may be gone.
             return Err(LinkError::Overtaken);
         }

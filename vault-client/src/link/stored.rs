@@ -16,7 +16,7 @@ const RACES: usize = 16;
 
 /// The links as of the vault's root.
 pub(crate) fn read(vault: &Vault) -> Result<Links, LinkError> {
-    let Some(at) = &vault.root().links else {
+    let Some(at) = &vault.root()?.links else {
         return Ok(Links::default());
     };
     let plaintext = read_alone(vault, ChunkKind::Links, at)?;
@@ -43,7 +43,7 @@ pub(super) fn change(
         let list = match after.all() {
             [] => None,
             _ => {
-                let sealed = seal_alone(vault, ChunkKind::Links, &after.encode());
+                let sealed = seal_alone(vault, ChunkKind::Links, &after.encode())?;
                 Some(sealed.ok_or(LinkError::Links(LinksError::TooMany))?)
             }
         };
@@ -51,7 +51,7 @@ pub(super) fn change(
             let bytes = Bytes::copy_from_slice(&pack.bytes);
             vault.remote().put_pack(&vault.id(), &pack.id, bytes)?;
         }
-        let plan = difference.plan(vault.root(), list, vault.now().to_wire())?;
+        let plan = difference.plan(vault.root()?, list, vault.now().to_wire())?;
         match vault.commit(plan) {
             Ok(CommitResult::Committed(_)) => return Ok(()),
             // Another device was first, or one was removed.

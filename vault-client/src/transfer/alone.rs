@@ -13,25 +13,28 @@ use vault_proto::wire::Located;
 use super::{TransferError, unreadable_range};
 use crate::platform::Rng;
 use crate::remote::PackRange;
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 /// Seals a chunk, and makes the pack that holds it alone; `None` if it is too
 /// long for that.
+///
+/// # Errors
+/// Those of [`Vault::keys`].
 pub(crate) fn seal_alone(
     vault: &Vault,
     kind: ChunkKind,
     plaintext: &[u8],
-) -> Option<(FinishedPack, Located)> {
-    let keys = vault.keys();
+) -> Result<Option<(FinishedPack, Located)>, VaultError> {
+    let keys = vault.keys()?;
     let epoch = keys.current_epoch();
     let id = keys.chunk_id(kind, plaintext);
     let mut rng = Rng::new(vault.randomness());
     let mut builder = PackBuilder::new(Arc::clone(&keys), epoch);
     let mut compressor = Compressor::new(CompressionLevel::default());
-    let offset = builder
-        .push_chunk(kind, &id, plaintext, &mut compressor, &mut rng)
-        .ok()
-        .flatten()?;
+    let pushed = builder.push_chunk(kind, &id, plaintext, &mut compressor, &mut rng);
+    let Ok(Some(offset)) = pushed else {
+        return Ok(None);
+    };
     let pack = builder.finish(&mut rng);
     let sealed_length = pack.entries.first().map_or(0, |entry| entry.sealed_length);
     let sealed = &pack.bytes[offset as usize..][..sealed_length as usize];
@@ -44,7 +47,7 @@ pub(crate) fn seal_alone(
         sealed_hash: blake3::hash(sealed).as_bytes().to_vec(),
         pack_size: u32::try_from(pack.bytes.len()).expect("a pack is at most 16 MiB"),
     };
-    Some((pack, located))
+    Ok(Some((pack, located)))
 }
 
 /// Reads the pack that a chunk is alone in, whole, as all that is small is read,
@@ -84,7 +87,7 @@ pub(crate) fn read_alone(
         return Err(TransferError::Altered);
     }
     vault
-        .keys()
+        .keys()?
         .open_chunk(at.epoch, kind, &chunk, sealed)
         .map_err(|_| TransferError::Unknown)
 }

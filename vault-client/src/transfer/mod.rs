@@ -23,7 +23,11 @@ pub(crate) use reader::{Reader, unreadable_range};
 pub(crate) use store::{ChunkWorker, Store};
 pub(crate) use upload::{Destination, Outbox, SentPack};
 
-use crate::{error::ErrorCode, index::IndexError, remote::RemoteError, state::StateError};
+use crate::error::ErrorCode;
+use crate::index::IndexError;
+use crate::remote::RemoteError;
+use crate::state::StateError;
+use crate::vault::VaultError;
 
 /// Why chunks could not be stored or had.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,9 @@ pub enum TransferError {
     /// The device's own state could not be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The vault's keys are closed, or what its newest head signs for.
+    #[error(transparent)]
+    Vault(Box<VaultError>),
     /// The device's cache of packs could not be written.
     #[error("the cache of packs: {0}")]
     Cache(std::io::Error),
@@ -64,6 +71,12 @@ pub enum TransferError {
     Stopped,
 }
 
+impl From<VaultError> for TransferError {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(Box::new(error))
+    }
+}
+
 impl TransferError {
     /// The stable code.
     #[must_use]
@@ -74,6 +87,7 @@ impl TransferError {
             Self::Unknown | Self::Misplaced => ErrorCode::Corrupt,
             Self::Index(error) => error.code(),
             Self::State(error) => error.code(),
+            Self::Vault(error) => error.code(),
             Self::Cache(error) if error.kind() == std::io::ErrorKind::StorageFull => {
                 ErrorCode::DiskFull
             }

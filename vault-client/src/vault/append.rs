@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 use vault_core::author::{AuthorError, VaultAuthor};
-use vault_core::keys::VaultKeys;
+use vault_core::keys::{VaultKeys, VaultKeysError};
 use vault_proto::account_log::AccountLog;
 use vault_proto::head::is_head_for_entry;
 use vault_proto::ids::AccountId;
@@ -56,7 +56,7 @@ impl Vault {
         more: &[AccountLog],
         mut write: impl FnMut(
             &VaultAuthor<'_>,
-            &VaultKeys,
+            Result<&VaultKeys, VaultKeysError>,
             &mut Rng,
         ) -> Result<Option<SignedEntry>, AuthorError>,
     ) -> Result<Option<LogPosition>, VaultError> {
@@ -72,7 +72,8 @@ impl Vault {
                 account: self.member.account,
                 device: &self.member.device,
             };
-            let Some(entry) = write(&author, &self.view.keys, &mut self.member.rng())? else {
+            let keys = self.view.keys().map(|keys| &**keys);
+            let Some(entry) = write(&author, keys, &mut self.member.rng())? else {
                 return Ok(None);
             };
             let seq = self.view.vault_log.position().seq + 1;

@@ -105,7 +105,7 @@ impl Vault {
         };
         let head = UnverifiedHead::decode(&tip.head)
             .map_err(|_| StateError::Damaged("a head that was lost"))?;
-        let root = open_root(&self.view.keys, head.claims(), &tip.root);
+        let root = open_root(self.view.keys()?, head.claims(), &tip.root);
         root.map(Some).map_err(VaultError::Root)
     }
 

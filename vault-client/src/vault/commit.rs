@@ -180,7 +180,9 @@ impl Vault {
         let head = head.claims();
         head.adds == plan.adds.hash()
             && head.removes == plan.removes.hash()
-            && open_root(&self.view.keys, head, &stored.root).is_ok_and(|root| root == plan.root)
+            && self.view.keys().is_ok_and(|keys| {
+                open_root(keys, head, &stored.root).is_ok_and(|root| root == plan.root)
+            })
     }
 
     /// Makes the next head and stores it.
@@ -189,12 +191,12 @@ impl Vault {
         plan: &Plan,
         reconciled: Option<HeadHash>,
     ) -> Result<(UnverifiedHead, CommitRequest), VaultError> {
-        check_writer(&self.view.root)?;
+        check_writer(self.view.root()?)?;
         let author = HeadAuthor {
             vault_log: &self.view.vault_log,
             accounts: &self.view.accounts,
             seen: &self.view.seen,
-            keys: &self.view.keys,
+            keys: self.view.keys()?,
             account: self.member.account,
             device: &self.member.device,
         };
@@ -257,8 +259,8 @@ impl Vault {
             previous: PreviousHeads::Next(&self.view.seen),
         };
         let verified = head.clone().verify(&context).map_err(VaultError::Head)?;
-        let root =
-            open_root(&self.view.keys, verified.head(), &request.root).map_err(VaultError::Root)?;
+        let root = open_root(self.view.keys()?, verified.head(), &request.root)
+            .map_err(VaultError::Root)?;
         let progress = Progress {
             vault: self.id,
             base: self.view.seen.position(),
@@ -276,7 +278,7 @@ impl Vault {
         match self.member.state.advance(&progress)? {
             Advanced::Done => {
                 self.view.seen = verified.seen().clone();
-                self.view.root = root;
+                self.view.root = Ok(root);
                 Ok(())
             }
             // A process that only reads has seen it first, and maybe more.

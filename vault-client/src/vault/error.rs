@@ -11,6 +11,7 @@ use vault_proto::pack_list::PackListError;
 use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::VaultLogError;
 
+use super::UnreadableRoot;
 use crate::error::ErrorCode;
 use crate::remote::{RefusalReason, RemoteError};
 use crate::state::StateError;
@@ -89,6 +90,10 @@ pub enum VaultError {
     /// The sealed root is not the one that the head names, or does not open.
     #[error("the vault's root: {0}")]
     Root(OpenRootError),
+    /// A member has sealed the newest root so that nobody, or not this program, can
+    /// read it. Who he is can be seen, and he can be removed.
+    #[error("the vault cannot be read: {0}")]
+    Unreadable(UnreadableRoot),
     /// The hoster's answer contradicts itself, or never ends.
     #[error("the hoster's answer contradicts itself: {0}")]
     Answer(&'static str),
@@ -143,9 +148,12 @@ impl VaultError {
             | Self::Root(OpenRootError::NotThisRoot)
             | Self::Answer(_)
             | Self::UnfoundedRace => ErrorCode::HosterMisbehaved,
-            Self::Root(OpenRootError::ReaderTooOld { .. }) | Self::WriterTooOld(_) => {
-                ErrorCode::TooNew
-            }
+            Self::Root(OpenRootError::ReaderTooOld { .. })
+            | Self::Unreadable(UnreadableRoot {
+                error: OpenRootError::ReaderTooOld { .. },
+                ..
+            })
+            | Self::WriterTooOld(_) => ErrorCode::TooNew,
             Self::AccountSecrets(AccountSecretsError::NotADevice)
             | Self::VaultKeys(VaultKeysError::NotAMember)
             | Self::Author(AuthorError::Head(
@@ -155,7 +163,9 @@ impl VaultError {
             Self::Packs(_) | Self::Author(_) | Self::PrintedHead => ErrorCode::InvalidArgument,
             Self::Overtaken => ErrorCode::VaultBusy,
             // Signed or sealed by a member, and yet not what it should be.
-            Self::Root(_) | Self::AccountSecrets(_) | Self::VaultKeys(_) => ErrorCode::Corrupt,
+            Self::Root(_) | Self::Unreadable(_) | Self::AccountSecrets(_) | Self::VaultKeys(_) => {
+                ErrorCode::Corrupt
+            }
         }
     }
 

@@ -124,7 +124,10 @@ fn explain(error: VaultError, member: &Member, base: Option<&View>) -> VaultErro
     match error {
         VaultError::Head(HeadError::Older { known, got }) => {
             let base = base.filter(|base| base.seen.position() == Some(known));
-            let committed = base.and_then(|base| Timestamp::from_wire(&base.root.committed?));
+            let committed = base.and_then(|base| {
+                let root = base.root.as_ref().ok()?;
+                Timestamp::from_wire(&root.committed?)
+            });
             VaultError::HosterWentBack {
                 known,
                 committed,

@@ -39,6 +39,7 @@ pub use freshness::Freshness;
 pub(crate) use guest::{GuestAt, put_log};
 pub(crate) use member::Member;
 pub use upkeep::Upkeep;
+pub use view::UnreadableRoot;
 use view::View;
 pub(crate) use view::replay_account;
 
@@ -153,15 +154,21 @@ impl Vault {
     }
 
     /// The state that the head signs for; an empty one while there is none.
-    #[must_use]
-    pub fn root(&self) -> &Root {
-        &self.view.root
+    ///
+    /// # Errors
+    /// [`VaultError::Unreadable`], or [`VaultError::VaultKeys`] where it is the keys
+    /// that are closed: another member has written noise.
+    pub fn root(&self) -> Result<&Root, VaultError> {
+        self.view.root()
     }
 
     /// The keys of all epochs.
-    #[must_use]
-    pub fn keys(&self) -> Arc<VaultKeys> {
-        self.view.keys.clone()
+    ///
+    /// # Errors
+    /// [`VaultError::VaultKeys`] where no epoch opens: another member has written
+    /// noise.
+    pub fn keys(&self) -> Result<Arc<VaultKeys>, VaultError> {
+        Ok(self.view.keys()?.clone())
     }
 
     /// The members, their roles and the epochs.

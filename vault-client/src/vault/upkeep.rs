@@ -7,7 +7,7 @@
 //! he sees, so that every writer learns of it.
 
 use vault_core::author::{AuthorError, VaultAuthor};
-use vault_core::keys::VaultKeys;
+use vault_core::keys::{AccountSecrets, VaultKeys, VaultKeysError};
 use vault_proto::account_log::{AccountLog, AccountLogs};
 use vault_proto::ids::AccountId;
 use vault_proto::vault_log::{Role, VaultLog};
@@ -37,19 +37,20 @@ impl Vault {
     /// [lock](Self::lock).
     ///
     /// # Errors
-    /// [`VaultError::RotationDue`] where this member may not change the keys,
-    /// and the others.
+    /// [`VaultError::RotationDue`] where this member may not change the keys, and the
+    /// others: those of [`Vault::root`] where there is nothing that could be built on.
     pub fn prepare(&mut self) -> Result<(), VaultError> {
         self.refresh()?;
-        match self.keep_up()? {
-            Upkeep::Due => Err(VaultError::RotationDue),
-            Upkeep::Nothing | Upkeep::Rotated => Ok(()),
+        if self.keep_up()? == Upkeep::Due {
+            return Err(VaultError::RotationDue);
         }
+        self.view.keys()?.check_current()?;
+        self.root().map(drop)
     }
 
     /// Records what this device knows of members' logs, and begins an epoch if
-    /// one is due and this member may; under the lock that [`Vault::lock`] gave
-    /// out or else one of its own.
+    /// one is due and this member may, or if the newest one is closed to him alone;
+    /// under the lock that [`Vault::lock`] gave out or else one of its own.
     ///
     /// # Errors
     /// [`VaultError`].
@@ -57,7 +58,12 @@ impl Vault {
         let _lock = self.held()?;
         let own = self.newest_own_log()?;
         let more = std::slice::from_ref(&own);
-        let epoch = self.view.keys.current_epoch();
+        let epoch = self.view.vault_log.epoch().number;
+        if self.is_shut_out(&own) {
+            self.append(more, |author, keys, rng| {
+                author.rotate(keys.ok(), rng).map(Some)
+            })?;
+        }
         loop {
             // Without a call where there is nothing to do, as almost always.
             let accounts = self.accounts_with(more)?;
@@ -70,11 +76,23 @@ impl Vault {
         }
         Ok(if self.view.vault_log.rotation_due() {
             Upkeep::Due
-        } else if self.view.keys.current_epoch() > epoch {
+        } else if self.view.vault_log.epoch().number > epoch {
             Upkeep::Rotated
         } else {
             Upkeep::Nothing
         })
+    }
+
+    /// Whether another member has begun the newest epoch so that this one cannot open
+    /// it, and the next one would be open to him.
+    fn is_shut_out(&self, own: &AccountLog) -> bool {
+        let keys = self.view.keys();
+        if keys.map_or(true, |keys| keys.check_current().is_ok()) {
+            return false;
+        }
+        let secrets = AccountSecrets::open(own, &self.member.device);
+        may_write(&self.view.vault_log, &self.member.account)
+            && secrets.is_ok_and(|secrets| secrets.check_newest().is_ok())
     }
 
     /// The own account's log as far as this device has seen it anywhere: another
@@ -93,7 +111,7 @@ impl Vault {
 /// The next entry that upkeep asks for, if any.
 fn write_upkeep(
     author: &VaultAuthor<'_>,
-    keys: &VaultKeys,
+    keys: Result<&VaultKeys, VaultKeysError>,
     rng: &mut Rng,
 ) -> Result<Option<SignedEntry>, AuthorError> {
     let log = author.log;
@@ -101,7 +119,7 @@ fn write_upkeep(
         return Ok(None);
     }
     if may_write(log, &author.account) {
-        return author.rotate(keys, rng).map(Some);
+        return author.rotate(keys.ok(), rng).map(Some);
     }
     match unrecorded(log, author.accounts).next() {
         Some(member) => author.refresh(&member).map(Some),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vault_core::keys::{AccountSecrets, AccountSecretsError, VaultKeys};
-use vault_core::root::{FORMAT_VERSION, open_root};
+use vault_core::aead::OpenError;
+use vault_core::keys::{AccountSecrets, AccountSecretsError, VaultKeys, VaultKeysError};
+use vault_core::root::{FORMAT_VERSION, OpenRootError, open_root};
 use vault_proto::account_log::AccountLog;
-use vault_proto::head::SeenHeads;
-use vault_proto::ids::{AccountId, VaultId};
+use vault_proto::head::{Head, SeenHeads};
+use vault_proto::ids::{AccountId, DeviceId, RootHash, VaultId};
 use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::VaultLog;
 use vault_proto::wire::{Root, SignedEntry};
@@ -22,14 +23,44 @@ pub(super) struct View {
     /// Of every account that the vault log refers to.
     pub(super) accounts: BTreeMap<AccountId, AccountLog>,
     pub(super) seen: SeenHeads,
-    pub(super) root: Root,
-    pub(super) keys: Arc<VaultKeys>,
+    /// What the newest head signs for, if it can be read.
+    pub(super) root: Result<Root, UnreadableRoot>,
+    /// Closed where another member has sent this one noise.
+    pub(super) keys: Result<Arc<VaultKeys>, VaultKeysError>,
+}
+
+/// A root that a member has sealed and that does not open, or needs a newer program.
+/// The head is in order, and so are the logs: members and keys can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("head {head}, which device {device} of account {account} has committed: {error}")]
+pub struct UnreadableRoot {
+    /// The number of the head that names it.
+    pub head: u64,
+    /// Whose device committed it.
+    pub account: AccountId,
+    /// Which.
+    pub device: DeviceId,
+    /// Why it cannot be read.
+    pub error: OpenRootError,
 }
 
 /// How far a view reaches: the newest head, and the newest vault entry.
 pub(super) type Place = (Option<HeadPosition>, u64);
 
 impl View {
+    pub(super) fn root(&self) -> Result<&Root, VaultError> {
+        self.root.as_ref().map_err(|unreadable| {
+            let epoch = self.seen.newest().map(|head| head.epoch);
+            let keys = self.keys.as_ref().map_err(|error| *error);
+            let closed = keys.map_or_else(Some, |keys| keys.closed_epoch(epoch?));
+            closed.map_or(VaultError::Unreadable(*unreadable), VaultError::VaultKeys)
+        })
+    }
+
+    pub(super) fn keys(&self) -> Result<&Arc<VaultKeys>, VaultKeysError> {
+        self.keys.as_ref().map_err(|error| *error)
+    }
+
     pub(super) fn place(&self) -> Place {
         (self.seen.position(), self.vault_log.position().seq)
     }
@@ -57,6 +88,9 @@ impl View {
 
     /// Opens keys and root of what is verified. What `before` has opened is
     /// taken over where nothing has changed.
+    ///
+    /// What a member has sealed so that it does not open is kept as closed: it must
+    /// not keep anybody from removing him.
     pub(super) fn open(
         member: &Member,
         vault_log: VaultLog,
@@ -81,13 +115,19 @@ impl View {
                     .get(&member.account)
                     .ok_or(AccountSecretsError::NotADevice)?;
                 let secrets = AccountSecrets::open(own, &member.device)?;
-                Arc::new(VaultKeys::open(&vault_log, &secrets)?)
+                match VaultKeys::open(&vault_log, &secrets) {
+                    Err(error) if !error.is_closed() => return Err(error.into()),
+                    keys => keys.map(Arc::new),
+                }
             }
         };
         let root = match (seen.newest(), before) {
-            (None, _) => empty_root(),
-            (Some(_), Some(before)) if before.seen == seen => before.root.clone(),
-            (Some(head), _) => open_root(&keys, head, sealed_root).map_err(VaultError::Root)?,
+            (None, _) => Ok(empty_root()),
+            // With other keys it may open.
+            (Some(_), Some(before)) if before.seen == seen && before.root.is_ok() => {
+                before.root.clone()
+            }
+            (Some(head), _) => read_root(&keys, head, sealed_root)?,
         };
         Ok(Self {
             vault_log,
@@ -96,6 +136,28 @@ impl View {
             root,
             keys,
         })
+    }
+}
+
+/// Opens the root of a verified head.
+fn read_root(
+    keys: &Result<Arc<VaultKeys>, VaultKeysError>,
+    head: &Head,
+    sealed: &[u8],
+) -> Result<Result<Root, UnreadableRoot>, VaultError> {
+    let opened = match keys {
+        Ok(keys) => open_root(keys, head, sealed),
+        Err(_) if RootHash::of(sealed) != head.root => Err(OpenRootError::NotThisRoot),
+        Err(_) => Err(OpenRootError::Unopenable(OpenError)),
+    };
+    match opened {
+        Err(error @ OpenRootError::NotThisRoot) => Err(VaultError::Root(error)),
+        opened => Ok(opened.map_err(|error| UnreadableRoot {
+            head: head.seq,
+            account: head.account,
+            device: head.device,
+            error,
+        })),
     }
 }
 

@@ -132,12 +132,12 @@ fn a_removal_that_a_hoster_was_not_told_of_reaches_it_with_the_next_use() {
     assert!(scene.lets_in(&machine));
 
     // Whoever of the account writes there next tells it, and changes the keys.
-    let epoch = vault.keys().current_epoch();
+    let epoch = vault.keys().unwrap().current_epoch();
     let lock = vault.lock().unwrap();
     vault.prepare().unwrap();
     drop(lock);
     assert!(!scene.lets_in(&machine));
-    assert_eq!(vault.keys().current_epoch(), epoch + 1);
+    assert_eq!(vault.keys().unwrap().current_epoch(), epoch + 1);
     commit(&mut vault);
 }
 

@@ -52,8 +52,8 @@ fn a_deleted_vault_is_empty_and_nowhere_listed() {
     member.account.delete_vault(&vault.id()).unwrap();
     assert_eq!(names(&member), name("photos"));
     vault.refresh().unwrap();
-    assert_eq!(vault.root().pack_count, 0);
-    assert!(vault.root().catalog.is_none() && vault.root().segments.is_empty());
+    assert_eq!(vault.root().unwrap().pack_count, 0);
+    assert!(vault.root().unwrap().catalog.is_none() && vault.root().unwrap().segments.is_empty());
     // Its name is free again.
     member.account.create_vault("documents").unwrap();
 }
@@ -81,7 +81,7 @@ fn a_vault_with_other_members_is_left_and_not_deleted() {
     let lock = vault.lock().unwrap();
     vault.prepare().unwrap();
     drop(lock);
-    assert_eq!(vault.keys().current_epoch(), 2);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 2);
     assert!(vault.log().member(&reader.account.id()).is_none());
     commit(&mut vault);
 }

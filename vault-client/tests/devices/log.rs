@@ -188,7 +188,7 @@ fn a_vault_entry_is_sent_byte_for_byte_until_it_stands() {
     member.hoster.lose_answer_after(1);
     prepare(&mut vault).unwrap_err();
     assert_eq!(signed(&member), held);
-    assert_eq!(vault.keys().current_epoch(), 1, "not believed yet");
+    assert_eq!(vault.keys().unwrap().current_epoch(), 1, "not believed yet");
 
     let sight = member.paper().look(vault.id());
     assert_eq!(sight.log.epoch().number, 2);
@@ -198,7 +198,7 @@ fn a_vault_entry_is_sent_byte_for_byte_until_it_stands() {
     let _lock = vault.lock().unwrap();
     vault.refresh().unwrap();
     assert_eq!(signed(&member), Vec::<Vec<u8>>::new());
-    assert_eq!(vault.keys().current_epoch(), 2);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 2);
     assert_eq!(vault.keep_up().unwrap(), Upkeep::Nothing);
 }
 
@@ -230,7 +230,7 @@ fn a_plan_that_an_entry_of_its_own_overtakes_is_made_anew() {
     let planned = plan(&vault, vec![put_pack(&vault)]);
     let result = vault.commit(planned).unwrap();
     assert_eq!(result, CommitResult::LostRace);
-    assert_eq!(vault.keys().current_epoch(), 2);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 2);
     drop(lock);
     commit(&mut vault);
 }

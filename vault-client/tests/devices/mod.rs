@@ -8,3 +8,4 @@ mod pairing;
 mod phrases;
 mod recovery;
 mod removal;
+mod shut_out;

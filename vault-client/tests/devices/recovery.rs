@@ -39,7 +39,10 @@ fn the_words_alone_bring_everything_back() {
     assert_eq!(names, [Some("documents"), Some("photos")]);
     let documents = VaultSelector::Name("documents".into());
     let mut found = account.open_vault(&documents).unwrap();
-    assert_eq!((found.head(), found.root()), (vault.head(), vault.root()));
+    assert_eq!(
+        (found.head(), found.root().unwrap()),
+        (vault.head(), vault.root().unwrap())
+    );
 
     // Whether that is the newest, somebody who remembers has to say.
     assert_eq!(found.freshness().unwrap(), Freshness::Unknown);

@@ -52,7 +52,7 @@ impl Common {
     }
 
     fn keys(&self) -> Arc<VaultKeys> {
-        self.vault.keys()
+        self.vault.keys().unwrap()
     }
 
     fn id_of(&self, content: &[u8]) -> ChunkId {
@@ -176,7 +176,7 @@ impl Common {
     }
 
     fn segments(&self) -> usize {
-        self.vault.root().segments.len()
+        self.vault.root().unwrap().segments.len()
     }
 
     /// The owner stores small files, one in each commit.
@@ -317,7 +317,7 @@ fn numbers_that_another_member_made_up_stop_no_backup() {
     common.vault.refresh().unwrap();
     let files = Files::new(&[("ours", super::noise(1, 100_000))]);
     backed_up(&mut common.vault, &files).unwrap();
-    assert_eq!(common.vault.root().pack_bytes, u64::MAX);
+    assert_eq!(common.vault.root().unwrap().pack_bytes, u64::MAX);
     let newest = snapshots(&common.vault).pop().unwrap();
     assert_restores(&common.vault, &newest, &files);
 }
@@ -431,11 +431,11 @@ fn no_merge_hides_a_chunk_behind_what_another_member_has_indexed() {
             if !is_foreseen {
                 lied(&mut common, id, &beside, lie);
             }
-            let planted = common.vault.root().segments.clone();
+            let planted = common.vault.root().unwrap().segments.clone();
             common.commit_little(8);
             // All of them were merged, but for a second place of one chunk.
             assert!(common.segments() <= 2, "{}", common.segments());
-            let root = common.vault.root();
+            let root = common.vault.root().unwrap();
             assert!(planted.iter().all(|before| !root.segments.contains(before)));
 
             // A file that did not change is taken over without a look at the index.
@@ -500,7 +500,7 @@ fn what_two_devices_have_stored_stays_stored_for_both() {
         backed_up(&mut common.vault, &little).unwrap();
         backed_up(&mut theirs, &little).unwrap();
     }
-    assert!(theirs.root().segments.len() <= 2);
+    assert!(theirs.root().unwrap().segments.len() <= 2);
     let again = Files::new(&[("again", content)]);
     for vault in [&mut common.vault, &mut theirs] {
         let report = backed_up(vault, &again).unwrap();

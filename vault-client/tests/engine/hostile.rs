@@ -84,7 +84,7 @@ impl Forger {
     fn new() -> Self {
         let member = Member::new();
         let vault = member.account.create_vault("documents").unwrap();
-        let keys = vault.keys();
+        let keys = vault.keys().unwrap();
         Self {
             pack: PackBuilder::new(keys.clone(), 1),
             member,

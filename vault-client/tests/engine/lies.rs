@@ -86,7 +86,7 @@ impl Kept {
     }
 
     fn entries(&self, pack: &PackId) -> Vec<PackEntry> {
-        read_pack_entries(&self.vault.keys(), 1, pack, &self.bytes(pack)).unwrap()
+        read_pack_entries(&self.vault.keys().unwrap(), 1, pack, &self.bytes(pack)).unwrap()
     }
 
     /// The packs that hold nothing but files' data, with how many chunks.
@@ -481,7 +481,7 @@ fn another_epochs_pack_is_noticed() {
     });
     kept.files.write("more", b"for a second commit");
     backed_up(&mut kept.vault, &kept.files).unwrap();
-    assert_eq!(kept.vault.keys().current_epoch(), 2);
+    assert_eq!(kept.vault.keys().unwrap().current_epoch(), 2);
     kept.snapshot = newest(&kept.vault).unwrap();
     let after = *kept.packs().iter().find(|pack| **pack != before).unwrap();
     for (pack, lie) in [(before, after), (after, before)] {

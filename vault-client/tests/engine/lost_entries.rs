@@ -111,7 +111,7 @@ fn a_lost_removal_stands_again_and_the_keys_are_changed() {
     let place = entries.iter().position(|entry| *entry == removal).unwrap();
     assert!(place + 1 < entries.len(), "a rotation follows it");
     assert_eq!(vault.log().pinned_head(), Some(lost));
-    assert_eq!(vault.keys().current_epoch(), 2);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 2);
     assert_goes_on(&mut vault, &shared.files, &shared.writer.account.id());
     let paper = shared.paper_at(&old);
     assert_eq!(paper.look(vault.id()).seen.position(), vault.head());

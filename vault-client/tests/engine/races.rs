@@ -181,7 +181,7 @@ fn what_was_sealed_in_an_epoch_that_is_over_is_sealed_again() {
     });
     pair.member.hoster.forget_calls();
     backed_up(&mut vault, &files).unwrap();
-    assert_eq!(vault.keys().current_epoch(), 2);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 2);
     // A head adds only packs of its own epoch: what was uploaded before and not
     // committed never is.
     let calls = pair.member.hoster.calls();
@@ -250,7 +250,7 @@ fn a_removal_meanwhile_makes_the_backup_change_the_keys() {
     pair.events.quiet();
     files.write("more", b"so that there is something to commit");
     backed_up(&mut vault, &files).unwrap();
-    assert_eq!(vault.keys().current_epoch(), 2);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 2);
     let newest = snapshots(&vault).pop().unwrap();
     assert_restores(&vault, &newest, &files);
     assert_whole(&mut vault);

@@ -106,13 +106,13 @@ fn entries_that_were_lost_are_sent_again_as_they_were() {
     backed_up(&mut vault, &files).unwrap();
     let second = rotate();
     backed_up(&mut vault, &files).unwrap();
-    assert_eq!(vault.keys().current_epoch(), 3);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 3);
     drop(vault);
 
     let mut vault = at(&member, &old);
     let report = reconciled(&mut vault).unwrap();
     assert_eq!(report.entries, 2);
-    assert_eq!(vault.keys().current_epoch(), 3);
+    assert_eq!(vault.keys().unwrap().current_epoch(), 3);
     let entries = vault.log().entries();
     assert_eq!(entries[1].payload, first.payload);
     assert_eq!(entries[2].payload, second.payload);

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use prost::Message;
 use vault_client::account::{AccountError, OfferSelector, VaultSelector};
 use vault_client::backup::BackupError;
+use vault_client::contents::Contents;
 use vault_client::error::ErrorCode;
-use vault_client::vault::VaultError;
+use vault_client::vault::{UnreadableRoot, VaultError};
 use vault_core::offer::OfferError;
 use vault_core::root::OpenRootError;
 use vault_proto::account_log::AccountLogError;
@@ -233,7 +234,7 @@ fn no_other_version_and_no_weaker_suite_of_a_record_is_believed() {
 fn what_a_newer_program_has_written_is_not_guessed_at() {
     let mut scene = Scene::small();
     let paper = scene.person.paper(&scene.hostile);
-    let root = scene.vault.root().clone();
+    let root = scene.vault.root().unwrap().clone();
     let newer = Root {
         minimum_writer: 2,
         ..root.clone()
@@ -253,12 +254,20 @@ fn what_a_newer_program_has_written_is_not_guessed_at() {
         ..newer
     };
     paper.commit_change(scene.vault.id(), &newer, &[], &[]);
-    let before = scene.person.stored();
-    let error = scene.vault.refresh().unwrap_err();
+    scene.vault.refresh().unwrap();
+    let error = scene.vault.root().unwrap_err();
     assert_matches!(
         &error,
-        VaultError::Root(OpenRootError::ReaderTooOld { minimum: 2 })
+        VaultError::Unreadable(UnreadableRoot {
+            error: OpenRootError::ReaderTooOld { minimum: 2 },
+            ..
+        })
     );
+    assert_eq!(error.code(), ErrorCode::TooNew);
+    let (before, head) = (scene.person.stored(), scene.vault.head());
+    let error = backed_up(&mut scene.vault, &scene.files).unwrap_err();
+    assert_matches!(&error, BackupError::Vault(VaultError::Unreadable(_)));
+    let error = Contents::open(&scene.vault).err().unwrap();
     assert_eq!(error.code(), ErrorCode::TooNew);
     assert_eq!(scene.person.stored(), before);
     assert_eq!(scene.vault.head(), head);

@@ -110,7 +110,10 @@ fn an_older_head_is_told_with_its_date() {
     let mut scene = Scene::small();
     let old = scene.whole_answer();
     scene.back_up_again();
-    let (known, committed) = (scene.vault.head().unwrap(), scene.vault.root().committed);
+    let (known, committed) = (
+        scene.vault.head().unwrap(),
+        scene.vault.root().unwrap().committed,
+    );
     // As one who says that nothing is new, and as one who shows it as news.
     for heads in [Vec::new(), old.heads.clone()] {
         let old = old.clone();
@@ -290,7 +293,7 @@ fn a_withheld_head_is_told_by_the_log_that_names_it() {
     );
     scene.front().behave();
     scene.vault.refresh().unwrap();
-    assert_eq!(scene.vault.keys().current_epoch(), 2);
+    assert_eq!(scene.vault.keys().unwrap().current_epoch(), 2);
 }
 
 #[test]
@@ -504,15 +507,22 @@ fn a_manager_who_gives_members_different_secrets_is_found_out() {
         let [honest, other] = [(); 2].map(|()| author.rotate(keys, &mut rng()).unwrap());
         with_box_of(&honest, &other, victim.as_bytes(), &manager.keys)
     });
-    let (before, head) = (scene.person.stored(), scene.vault.head());
-    let error = scene.vault.refresh().unwrap_err();
-    assert_matches!(
-        error,
-        VaultError::VaultKeys(VaultKeysError::WrongCommitment { epoch: 2 })
-    );
-    assert_eq!(scene.person.stored(), before);
+    let head = scene.vault.head();
+    scene.vault.refresh().unwrap();
+    let keys = scene.vault.keys().unwrap();
+    let closed = VaultKeysError::WrongCommitment {
+        epoch: 2,
+        author: manager.keys.id(),
+    };
+    assert_eq!(keys.closed().collect::<Vec<_>>(), [closed]);
+    assert_eq!(keys.check_current(), Err(closed));
     assert_eq!(scene.vault.head(), head);
-    assert_eq!(scene.vault.keys().current_epoch(), 1);
+    // Nothing was sealed under what he was given, and now nothing is any more: the
+    // next epoch is everybody's.
+    scene.vault.prepare().unwrap();
+    let keys = scene.vault.keys().unwrap();
+    assert_eq!((keys.current_epoch(), keys.check_current()), (3, Ok(())));
+    assert_eq!(keys.closed().count(), 1);
 }
 
 /// The first entry with one member's box of the second, signed again.
@@ -566,10 +576,13 @@ fn a_lost_acknowledgement_and_a_crash_make_no_second_signature() {
         orders.commit_head.tamper(|_, answer| answer.outcome = None);
         drop(orders);
         let planned = plan(&scene.vault, vec![put_pack(&scene.vault)]);
-        let (before, head) = (scene.vault.root().clone(), scene.vault.head());
+        let (before, head) = (scene.vault.root().unwrap().clone(), scene.vault.head());
         let error = scene.vault.commit(planned.clone()).unwrap_err();
         assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
-        assert_eq!((scene.vault.root(), scene.vault.head()), (&before, head));
+        assert_eq!(
+            (scene.vault.root().unwrap(), scene.vault.head()),
+            (&before, head)
+        );
 
         let account = scene.person.reopened(&scene.hostile);
         let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
@@ -583,7 +596,7 @@ fn a_lost_acknowledgement_and_a_crash_make_no_second_signature() {
         let lock = vault.lock().unwrap();
         vault.refresh().unwrap();
         drop(lock);
-        assert_eq!(vault.root(), &planned.root);
+        assert_eq!(vault.root().unwrap(), &planned.root);
         assert_eq!(vault.head().unwrap().seq, 2);
         let sent = sent.lock().unwrap();
         assert!(is_taken || sent.len() == 2);
@@ -719,7 +732,7 @@ fn entries_of_a_vaults_log_are_neither_left_out_nor_moved_nor_repeated() {
     }
     scene.front().behave();
     scene.vault.refresh().unwrap();
-    assert_eq!(scene.vault.keys().current_epoch(), 4);
+    assert_eq!(scene.vault.keys().unwrap().current_epoch(), 4);
 }
 
 #[test]
@@ -744,7 +757,7 @@ fn a_log_that_forks_from_what_was_seen_is_noticed() {
     let entry = shown.lock().unwrap().take().unwrap();
     scene.tamper(move |answer| answer.vault_entries.push(entry.clone()));
     scene.vault.refresh().unwrap();
-    assert_eq!(scene.vault.keys().current_epoch(), 2);
+    assert_eq!(scene.vault.keys().unwrap().current_epoch(), 2);
     scene.front().behave();
     for _ in 0..2 {
         paper.append(scene.vault.id(), |author, keys| {

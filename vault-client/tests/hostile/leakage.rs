@@ -131,7 +131,7 @@ fn packs_that_are_sealed_again_share_no_substring() {
     scene.front().behave();
     backed_up(&mut scene.vault, &scene.files).unwrap();
     let packs = scene.packs();
-    let keys = scene.vault.keys();
+    let keys = scene.vault.keys().unwrap();
     let id = keys.chunk_id(vault_core::chunk::ChunkKind::FileData, &noise(99, 9_000));
     let holding: Vec<_> = packs
         .iter()

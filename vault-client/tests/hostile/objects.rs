@@ -152,7 +152,7 @@ fn another_epochs_pack_is_noticed() {
         author.rotate(keys, &mut rng()).unwrap()
     });
     scene.vault.refresh().unwrap();
-    assert_eq!(scene.vault.keys().current_epoch(), 2);
+    assert_eq!(scene.vault.keys().unwrap().current_epoch(), 2);
     scene.back_up_again();
     let packs = scene.packs();
     let (after, _) = packs.iter().find(|(pack, _)| *pack != before).unwrap();
@@ -240,7 +240,7 @@ fn chunks_that_changed_places_in_a_pack_are_noticed() {
 #[test]
 fn a_chunk_of_one_kind_is_not_taken_for_another() {
     let mut scene = Scene::small();
-    let keys = scene.vault.keys();
+    let keys = scene.vault.keys().unwrap();
     let (pack, entries) = scene.only_pack();
     let bytes = scene.front().pack(&pack);
     let tree = entries
@@ -292,7 +292,7 @@ fn a_chunk_of_one_kind_is_not_taken_for_another() {
 #[test]
 fn an_index_that_a_reader_has_forged_is_refused() {
     let mut scene = Scene::small();
-    let keys = scene.vault.keys();
+    let keys = scene.vault.keys().unwrap();
     let (pack, entries) = scene.only_pack();
     let bytes = scene.front().pack(&pack);
     let mut forged = PackBuilder::new(keys.clone(), 1);
@@ -419,6 +419,7 @@ fn a_cloned_device_repeats_no_nonce() {
     assert!(sealed > 15, "{sealed}");
     let id = first
         .keys()
+        .unwrap()
         .chunk_id(ChunkKind::FileData, &noise(77, 3_000));
     let packs = scene.packs().into_iter();
     let twice = packs.filter(|(_, entries)| entries.iter().any(|entry| entry.id == id));
@@ -457,7 +458,7 @@ fn an_empty_file_and_an_empty_directory_share_no_chunk() {
     fs::create_dir(files.path().join("directory")).unwrap();
     let mut scene = Scene::of(files);
     let (_, entries) = scene.only_pack();
-    let keys = scene.vault.keys();
+    let keys = scene.vault.keys().unwrap();
     let empty = [ChunkKind::FileData, ChunkKind::Tree].map(|kind| keys.chunk_id(kind, b""));
     assert_ne!(empty[0], empty[1]);
     assert!(!entries.iter().any(|entry| empty.contains(&entry.id)));

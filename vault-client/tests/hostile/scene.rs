@@ -216,7 +216,7 @@ impl Scene {
 
     /// The packs of this vault, in the order of their ids, with what they hold.
     pub(super) fn packs(&self) -> Vec<(PackId, Vec<PackEntry>)> {
-        let keys = self.vault.keys();
+        let keys = self.vault.keys().unwrap();
         let packs = self.front().packs().into_iter();
         packs
             .filter_map(|(id, bytes)| {
@@ -304,11 +304,15 @@ impl Scene {
 
 /// A refresh that fails for the hoster's fault and changes nothing.
 pub(super) fn refused(home: &TempDir, vault: &mut Vault) -> VaultError {
-    let (before, head, root) = (stored(home.path()), vault.head(), vault.root().clone());
+    let (before, head, root) = (
+        stored(home.path()),
+        vault.head(),
+        vault.root().unwrap().clone(),
+    );
     let error = vault.refresh().expect_err("a lie was believed");
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
     assert!(!error.is_transient(), "{error}");
     assert_eq!(stored(home.path()), before, "{error}");
-    assert_eq!((vault.head(), vault.root()), (head, &root));
+    assert_eq!((vault.head(), vault.root().unwrap()), (head, &root));
     error
 }

@@ -28,7 +28,7 @@ fn place_of(nodes: &[Node], name: &[u8]) -> Option<usize> {
 impl Scene {
     /// Every chunk of a pack, opened.
     fn opened(&self, pack: &PackId) -> Vec<(ChunkKind, Vec<u8>)> {
-        let keys = self.vault.keys();
+        let keys = self.vault.keys().unwrap();
         let bytes = self.front().pack(pack);
         let (_, entries) = self.packs().into_iter().find(|(id, _)| id == pack).unwrap();
         let opened = entries.iter().map(|entry| {
@@ -50,7 +50,7 @@ impl Scene {
 
     /// The pack with one directory changed, all of it sealed as a writer would.
     fn rewritten(&self, pack: &PackId, name: &[u8], change: impl Fn(&mut Vec<Node>)) -> Vec<u8> {
-        let keys = self.vault.keys();
+        let keys = self.vault.keys().unwrap();
         let mut rewritten = PackBuilder::new(keys.clone(), 1);
         let mut compressor = Compressor::default();
         let mut changed = 0;

@@ -114,7 +114,7 @@ impl Maker {
         remote
             .put_pack(&self.vault.id(), &id, Bytes::from(sealed))
             .unwrap();
-        let root = self.vault.root().clone();
+        let root = self.vault.root().unwrap().clone();
         let plan = CommitPlan {
             adds: vec![id],
             removes: Vec::new(),

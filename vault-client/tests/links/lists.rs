@@ -81,7 +81,7 @@ fn links_survive_other_commits_and_a_check_finds_them_whole() {
         maker.get(url, target().path()).unwrap();
     }
     assert_whole(&mut maker.vault);
-    let root = maker.vault.root();
+    let root = maker.vault.root().unwrap();
     let packs = maker.member.hoster.packs(&maker.vault.id());
     let there = maker
         .vault
@@ -107,10 +107,10 @@ fn links_survive_other_commits_and_a_check_finds_them_whole() {
 fn a_backup_that_runs_meanwhile_is_not_overtaken_by_links() {
     let mut maker = Maker::new();
     maker.link("album");
-    let before = maker.vault.root().last_removal_seq;
+    let before = maker.vault.root().unwrap().last_removal_seq;
     let url = maker.link("private");
     revoke(&mut maker.vault, &url.id()).unwrap();
-    assert_eq!(maker.vault.root().last_removal_seq, before);
+    assert_eq!(maker.vault.root().unwrap().last_removal_seq, before);
     assert_eq!(maker.list().links.len(), 1);
 }
 
@@ -138,9 +138,9 @@ fn two_devices_make_and_revoke_links_side_by_side() {
     let list = maker.list();
     assert_eq!(list.links.len(), 1);
     assert_eq!(list.links[0].id, theirs.id());
-    let last = maker.vault.root().links.clone();
+    let last = maker.vault.root().unwrap().links.clone();
     revoke(&mut maker.vault, &theirs.id()).unwrap();
-    assert!(last.is_some() && maker.vault.root().links.is_none());
+    assert!(last.is_some() && maker.vault.root().unwrap().links.is_none());
     let gone = revoke(&mut maker.vault, &theirs.id()).unwrap_err();
     assert!(matches!(gone, LinkError::NoLink), "{gone}");
     assert_whole(&mut maker.vault);

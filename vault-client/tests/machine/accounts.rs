@@ -746,7 +746,12 @@ fn saved(
     options.series = Some("everything".into());
     loop {
         match back_up(&mut vault, &options, &silent(), &Cancellation::new()) {
-            Ok(report) => return Ok((report.snapshot.unwrap(), vault.keys().current_epoch())),
+            Ok(report) => {
+                return Ok((
+                    report.snapshot.unwrap(),
+                    vault.keys().unwrap().current_epoch(),
+                ));
+            }
             Err(error) if error.is_transient() => {}
             Err(error) => return Err(error.code()),
         }

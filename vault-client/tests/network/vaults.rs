@@ -24,7 +24,10 @@ fn a_member_signs_up_and_commits() {
     assert_eq!(vaults[0].standing, Standing::Listed);
     let mut again = account.open_vault(&VaultSelector::Only).unwrap();
     again.refresh().unwrap();
-    assert_eq!((again.head(), again.root()), (vault.head(), vault.root()));
+    assert_eq!(
+        (again.head(), again.root().unwrap()),
+        (vault.head(), vault.root().unwrap())
+    );
     let usage = account.remote().usage().unwrap();
     // Five packs of the vault, one of the settings; the settings' first one is
     // in the trash.
@@ -83,7 +86,7 @@ fn a_lost_answer_is_found_out_at_a_real_hoster_too() {
     hoster.relay.mute(false);
     let _lock = vault.lock().unwrap();
     vault.refresh().unwrap();
-    assert_eq!(vault.root(), &planned.root);
+    assert_eq!(vault.root().unwrap(), &planned.root);
     assert_eq!(vault.head().unwrap().seq, 2);
 }
 

@@ -227,7 +227,10 @@ fn the_words_and_an_address_bring_everything_back() {
     let recovered = recover(&phrase).unwrap();
     assert_eq!(recovered.id(), account.id());
     let mut found = recovered.open_vault(&VaultSelector::Only).unwrap();
-    assert_eq!((found.head(), found.root()), (vault.head(), vault.root()));
+    assert_eq!(
+        (found.head(), found.root().unwrap()),
+        (vault.head(), vault.root().unwrap())
+    );
     assert_eq!(found.freshness().unwrap(), Freshness::Unknown);
     commit(&mut found);
     vault.refresh().unwrap();

@@ -147,8 +147,8 @@ pub(crate) fn plan(vault: &Vault, adds: Vec<PackId>) -> CommitPlan {
     CommitPlan {
         root: Root {
             committed: Some(vault.now().to_wire()),
-            pack_count: vault.root().pack_count + adds.len() as u64,
-            ..vault.root().clone()
+            pack_count: vault.root().unwrap().pack_count + adds.len() as u64,
+            ..vault.root().unwrap().clone()
         },
         adds,
         removes: Vec::new(),

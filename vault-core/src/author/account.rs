@@ -5,8 +5,10 @@ use rand_core::CryptoRng;
 use vault_proto::{
     account_log::{AccountLog, AccountLogError, genesis_entry},
     canonical::decode_canonical,
-    device::{DevicePublic, KemKey},
-    entry::{ENTRY_VERSION, MAX_ENTRY_BYTES, UnsignedEntry, account_entry_hash},
+    device::DevicePublic,
+    entry::{
+        BOX_BYTES, ENTRY_VERSION, MAX_ENTRY_BYTES, UnsignedEntry, WRAPPED_BYTES, account_entry_hash,
+    },
     ids::{AccountId, DeviceId, HosterId},
     origin::Origin,
     position::LogPosition,
@@ -14,7 +16,7 @@ use vault_proto::{
     wire::{self, SignedEntry, account_entry::Body},
 };
 
-use super::AuthorError;
+use super::{AuthorError, noise};
 use crate::{
     boxes::{KemPrivateKey, KemPublicKey, seal_box},
     keys::{
@@ -81,7 +83,7 @@ pub fn create_account(
         account_key: Some(wire::AccountKey {
             generation: 1,
             kem_key: key.public().as_bytes().to_vec(),
-            seeds: context.seal_seeds(&key, recipients, rng)?,
+            seeds: context.seal_seeds(&key, recipients, rng),
             previous_seed: Vec::new(),
         }),
     };
@@ -127,9 +129,9 @@ impl AccountAuthor<'_> {
     ) -> Result<Addition, AuthorError> {
         self.check_secrets()?;
         let sealed_name = self.secrets.seal_name(name, rng)?;
-        let seed = self
-            .context()
-            .seal_seed(self.secrets.newest(), new.id(), new.kem_key(), rng)?;
+        let key = self.secrets.newest()?;
+        let recipient = KemPublicKey::from_slice(new.kem_key().as_bytes())?;
+        let seed = self.context().seal_seed(key, new.id(), &recipient, rng);
         let body = Body::AddDevice(wire::AddDevice {
             device: Some(wire::NewDevice {
                 public: Some(new.to_wire()),
@@ -178,6 +180,10 @@ impl AccountAuthor<'_> {
 
     /// Removes a device and begins a new generation of the account key.
     ///
+    /// Nothing that another device has written keeps it from being removed: a newest
+    /// key that is closed to this device is not passed on, and a device whose own key
+    /// nothing can be sealed to gets noise.
+    ///
     /// # Errors
     /// See [`AuthorError`].
     pub fn remove_device(
@@ -188,7 +194,10 @@ impl AccountAuthor<'_> {
         self.check_secrets()?;
         let generation = self.secrets.generation() + 1;
         let key = KemPrivateKey::from_seed(Secret::generate(rng));
-        let previous = self.secrets.newest().seed();
+        let previous_seed = match self.secrets.newest() {
+            Ok(previous) => wrap_seed(key.seed(), generation, previous.seed(), rng),
+            Err(_) => noise(WRAPPED_BYTES, rng),
+        };
         let remaining = self
             .log
             .active_devices_at(self.log.position().seq)
@@ -197,8 +206,8 @@ impl AccountAuthor<'_> {
         let account_key = wire::AccountKey {
             generation,
             kem_key: key.public().as_bytes().to_vec(),
-            seeds: self.context().seal_seeds(&key, remaining, rng)?,
-            previous_seed: wrap_seed(key.seed(), generation, previous, rng),
+            seeds: self.context().seal_seeds(&key, remaining, rng),
+            previous_seed,
         };
         self.finish(Body::RemoveDevice(wire::RemoveDevice {
             device: device.to_vec(),
@@ -380,25 +389,33 @@ impl EntryContext {
         self,
         key: &KemPrivateKey,
         device: DeviceId,
-        recipient: &KemKey,
+        recipient: &KemPublicKey,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<wire::SealedSeed, AuthorError> {
-        let recipient = KemPublicKey::from_slice(recipient.as_bytes())?;
+    ) -> wire::SealedSeed {
         let context = seed_box_context(self.sender, self.account, self.seq);
-        Ok(wire::SealedSeed {
+        wire::SealedSeed {
             device: device.to_vec(),
-            r#box: seal_box(&recipient, &context, key.seed(), rng),
-        })
+            r#box: seal_box(recipient, &context, key.seed(), rng),
+        }
     }
 
+    /// One box a device; noise for one whose key is none.
     fn seal_seeds<'a>(
         self,
         key: &KemPrivateKey,
         devices: impl Iterator<Item = &'a DevicePublic>,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Vec<wire::SealedSeed>, AuthorError> {
+    ) -> Vec<wire::SealedSeed> {
         devices
-            .map(|device| self.seal_seed(key, device.id(), device.kem_key(), rng))
+            .map(
+                |device| match KemPublicKey::from_slice(device.kem_key().as_bytes()) {
+                    Ok(recipient) => self.seal_seed(key, device.id(), &recipient, rng),
+                    Err(_) => wire::SealedSeed {
+                        device: device.id().to_vec(),
+                        r#box: noise(BOX_BYTES, rng),
+                    },
+                },
+            )
             .collect()
     }
 }

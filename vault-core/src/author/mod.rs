@@ -9,6 +9,7 @@ mod account;
 mod head;
 mod vault;
 
+use rand_core::CryptoRng;
 use vault_proto::{
     account_log::AccountLogError, head::HeadError, ids::AccountId, login::Login,
     sign::SIGNATURE_BYTES, sign::SignLabel, vault_log::VaultLogError,
@@ -16,7 +17,7 @@ use vault_proto::{
 
 use crate::{
     boxes::KemKeyError,
-    keys::{AccountSecretsError, DeviceKeys, NameTooLong, VaultKeysError},
+    keys::{AccountSecretsError, DeviceKeys, NameTooLong, SealNameError, VaultKeysError},
     root::SealRootError,
 };
 
@@ -71,4 +72,21 @@ pub enum AuthorError {
 #[must_use]
 pub fn sign_login(login: &Login, device: &DeviceKeys) -> [u8; SIGNATURE_BYTES] {
     device.sign(SignLabel::Login, &login.to_payload())
+}
+
+impl From<SealNameError> for AuthorError {
+    fn from(error: SealNameError) -> Self {
+        match error {
+            SealNameError::TooLong(error) => Self::Name(error),
+            SealNameError::Secrets(error) => Self::AccountSecrets(error),
+        }
+    }
+}
+
+/// What stands where a box or a wrapped secret would, if there is no key to seal to or
+/// nothing to wrap. It opens for nobody, and nobody can tell it from one that does.
+fn noise(length: usize, rng: &mut (impl CryptoRng + ?Sized)) -> Vec<u8> {
+    let mut noise = vec![0; length];
+    rng.fill_bytes(&mut noise);
+    noise
 }

@@ -4,7 +4,7 @@ use prost::Message;
 use rand_core::CryptoRng;
 use vault_proto::{
     account_log::{AccountLog, AccountLogs},
-    entry::UnsignedEntry,
+    entry::{BOX_BYTES, UnsignedEntry, WRAPPED_BYTES},
     head::{Head, head_for_entry},
     ids::{AccountId, DeviceId, HosterId, VaultId},
     origin::Origin,
@@ -13,9 +13,9 @@ use vault_proto::{
     wire::{self, SignedEntry, vault_entry::Body},
 };
 
-use super::AuthorError;
+use super::{AuthorError, noise};
 use crate::{
-    boxes::{KemPublicKey, seal_box},
+    boxes::{KemKeyError, KemPublicKey, seal_box},
     keys::{
         AccountSecrets, DeviceKeys, VaultKeys,
         vault::{commitment, epoch_box_context, wrap_secret},
@@ -94,7 +94,8 @@ impl VaultAuthor<'_> {
     /// Offers membership to an account, which then reads all history.
     ///
     /// # Errors
-    /// See [`AuthorError`].
+    /// See [`AuthorError`]: [`AuthorError::VaultKeys`] too where an epoch's wrapped
+    /// secret is noise, since he could read nothing before it and name no chunk.
     pub fn add_member(
         &self,
         keys: &VaultKeys,
@@ -103,10 +104,11 @@ impl VaultAuthor<'_> {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<SignedEntry, AuthorError> {
         self.check_keys(keys)?;
+        keys.check_way_back(self.log)?;
         let log = self.account_log(member)?;
         let sealed = self
             .context()
-            .seal_secret(keys.current_secret(), log, rng)?;
+            .seal_secret(keys.current_secret()?, log, rng)?;
         self.finish(Body::AddMember(wire::AddMember {
             role: role.to_wire().into(),
             r#box: Some(sealed),
@@ -163,28 +165,40 @@ impl VaultAuthor<'_> {
 
     /// Begins an epoch, whose secret is sealed to the newest key of each member.
     ///
+    /// Nothing that another member has written stands in its way: `keys` is `None`
+    /// where they are closed to this account ([`VaultKeysError::is_closed`]), and a
+    /// newest epoch that is closed is not passed on; a member whose key nothing can be
+    /// sealed to gets noise.
+    ///
     /// # Errors
     /// See [`AuthorError`].
-    pub fn rotate(
+    pub fn rotate<'k>(
         &self,
-        keys: &VaultKeys,
+        keys: impl Into<Option<&'k VaultKeys>>,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<SignedEntry, AuthorError> {
-        self.check_keys(keys)?;
-        let number = keys.current_epoch() + 1;
+        let keys = keys.into();
+        if let Some(keys) = keys {
+            self.check_keys(keys)?;
+        }
+        let number = self.log.epoch().number + 1;
         let secret = Secret::generate(rng);
         let mut boxes = Vec::new();
         for (member, _) in self.log.members() {
             let log = self.account_log(&member)?;
-            boxes.push(self.context().seal_secret(&secret, log, rng)?);
+            boxes.push(self.context().seal_secret_or_noise(&secret, log, rng));
         }
-        let previous = keys.current_secret();
+        let previous = keys.and_then(|keys| keys.current_secret().ok());
+        let previous_secret = match previous {
+            Some(previous) => wrap_secret(&secret, self.log.salt(), number, previous, rng),
+            None => noise(WRAPPED_BYTES, rng),
+        };
         self.finish(Body::Rotate(wire::RotateEpoch {
             epoch: Some(wire::Epoch {
                 number,
                 commitment: commitment(&secret).to_vec(),
                 boxes,
-                previous_secret: wrap_secret(&secret, self.log.salt(), number, previous, rng),
+                previous_secret,
             }),
         }))
     }
@@ -254,15 +268,32 @@ impl EntryContext {
         secret: &Secret,
         member: &AccountLog,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<wire::EpochBox, AuthorError> {
-        let key = member.account_key();
-        let recipient = KemPublicKey::from_slice(key.kem_key.as_bytes())?;
+    ) -> Result<wire::EpochBox, KemKeyError> {
+        let key = &member.account_key().kem_key;
+        let recipient = KemPublicKey::from_slice(key.as_bytes())?;
         let context = epoch_box_context(self.sender, self.vault, self.seq);
-        Ok(wire::EpochBox {
-            member: Some(member_ref(&member.id(), &member.position())),
-            generation: key.generation,
-            r#box: seal_box(&recipient, &context, secret, rng),
-        })
+        Ok(epoch_box(
+            member,
+            seal_box(&recipient, &context, secret, rng),
+        ))
+    }
+
+    fn seal_secret_or_noise(
+        self,
+        secret: &Secret,
+        member: &AccountLog,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> wire::EpochBox {
+        self.seal_secret(secret, member, rng)
+            .unwrap_or_else(|_| epoch_box(member, noise(BOX_BYTES, rng)))
+    }
+}
+
+fn epoch_box(member: &AccountLog, sealed: Vec<u8>) -> wire::EpochBox {
+    wire::EpochBox {
+        member: Some(member_ref(&member.id(), &member.position())),
+        generation: member.account_key().generation,
+        r#box: sealed,
     }
 }
 

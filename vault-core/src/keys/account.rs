@@ -9,7 +9,10 @@
 //!     "coffre v1 device name", name)
 //! ```
 //!
-//! A device is sent the newest seed only and unwraps its way back.
+//! A device is sent the newest seed and unwraps its way back. Where that leads no
+//! further, since somebody wrote noise, it takes the box that it was sent when the
+//! generation began. What neither opens stays closed and stops nothing else: see
+//! [`AccountSecrets::closed`].
 
 use std::fmt;
 
@@ -41,17 +44,21 @@ pub enum AccountSecretsError {
     #[error("the account key is not sealed to this device")]
     NotADevice,
     /// A box or a wrapped seed does not open.
-    #[error("the seed of account key {generation} cannot be opened")]
+    #[error("the seed of account key {generation}, which device {author} sent, cannot be opened")]
     Unopenable {
         /// Whose seed.
         generation: u64,
+        /// The device that signed the entry with the box, or with the wrapped seed.
+        author: DeviceId,
     },
     /// A seed opens, and is not that of the key that the log shows: whoever
     /// made the entry gave different devices different keys.
-    #[error("the seed of account key {generation} is not that key's")]
+    #[error("the seed of account key {generation}, which device {author} sent, is not that key's")]
     WrongKey {
         /// Whose seed.
         generation: u64,
+        /// The device that signed the entry with the box, or with the wrapped seed.
+        author: DeviceId,
     },
 }
 
@@ -63,44 +70,79 @@ pub struct NameTooLong {
     pub length: usize,
 }
 
-/// The private account keys of every generation. Wiped when dropped.
+/// Why a device's name could not be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealNameError {
+    /// It is too long.
+    #[error(transparent)]
+    TooLong(#[from] NameTooLong),
+    /// The newest account key is closed to this device.
+    #[error(transparent)]
+    Secrets(#[from] AccountSecretsError),
+}
+
+/// The private account keys of every generation, as far as they open. Wiped when
+/// dropped.
 #[derive(Clone)]
 pub struct AccountSecrets {
     account: AccountId,
     // Generation n stands at n - 1; never empty.
-    generations: Vec<KemPrivateKey>,
+    generations: Vec<Result<KemPrivateKey, AccountSecretsError>>,
 }
 
 impl AccountSecrets {
-    /// Opens the newest seed with a device's keys, and from it all those
-    /// before. Each is compared with the public key that the log shows.
+    /// Opens the seed of every generation with a device's keys, and compares each
+    /// with the public key that the log shows.
+    ///
+    /// A generation that does not open is no error here: whoever was once a device
+    /// of the account could shut it out of its own log with one entry, and it could
+    /// not even remove him any more. It is an error where that key is needed.
     ///
     /// # Errors
-    /// See [`AccountSecretsError`].
+    /// [`AccountSecretsError::NotADevice`].
     pub fn open(log: &AccountLog, device: &DeviceKeys) -> Result<Self, AccountSecretsError> {
-        let newest = log.account_key();
-        let sealed = newest
-            .boxes
-            .get(&device.id())
-            .ok_or(AccountSecretsError::NotADevice)?;
-        let mut seed = open_box(device.kem(), &box_context(log.id(), sealed), &sealed.sealed)
-            .map_err(|OpenError| AccountSecretsError::Unopenable {
-                generation: newest.generation,
-            })?;
-        let mut generations = Vec::with_capacity(log.account_keys().len());
-        for record in log.account_keys().iter().rev() {
-            let key = check_seed(record, seed)?;
-            seed = match &record.previous_seed {
-                Some(wrapped) => unwrap_seed(key.seed(), record.generation, wrapped)?,
-                None => Secret::from_array([0; 32]),
-            };
-            generations.push(key);
+        if !log.account_key().boxes.contains_key(&device.id()) {
+            return Err(AccountSecretsError::NotADevice);
         }
+        let mut generations = Vec::with_capacity(log.account_keys().len());
+        let mut later: Option<(&AccountKeyRecord, Result<KemPrivateKey, _>)> = None;
+        for record in log.account_keys().iter().rev() {
+            let key = match &later {
+                Some((next, Ok(key))) => unwrap_seed(log, record, next, key)
+                    .or_else(|error| open_seed(log, record, device).unwrap_or(Err(error))),
+                Some((next, Err(_))) => open_seed(log, record, device)
+                    .unwrap_or_else(|| Err(unopenable(record, author_of(log, next)))),
+                None => {
+                    open_seed(log, record, device).unwrap_or(Err(AccountSecretsError::NotADevice))
+                }
+            };
+            generations.extend(later.replace((record, key)).map(|(_, key)| key));
+        }
+        generations.extend(later.map(|(_, key)| key));
         generations.reverse();
         Ok(Self {
             account: log.id(),
             generations,
         })
+    }
+
+    /// The generations that do not open, and who made them so. What is sealed to
+    /// them cannot be read; the next generation that an honest device begins is
+    /// open again.
+    pub fn closed(&self) -> impl Iterator<Item = AccountSecretsError> {
+        self.generations
+            .iter()
+            .filter_map(|key| key.as_ref().err().copied())
+    }
+
+    /// Whether what is sealed to the account from now on opens: the newest generation
+    /// does.
+    ///
+    /// # Errors
+    /// [`AccountSecretsError`].
+    pub fn check_newest(&self) -> Result<(), AccountSecretsError> {
+        self.newest().map(drop)
     }
 
     /// The account.
@@ -118,14 +160,15 @@ impl AccountSecrets {
     /// Seals a device's name for the account's other devices.
     ///
     /// # Errors
-    /// The name may have at most [`MAX_NAME_LEN`] bytes.
+    /// The name may have at most [`MAX_NAME_LEN`] bytes; and the newest key must be
+    /// open.
     pub fn seal_name(
         &self,
         name: &str,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Vec<u8>, NameTooLong> {
-        let newest = self.newest();
-        seal_name(newest.seed(), self.generation(), name, rng)
+    ) -> Result<Vec<u8>, SealNameError> {
+        let newest = self.newest()?;
+        Ok(seal_name(newest.seed(), self.generation(), name, rng)?)
     }
 
     /// Opens a device's name.
@@ -145,11 +188,12 @@ impl AccountSecrets {
 
     pub(crate) fn kem(&self, generation: u64) -> Option<&KemPrivateKey> {
         let index = usize::try_from(generation.checked_sub(1)?).ok()?;
-        self.generations.get(index)
+        self.generations.get(index)?.as_ref().ok()
     }
 
-    pub(crate) fn newest(&self) -> &KemPrivateKey {
-        self.generations.last().expect("an account has a key")
+    pub(crate) fn newest(&self) -> Result<&KemPrivateKey, AccountSecretsError> {
+        let newest = self.generations.last().expect("an account has a key");
+        newest.as_ref().map_err(|error| *error)
     }
 }
 
@@ -203,19 +247,46 @@ pub(crate) fn wrap_seed(
     aead::seal(&key, &wrap_associated(generation), previous.as_bytes(), rng)
 }
 
+/// The seed of `record`'s generation, out of the one after it.
 fn unwrap_seed(
-    seed: &Secret,
-    generation: u64,
-    wrapped: &[u8],
-) -> Result<Secret, AccountSecretsError> {
-    let key = seed.derive(labels::ACCOUNT_WRAP_KEY);
-    aead::open(&key, &wrap_associated(generation), wrapped)
-        .ok()
-        .map(Zeroizing::new)
-        .and_then(|previous| Secret::from_slice(&previous))
-        .ok_or(AccountSecretsError::Unopenable {
-            generation: generation - 1,
-        })
+    log: &AccountLog,
+    record: &AccountKeyRecord,
+    next: &AccountKeyRecord,
+    next_key: &KemPrivateKey,
+) -> Result<KemPrivateKey, AccountSecretsError> {
+    let author = author_of(log, next);
+    let key = next_key.seed().derive(labels::ACCOUNT_WRAP_KEY);
+    let associated = wrap_associated(next.generation);
+    let wrapped = next.previous_seed.as_deref();
+    let seed = wrapped.and_then(|wrapped| aead::open(&key, &associated, wrapped).ok());
+    let seed = seed.map(Zeroizing::new);
+    let seed = seed.and_then(|seed| Secret::from_slice(&seed));
+    check_seed(record, seed.ok_or(unopenable(record, author))?, author)
+}
+
+/// The seed of `record`'s generation, out of the device's own box; `None` without
+/// one.
+fn open_seed(
+    log: &AccountLog,
+    record: &AccountKeyRecord,
+    device: &DeviceKeys,
+) -> Option<Result<KemPrivateKey, AccountSecretsError>> {
+    let sealed = record.boxes.get(&device.id())?;
+    let seed = open_box(device.kem(), &box_context(log.id(), sealed), &sealed.sealed)
+        .map_err(|OpenError| unopenable(record, sealed.sender));
+    Some(seed.and_then(|seed| check_seed(record, seed, sealed.sender)))
+}
+
+fn unopenable(record: &AccountKeyRecord, author: DeviceId) -> AccountSecretsError {
+    AccountSecretsError::Unopenable {
+        generation: record.generation,
+        author,
+    }
+}
+
+fn author_of(log: &AccountLog, record: &AccountKeyRecord) -> DeviceId {
+    log.author_at(record.since_seq)
+        .expect("a generation began with an entry of the log")
 }
 
 fn wrap_associated(generation: u64) -> Vec<u8> {
@@ -231,11 +302,13 @@ fn box_context(account: AccountId, sealed: &SealedBox) -> BoxContext {
 fn check_seed(
     record: &AccountKeyRecord,
     seed: Secret,
+    author: DeviceId,
 ) -> Result<KemPrivateKey, AccountSecretsError> {
     let key = KemPrivateKey::from_seed(seed);
     if key.public().as_bytes() != record.kem_key.as_bytes() {
         return Err(AccountSecretsError::WrongKey {
             generation: record.generation,
+            author,
         });
     }
     Ok(key)

@@ -125,6 +125,13 @@ impl DeviceKeys {
     pub(crate) fn kem(&self) -> &KemPrivateKey {
         &self.kem
     }
+
+    /// The device as it would be with another public key to encrypt to.
+    #[cfg(test)]
+    pub(crate) fn claiming(mut self, kem_key: KemKey) -> Self {
+        self.public = DevicePublic::new(self.public.kind(), *self.public.signing_key(), kem_key);
+        self
+    }
 }
 
 impl PartialEq for DeviceKeys {

@@ -16,7 +16,7 @@ mod device;
 mod phrase;
 pub(crate) mod vault;
 
-pub use account::{AccountSecrets, AccountSecretsError, MAX_NAME_LEN, NameTooLong};
+pub use account::{AccountSecrets, AccountSecretsError, MAX_NAME_LEN, NameTooLong, SealNameError};
 pub use device::{DeviceKeys, DeviceKeysError, SECRET_BYTES_LEN};
 pub use phrase::{PhraseError, PhraseLanguage, RecoveryPhrase};
 pub use vault::{VaultKeys, VaultKeysError};

@@ -1,11 +1,15 @@
 //! Logs whose public half is in order, and whose sealed half a member wrote who
 //! does as he likes.
 
+mod closed;
+
+use std::collections::BTreeMap;
+
 use prost::Message;
 use rand::rngs::ChaCha20Rng;
 use rand_core::SeedableRng;
 use vault_proto::{
-    account_log::AccountLog,
+    account_log::{AccountLog, AccountLogs},
     entry::UnsignedEntry,
     ids::HosterId,
     sign::SignLabel,
@@ -15,7 +19,7 @@ use vault_proto::{
 
 use super::{
     account::{seed_box_context, wrap_seed},
-    vault::{commitment, epoch_box_context, wrap_secret},
+    vault::{epoch_box_context, wrap_secret},
     *,
 };
 use crate::{
@@ -39,7 +43,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let mut rng = rng(1);
+        Self::of(1)
+    }
+
+    fn of(seed: u64) -> Self {
+        let mut rng = rng(seed);
         let laptop = DeviceKeys::generate(&mut rng);
         let phone = DeviceKeys::generate(&mut rng);
         let [author, other] = [&laptop, &phone].map(|keys| NamedDevice { keys, name: "" });
@@ -65,9 +73,17 @@ impl Scene {
 
     /// The entry that removes the phone, changed and signed again.
     fn removal(&self, change: impl FnOnce(&mut wire::AccountKey)) -> AccountLog {
+        self.removal_after(&self.account.log, change)
+    }
+
+    fn removal_after(
+        &self,
+        log: &AccountLog,
+        change: impl FnOnce(&mut wire::AccountKey),
+    ) -> AccountLog {
         let author = AccountAuthor {
-            log: &self.account.log,
-            secrets: &self.account.secrets,
+            log,
+            secrets: &AccountSecrets::open(log, &self.laptop).unwrap(),
             device: &self.laptop,
         };
         let entry = author.remove_device(&self.phone.id(), &mut rng(2)).unwrap();
@@ -76,9 +92,35 @@ impl Scene {
             unreachable!()
         };
         change(removal.account_key.as_mut().unwrap());
-        let mut log = self.account.log.clone();
+        let mut log = log.clone();
         log.append(&sign_account(&entry, &[&self.laptop])).unwrap();
         log
+    }
+
+    /// The genesis with noise in the laptop's box.
+    fn deaf_genesis(&self) -> AccountLog {
+        let laptop = self.laptop.id().to_vec();
+        self.genesis(|genesis| {
+            let seeds = &mut genesis.account_key.as_mut().unwrap().seeds;
+            let own = seeds.iter_mut().find(|seed| seed.device == laptop);
+            flip(&mut own.unwrap().r#box);
+        })
+    }
+
+    /// What stays closed to the laptop.
+    fn closed(&self, log: &AccountLog) -> Vec<AccountSecretsError> {
+        let secrets = AccountSecrets::open(log, &self.laptop).unwrap();
+        secrets.closed().collect()
+    }
+
+    fn unopenable(&self, generation: u64) -> AccountSecretsError {
+        let author = self.laptop.id();
+        AccountSecretsError::Unopenable { generation, author }
+    }
+
+    fn wrong_key(&self, generation: u64) -> AccountSecretsError {
+        let author = self.laptop.id();
+        AccountSecretsError::WrongKey { generation, author }
     }
 
     /// A vault whose genesis and first rotation are changed and signed again.
@@ -105,7 +147,8 @@ impl Scene {
             account: accounts.id(),
             device,
         };
-        let keys = VaultKeys::derive(log.id(), vec![vault.keys.current_secret().clone()]);
+        let first = vault.keys.current_secret().unwrap().clone();
+        let keys = VaultKeys::derive(log.id(), vec![Ok(first)]).unwrap();
         let rotation = author.rotate(&keys, &mut rng(4)).unwrap();
         let mut entry = wire::VaultEntry::decode(&*rotation.payload).unwrap();
         let Some(vault_entry::Body::Rotate(rotate)) = &mut entry.body else {
@@ -118,6 +161,24 @@ impl Scene {
 
     fn open_vault(&self, log: &VaultLog) -> Result<VaultKeys, VaultKeysError> {
         VaultKeys::open(log, &self.account.secrets)
+    }
+
+    /// Why epochs stay closed: the first as an error, others in the list.
+    fn closed_epochs(&self, log: &VaultLog) -> Vec<VaultKeysError> {
+        match self.open_vault(log) {
+            Ok(keys) => keys.closed().collect(),
+            Err(error) => vec![error],
+        }
+    }
+
+    fn unopenable_epoch(&self, epoch: u64) -> VaultKeysError {
+        let author = self.laptop.id();
+        VaultKeysError::Unopenable { epoch, author }
+    }
+
+    fn wrong_commitment(&self, epoch: u64) -> VaultKeysError {
+        let author = self.laptop.id();
+        VaultKeysError::WrongCommitment { epoch, author }
     }
 }
 
@@ -145,20 +206,15 @@ fn flip(bytes: &mut [u8]) {
 #[test]
 fn an_account_seed_must_open() {
     let scene = Scene::new();
-    let log = scene.genesis(|genesis| {
-        for seed in &mut genesis.account_key.as_mut().unwrap().seeds {
-            flip(&mut seed.r#box);
-        }
-    });
-    assert_eq!(
-        AccountSecrets::open(&log, &scene.laptop).unwrap_err(),
-        AccountSecretsError::Unopenable { generation: 1 }
-    );
-    let log = scene.removal(|key| flip(&mut key.previous_seed));
-    assert_eq!(
-        AccountSecrets::open(&log, &scene.laptop).unwrap_err(),
-        AccountSecretsError::Unopenable { generation: 1 }
-    );
+    let log = scene.deaf_genesis();
+    assert_eq!(scene.closed(&log), [scene.unopenable(1)]);
+    let secrets = AccountSecrets::open(&log, &scene.laptop).unwrap();
+    assert_eq!(secrets.newest().unwrap_err(), scene.unopenable(1));
+    assert!(secrets.kem(1).is_none());
+    // With the wrapped seed and without.
+    assert_eq!(scene.closed(&scene.removal(|_| {})), []);
+    let log = scene.removal_after(&log, |key| flip(&mut key.previous_seed));
+    assert_eq!(scene.closed(&log), [scene.unopenable(1)]);
 }
 
 #[test]
@@ -171,8 +227,9 @@ fn a_box_is_opened_at_its_own_place_only() {
         seeds[0].r#box = seeds[1].r#box.clone();
         seeds[1].r#box = first;
     });
+    assert_eq!(scene.closed(&log), [scene.unopenable(1)]);
     // The genesis's box stands in a later entry.
-    let later = scene.removal(|key| {
+    let log = scene.removal(|key| {
         let genesis = decode(&scene.account.genesis);
         let Some(account_entry::Body::Genesis(genesis)) = genesis.body else {
             unreachable!()
@@ -182,12 +239,7 @@ fn a_box_is_opened_at_its_own_place_only() {
         let own = seeds.iter().find(|seed| seed.device == laptop).unwrap();
         key.seeds[0].r#box = own.r#box.clone();
     });
-    for (log, generation) in [(log, 1), (later, 2)] {
-        assert_eq!(
-            AccountSecrets::open(&log, &scene.laptop).unwrap_err(),
-            AccountSecretsError::Unopenable { generation }
-        );
-    }
+    assert_eq!(scene.closed(&log), [scene.unopenable(2)]);
 }
 
 #[test]
@@ -204,46 +256,43 @@ fn an_account_seed_must_be_that_of_the_public_key() {
             }
         }
     });
-    assert_eq!(
-        AccountSecrets::open(&log, laptop).unwrap_err(),
-        AccountSecretsError::WrongKey { generation: 1 }
-    );
-    assert!(AccountSecrets::open(&log, &scene.phone).is_ok());
-    // The seed before is replaced by another.
-    let honest = scene.removal(|_| {});
+    assert_eq!(scene.closed(&log), [scene.wrong_key(1)]);
+    let phone = AccountSecrets::open(&log, &scene.phone).unwrap();
+    assert_eq!(phone.closed().count(), 0);
+    // The seed before is replaced by another; no box of its own helps.
+    let deaf = scene.deaf_genesis();
+    let honest = scene.removal_after(&deaf, |_| {});
     let secrets = AccountSecrets::open(&honest, laptop).unwrap();
-    let log = scene.removal(|key| {
-        key.previous_seed = wrap_seed(secrets.newest().seed(), 2, &wrong, &mut rng(6));
+    let seed = secrets.newest().unwrap().seed();
+    let log = scene.removal_after(&deaf, |key| {
+        key.previous_seed = wrap_seed(seed, 2, &wrong, &mut rng(6));
     });
-    assert_eq!(
-        AccountSecrets::open(&log, laptop).unwrap_err(),
-        AccountSecretsError::WrongKey { generation: 1 }
-    );
+    assert_eq!(scene.closed(&log), [scene.unopenable(1)]);
 }
 
 #[test]
 fn an_epoch_secret_must_open() {
     let scene = Scene::new();
     let log = scene.vault(|_| {}, |_| {});
-    assert_eq!(scene.open_vault(&log).unwrap().current_epoch(), 2);
+    let keys = scene.open_vault(&log).unwrap();
+    assert_eq!((keys.current_epoch(), keys.closed().count()), (2, 0));
     let log = scene.vault(|_| {}, |epoch| flip(&mut epoch.boxes[0].r#box));
-    assert_eq!(
-        scene.open_vault(&log).unwrap_err(),
-        VaultKeysError::Unopenable { epoch: 2 }
-    );
+    assert_eq!(scene.closed_epochs(&log), [scene.unopenable_epoch(2)]);
+    let keys = scene.open_vault(&log).unwrap();
+    assert_eq!(keys.check_current(), Err(scene.unopenable_epoch(2)));
+    assert_eq!([1, 2].map(|epoch| keys.has_epoch(epoch)), [true, false]);
+    // His own box of the first epoch does where the wrapped secret does not.
     let log = scene.vault(|_| {}, |epoch| flip(&mut epoch.previous_secret));
-    assert_eq!(
-        scene.open_vault(&log).unwrap_err(),
-        VaultKeysError::Unopenable { epoch: 1 }
-    );
+    assert_eq!(scene.closed_epochs(&log), []);
+    let flip_first = |epoch: &mut wire::Epoch| flip(&mut epoch.boxes[0].r#box);
+    assert_eq!(scene.closed_epochs(&scene.vault(flip_first, |_| {})), []);
+    let log = scene.vault(flip_first, |epoch| flip(&mut epoch.previous_secret));
+    assert_eq!(scene.closed_epochs(&log), [scene.unopenable_epoch(1)]);
     // The genesis's box stands in the rotation.
     let mut first = Vec::new();
     scene.vault(|epoch| first.clone_from(&epoch.boxes[0].r#box), |_| {});
     let log = scene.vault(|_| {}, |epoch| epoch.boxes[0].r#box = first);
-    assert_eq!(
-        scene.open_vault(&log).unwrap_err(),
-        VaultKeysError::Unopenable { epoch: 2 }
-    );
+    assert_eq!(scene.closed_epochs(&log), [scene.unopenable_epoch(2)]);
 }
 
 #[test]
@@ -259,8 +308,7 @@ fn an_epoch_secret_must_be_the_one_committed_to() {
             }
         };
         let log = scene.vault(change(1), change(2));
-        let error = scene.open_vault(&log).unwrap_err();
-        assert_eq!(error, VaultKeysError::WrongCommitment { epoch });
+        assert_eq!(scene.closed_epochs(&log), [scene.wrong_commitment(epoch)]);
     }
     // The box of one member holds another secret.
     let vault_id = scene.vault(|_| {}, |_| {}).id();
@@ -268,54 +316,31 @@ fn an_epoch_secret_must_be_the_one_committed_to() {
         |_| {},
         |epoch| {
             let context = epoch_box_context(scene.laptop.id(), Some(vault_id), 2);
-            let key = scene.account.secrets.newest().public();
+            let key = scene.account.secrets.newest().unwrap().public();
             epoch.boxes[0].r#box = seal_box(key, &context, &wrong, &mut rng(7));
         },
     );
-    assert_eq!(
-        scene.open_vault(&log).unwrap_err(),
-        VaultKeysError::WrongCommitment { epoch: 2 }
-    );
-    // The secret before is replaced by another.
-    let honest = scene.vault(|_| {}, |_| {});
-    let keys = scene.open_vault(&honest).unwrap();
-    let secret = keys.current_secret();
-    let log = scene.vault(
-        |_| {},
-        |epoch| {
-            assert_eq!(epoch.commitment, commitment(secret));
-            epoch.previous_secret = wrap_secret(secret, honest.salt(), 2, &wrong, &mut rng(8));
-        },
-    );
-    assert_eq!(
-        scene.open_vault(&log).unwrap_err(),
-        VaultKeysError::WrongCommitment { epoch: 1 }
-    );
+    assert_eq!(scene.closed_epochs(&log), [scene.wrong_commitment(2)]);
 }
 
 #[test]
 fn a_wrapped_secret_belongs_to_its_vault_and_epoch() {
     let scene = Scene::new();
-    let honest = scene.vault(|_| {}, |_| {});
+    let wrong = Secret::from_array(WRONG);
+    // Without a box that opens, the wrapped secret is the only way.
+    let deaf = |epoch: &mut wire::Epoch| flip(&mut epoch.boxes[0].r#box);
+    let honest = scene.vault(deaf, |_| {});
     let keys = scene.open_vault(&honest).unwrap();
-    let (secret, first) = (keys.current_secret(), keys.epoch(1).unwrap().secret.clone());
-    for (salt, number) in [([0; 32], 2), (*honest.salt(), 3)] {
-        let wrapped = wrap_secret(secret, &salt, number, &first, &mut rng(9));
-        let log = scene.vault(|_| {}, |epoch| epoch.previous_secret = wrapped);
-        assert_eq!(
-            scene.open_vault(&log).unwrap_err(),
-            VaultKeysError::Unopenable { epoch: 1 }
-        );
+    let [first, secret] = [1, 2].map(|epoch| keys.epoch(epoch).unwrap().secret.clone());
+    for (salt, number, wrapped) in [
+        ([0; 32], 2, &first),
+        (*honest.salt(), 3, &first),
+        (*honest.salt(), 2, &wrong),
+    ] {
+        let wrapped = wrap_secret(&secret, &salt, number, wrapped, &mut rng(9));
+        let log = scene.vault(deaf, |epoch| epoch.previous_secret = wrapped);
+        assert_eq!(scene.closed_epochs(&log), [scene.unopenable_epoch(1)]);
     }
-    let honest = scene.removal(|_| {});
-    let secrets = AccountSecrets::open(&honest, &scene.laptop).unwrap();
-    let [first, second] = [1, 2].map(|generation| secrets.kem(generation).unwrap().seed());
-    let wrapped = wrap_seed(second, 3, first, &mut rng(10));
-    let log = scene.removal(|key| key.previous_seed = wrapped);
-    assert_eq!(
-        AccountSecrets::open(&log, &scene.laptop).unwrap_err(),
-        AccountSecretsError::Unopenable { generation: 1 }
-    );
 }
 
 #[test]

@@ -94,8 +94,8 @@ pub(super) fn run(options: &WhichVault, context: &Context) -> Result<Exit, Failu
                 bytes: totals.bytes,
             }
         }),
-        packs: vault.root().pack_count,
-        pack_bytes: vault.root().pack_bytes,
+        packs: vault.root()?.pack_count,
+        pack_bytes: vault.root()?.pack_bytes,
         usage: vault.remote().usage()?.into(),
         vault: VaultFields::of(&vault),
     };

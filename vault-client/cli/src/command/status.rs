@@ -183,7 +183,8 @@ fn vault_status(mut vault: Vault, reachable: &mut bool) -> Result<VaultStatus, F
     {
         newest.insert(&named.series, named);
     }
-    let committed = vault.root().committed.as_ref();
+    // A root that cannot be read has failed above, with the contents.
+    let committed = vault.root().ok().and_then(|root| root.committed.as_ref());
     let committed = committed.and_then(Timestamp::from_wire);
     Ok(VaultStatus {
         head: vault.head().map_or(0, |head| head.seq),
