@@ -180,9 +180,9 @@ impl AccountAuthor<'_> {
 
     /// Removes a device and begins a new generation of the account key.
     ///
-    /// Nothing that another device has written keeps it from being removed: a newest
-    /// key that is closed to this device is not passed on, and a device whose own key
-    /// nothing can be sealed to gets noise.
+    /// Nothing that another device has written keeps it from being removed: a key that is
+    /// closed to this device, or that leads no further back, is left out, and a device
+    /// whose own key nothing can be sealed to gets noise.
     ///
     /// # Errors
     /// See [`AuthorError`].
@@ -194,9 +194,9 @@ impl AccountAuthor<'_> {
         self.check_secrets()?;
         let generation = self.secrets.generation() + 1;
         let key = KemPrivateKey::from_seed(Secret::generate(rng));
-        let previous_seed = match self.secrets.newest() {
-            Ok(previous) => wrap_seed(key.seed(), generation, previous.seed(), rng),
-            Err(_) => noise(WRAPPED_BYTES, rng),
+        let previous_seed = match self.secrets.to_wrap() {
+            Some(earlier) => wrap_seed(key.seed(), generation, earlier, rng),
+            None => noise(WRAPPED_BYTES, rng),
         };
         let remaining = self
             .log

@@ -94,8 +94,8 @@ impl VaultAuthor<'_> {
     /// Offers membership to an account, which then reads all history.
     ///
     /// # Errors
-    /// See [`AuthorError`]: [`AuthorError::VaultKeys`] too where an epoch's wrapped
-    /// secret is noise, since he could read nothing before it and name no chunk.
+    /// See [`AuthorError`]: [`AuthorError::VaultKeys`] too where the newest epoch does not
+    /// lead back to the first, since he could name no chunk: begin another one before.
     pub fn add_member(
         &self,
         keys: &VaultKeys,
@@ -104,7 +104,7 @@ impl VaultAuthor<'_> {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<SignedEntry, AuthorError> {
         self.check_keys(keys)?;
-        keys.check_way_back(self.log)?;
+        keys.check_current()?;
         let log = self.account_log(member)?;
         let sealed = self
             .context()
@@ -166,9 +166,9 @@ impl VaultAuthor<'_> {
     /// Begins an epoch, whose secret is sealed to the newest key of each member.
     ///
     /// Nothing that another member has written stands in its way: `keys` is `None`
-    /// where they are closed to this account ([`VaultKeysError::is_closed`]), and a
-    /// newest epoch that is closed is not passed on; a member whose key nothing can be
-    /// sealed to gets noise.
+    /// where they are closed to this account ([`VaultKeysError::is_closed`]), and an epoch
+    /// that is closed, or leads no further back, is left out; a member whose key nothing
+    /// can be sealed to gets noise.
     ///
     /// # Errors
     /// See [`AuthorError`].
@@ -188,9 +188,8 @@ impl VaultAuthor<'_> {
             let log = self.account_log(&member)?;
             boxes.push(self.context().seal_secret_or_noise(&secret, log, rng));
         }
-        let previous = keys.and_then(|keys| keys.current_secret().ok());
-        let previous_secret = match previous {
-            Some(previous) => wrap_secret(&secret, self.log.salt(), number, previous, rng),
+        let previous_secret = match keys.and_then(VaultKeys::to_wrap) {
+            Some(earlier) => wrap_secret(&secret, self.log.salt(), number, earlier, rng),
             None => noise(WRAPPED_BYTES, rng),
         };
         self.finish(Body::Rotate(wire::RotateEpoch {

@@ -9,10 +9,11 @@
 //!     "coffre v1 device name", name)
 //! ```
 //!
-//! A device is sent the newest seed and unwraps its way back. Where that leads no
-//! further, since somebody wrote noise, it takes the box that it was sent when the
-//! generation began. What neither opens stays closed and stops nothing else: see
-//! [`AccountSecrets::closed`].
+//! The old seed is that of the generation before; where that does not open to who begins
+//! the new one, or leads no further back, it is that of the newest which does. A device is
+//! sent the newest seed and unwraps its way back. Of a generation that is left out there,
+//! since somebody wrote noise, it takes the box that it was sent when that began. What
+//! neither opens stays closed and stops nothing else: see [`AccountSecrets::closed`].
 
 use std::fmt;
 
@@ -89,6 +90,8 @@ pub struct AccountSecrets {
     account: AccountId,
     // Generation n stands at n - 1; never empty.
     generations: Vec<Result<KemPrivateKey, AccountSecretsError>>,
+    // Where the seed is found that a generation wraps.
+    leads: Vec<Option<usize>>,
 }
 
 impl AccountSecrets {
@@ -105,26 +108,49 @@ impl AccountSecrets {
         if !log.account_key().boxes.contains_key(&device.id()) {
             return Err(AccountSecretsError::NotADevice);
         }
-        let mut generations = Vec::with_capacity(log.account_keys().len());
-        let mut later: Option<(&AccountKeyRecord, Result<KemPrivateKey, _>)> = None;
-        for record in log.account_keys().iter().rev() {
-            let key = match &later {
-                Some((next, Ok(key))) => unwrap_seed(log, record, next, key)
-                    .or_else(|error| open_seed(log, record, device).unwrap_or(Err(error))),
-                Some((next, Err(_))) => open_seed(log, record, device)
-                    .unwrap_or_else(|| Err(unopenable(record, author_of(log, next)))),
-                None => {
-                    open_seed(log, record, device).unwrap_or(Err(AccountSecretsError::NotADevice))
-                }
+        let records = log.account_keys();
+        let mut found: Vec<Option<KemPrivateKey>> = vec![None; records.len()];
+        let mut generations = Vec::with_capacity(records.len());
+        let mut leads = Vec::with_capacity(records.len());
+        for (index, record) in records.iter().enumerate().rev() {
+            let key = match found[index].take() {
+                Some(key) => Ok(key),
+                None => open_seed(log, record, device)
+                    .unwrap_or_else(|| Err(unopenable(record, blamed(log, index, &generations)))),
             };
-            generations.extend(later.replace((record, key)).map(|(_, key)| key));
+            let earlier = key.as_ref().ok();
+            let earlier = earlier.and_then(|key| unwrap_seed(&records[..index], record, key));
+            leads.push(earlier.as_ref().map(|(index, _)| *index));
+            if let Some((index, key)) = earlier {
+                found[index].get_or_insert(key);
+            }
+            generations.push(key);
         }
-        generations.extend(later.map(|(_, key)| key));
         generations.reverse();
+        leads.reverse();
         Ok(Self {
             account: log.id(),
             generations,
+            leads,
         })
+    }
+
+    /// What the next generation is to wrap: the newest seed from which wrapped ones
+    /// alone lead down to the first, else the newest that is open.
+    pub(crate) fn to_wrap(&self) -> Option<&Secret> {
+        let whole = (0..self.generations.len()).rev();
+        let mut whole = whole.filter(|&index| leads_back(&self.leads, index));
+        let open = |index: usize| self.generations[index].as_ref().ok();
+        let newest_open = || {
+            self.generations
+                .iter()
+                .rev()
+                .find_map(|key| key.as_ref().ok())
+        };
+        whole
+            .find_map(open)
+            .or_else(newest_open)
+            .map(KemPrivateKey::seed)
     }
 
     /// The generations that do not open, and who made them so. What is sealed to
@@ -206,6 +232,18 @@ impl fmt::Debug for AccountSecrets {
     }
 }
 
+/// Whether wrapped secrets alone lead from this one to the first.
+pub(super) fn leads_back(leads: &[Option<usize>], mut index: usize) -> bool {
+    // Each leads to an earlier one.
+    while index > 0 {
+        match leads[index] {
+            Some(earlier) => index = earlier,
+            None => return false,
+        }
+    }
+    true
+}
+
 /// Where the box of an account seed stands, as its `info` says.
 pub(crate) fn seed_box_context(
     sender: DeviceId,
@@ -236,7 +274,7 @@ pub(crate) fn seal_name(
     Ok(sealed)
 }
 
-/// Wraps the seed of the generation before `generation` under that one's seed.
+/// Wraps an earlier generation's seed under that of `generation`.
 pub(crate) fn wrap_seed(
     seed: &Secret,
     generation: u64,
@@ -247,21 +285,30 @@ pub(crate) fn wrap_seed(
     aead::seal(&key, &wrap_associated(generation), previous.as_bytes(), rng)
 }
 
-/// The seed of `record`'s generation, out of the one after it.
+/// The seed that a generation wraps, and which of the earlier ones it belongs to.
 fn unwrap_seed(
-    log: &AccountLog,
+    earlier: &[AccountKeyRecord],
     record: &AccountKeyRecord,
-    next: &AccountKeyRecord,
-    next_key: &KemPrivateKey,
-) -> Result<KemPrivateKey, AccountSecretsError> {
-    let author = author_of(log, next);
-    let key = next_key.seed().derive(labels::ACCOUNT_WRAP_KEY);
-    let associated = wrap_associated(next.generation);
-    let wrapped = next.previous_seed.as_deref();
-    let seed = wrapped.and_then(|wrapped| aead::open(&key, &associated, wrapped).ok());
-    let seed = seed.map(Zeroizing::new);
-    let seed = seed.and_then(|seed| Secret::from_slice(&seed));
-    check_seed(record, seed.ok_or(unopenable(record, author))?, author)
+    key: &KemPrivateKey,
+) -> Option<(usize, KemPrivateKey)> {
+    let wrapped = record.previous_seed.as_deref()?;
+    let key = key.seed().derive(labels::ACCOUNT_WRAP_KEY);
+    let seed = aead::open(&key, &wrap_associated(record.generation), wrapped);
+    let seed = Secret::from_slice(&Zeroizing::new(seed.ok()?))?;
+    let key = KemPrivateKey::from_seed(seed);
+    let is_its = |record: &AccountKeyRecord| key.public().as_bytes() == record.kem_key.as_bytes();
+    Some((earlier.iter().rposition(is_its)?, key))
+}
+
+/// Who kept a generation from opening that the device was sent no box of: whoever began
+/// the next one, if that is open and should have led here, else whoever began this one.
+fn blamed(
+    log: &AccountLog,
+    index: usize,
+    later: &[Result<KemPrivateKey, AccountSecretsError>],
+) -> DeviceId {
+    let next_is_open = later.last().is_some_and(Result::is_ok);
+    author_of(log, &log.account_keys()[index + usize::from(next_is_open)])
 }
 
 /// The seed of `record`'s generation, out of the device's own box; `None` without

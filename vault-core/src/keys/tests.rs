@@ -147,8 +147,8 @@ impl Scene {
             account: accounts.id(),
             device,
         };
-        let first = vault.keys.current_secret().unwrap().clone();
-        let keys = VaultKeys::derive(log.id(), vec![Ok(first)]).unwrap();
+        let first = *vault.keys.current_secret().unwrap().as_bytes();
+        let keys = VaultKeys::from_epoch_secrets(log.id(), &[first]);
         let rotation = author.rotate(&keys, &mut rng(4)).unwrap();
         let mut entry = wire::VaultEntry::decode(&*rotation.payload).unwrap();
         let Some(vault_entry::Body::Rotate(rotate)) = &mut entry.body else {

@@ -8,9 +8,11 @@
 //!          └─ derive_key("coffre v1 root sealing key")
 //! ```
 //!
-//! A member opens the newest epoch's box and unwraps his way back; where that leads
-//! no further, since somebody wrote noise, he takes the box that he was sent when the
-//! epoch began. What neither opens stays closed: see [`VaultKeys::closed`].
+//! The old secret is that of the epoch before; where that does not open to who begins the
+//! new one, or leads no further back, it is that of the newest which does. A member opens
+//! the newest epoch's box and unwraps his way back. Of an epoch that is left out there,
+//! since somebody wrote noise, he takes the box that he was sent when that began. What
+//! neither opens stays closed: see [`VaultKeys::closed`].
 //!
 //! What names chunks and cuts streams stays the same for the vault's life, so
 //! that deduplication survives a rotation; what seals changes with each epoch.
@@ -31,7 +33,7 @@ use vault_proto::{
 };
 use zeroize::Zeroizing;
 
-use super::AccountSecrets;
+use super::{AccountSecrets, account::leads_back};
 use crate::{
     aead::{self, OpenError},
     boxes::{BoxContext, Purpose, open_box},
@@ -76,6 +78,15 @@ pub enum VaultKeysError {
         /// The device that signed the entry with the box, or with the wrapped secret.
         author: DeviceId,
     },
+    /// The newest epoch leads back to no older one: who comes later could not read the
+    /// vault.
+    #[error("epoch {epoch}, which device {author} began, leads to no earlier one")]
+    NoWayBack {
+        /// The epoch.
+        epoch: u64,
+        /// The device that began it.
+        author: DeviceId,
+    },
 }
 
 impl VaultKeysError {
@@ -83,7 +94,7 @@ impl VaultKeysError {
     /// this account has no key at all, or not yet.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(self, Self::Unopenable { .. } | Self::WrongCommitment { .. })
+        !matches!(self, Self::NotAMember | Self::AccountKeyMissing { .. })
     }
 }
 
@@ -105,6 +116,10 @@ pub struct VaultKeys {
     metadata_chunker: ChunkerKeys,
     // Epoch n stands at n - 1; never empty, and the first is open.
     epochs: Vec<Result<EpochKeys, VaultKeysError>>,
+    // Where the secret is found that an epoch wraps.
+    leads: Vec<Option<usize>>,
+    // Of the entry that began the newest epoch.
+    author: DeviceId,
 }
 
 /// What seals within one epoch.
@@ -148,21 +163,29 @@ impl VaultKeys {
                 generation: sealed.generation,
             });
         }
-        let mut epochs = Vec::with_capacity(log.epochs().len());
-        let mut later: Option<(&EpochRecord, Result<Secret, VaultKeysError>)> = None;
-        for record in log.epochs().iter().rev() {
-            let secret = match &later {
-                Some((next, Ok(secret))) => unwrap_epoch(log, record, next, secret)
-                    .or_else(|error| open_epoch(log, record, secrets).unwrap_or(Err(error))),
-                Some((next, Err(_))) => open_epoch(log, record, secrets)
-                    .unwrap_or_else(|| Err(unopenable(record, author_of(log, next)))),
-                None => open_epoch(log, record, secrets).unwrap_or(Err(VaultKeysError::NotAMember)),
+        let records = log.epochs();
+        let mut found: Vec<Option<Secret>> = vec![None; records.len()];
+        let mut epochs = Vec::with_capacity(records.len());
+        let mut leads = Vec::with_capacity(records.len());
+        for (index, record) in records.iter().enumerate().rev() {
+            let secret = match found[index].take() {
+                Some(secret) => Ok(secret),
+                None => open_epoch(log, record, secrets)
+                    .unwrap_or_else(|| Err(unopenable(record, blamed(log, index, &epochs)))),
             };
-            epochs.extend(later.replace((record, secret)).map(|(_, secret)| secret));
+            let earlier = secret.as_ref().ok();
+            let earlier =
+                earlier.and_then(|secret| unwrap_secret(log, &records[..index], record, secret));
+            leads.push(earlier.as_ref().map(|(index, _)| *index));
+            if let Some((index, secret)) = earlier {
+                found[index].get_or_insert(secret);
+            }
+            epochs.push(secret);
         }
-        epochs.extend(later.map(|(_, secret)| secret));
         epochs.reverse();
-        Self::derive(log.id(), epochs)
+        leads.reverse();
+        let author = author_of(log, newest);
+        Self::derive(log.id(), epochs, leads, author)
     }
 
     /// The epochs that do not open, and who made them so. What was sealed in them
@@ -180,12 +203,22 @@ impl VaultKeys {
         self.epochs.get(index)?.as_ref().err().copied()
     }
 
-    /// Whether something can be sealed: the newest epoch is open.
+    /// Whether something may be sealed: the newest epoch is open, and leads back to the
+    /// first by what it wraps. Else who comes later could not read what is sealed now:
+    /// the next epoch, which any writer may begin, is in order again.
     ///
     /// # Errors
     /// [`VaultKeysError`].
     pub fn check_current(&self) -> Result<(), VaultKeysError> {
-        self.current_secret().map(drop)
+        self.current_secret()?;
+        let newest = self.epochs.len() - 1;
+        if leads_back(&self.leads, newest) {
+            return Ok(());
+        }
+        Err(VaultKeysError::NoWayBack {
+            epoch: self.current_epoch(),
+            author: self.author,
+        })
     }
 
     /// Derives the keys from the secrets of epoch 1, 2 and so on, for tests and
@@ -195,13 +228,17 @@ impl VaultKeys {
     /// Without any secret.
     #[must_use]
     pub fn from_epoch_secrets(vault: VaultId, secrets: &[[u8; 32]]) -> Self {
+        let leads = (0..secrets.len()).map(|index| index.checked_sub(1));
         let secrets = secrets.iter().copied().map(Secret::from_array).map(Ok);
-        Self::derive(vault, secrets.collect()).expect("all are open")
+        let author = DeviceId::from_array([0; 32]);
+        Self::derive(vault, secrets.collect(), leads.collect(), author).expect("all are open")
     }
 
-    pub(crate) fn derive(
+    fn derive(
         vault: VaultId,
         secrets: Vec<Result<Secret, VaultKeysError>>,
+        leads: Vec<Option<usize>>,
+        author: DeviceId,
     ) -> Result<Self, VaultKeysError> {
         let first = secrets.first().expect("a vault has an epoch");
         let first = first.as_ref().map_err(|error| *error)?;
@@ -222,6 +259,8 @@ impl VaultKeys {
                 .into_iter()
                 .map(|secret| secret.map(EpochKeys::derive))
                 .collect(),
+            leads,
+            author,
         })
     }
 
@@ -271,14 +310,13 @@ impl VaultKeys {
             .map_err(|error| *error)
     }
 
-    /// Whether who is given the newest secret alone finds his way to the first epoch:
-    /// a new member has no box of any older one.
-    pub(crate) fn check_way_back(&self, log: &VaultLog) -> Result<(), VaultKeysError> {
-        let mut secret = self.current_secret()?.clone();
-        for pair in log.epochs().windows(2).rev() {
-            secret = unwrap_epoch(log, &pair[0], &pair[1], &secret)?;
-        }
-        Ok(())
+    /// What the next epoch is to wrap: the newest secret from which wrapped ones alone
+    /// lead down to the first.
+    pub(crate) fn to_wrap(&self) -> Option<&Secret> {
+        let whole = (0..self.epochs.len()).rev();
+        let mut whole = whole.filter(|&index| leads_back(&self.leads, index));
+        let found = whole.find_map(|index| self.epochs[index].as_ref().ok());
+        found.map(|epoch| &epoch.secret)
     }
 
     pub(crate) fn epoch(&self, epoch: u64) -> Result<&EpochKeys, OpenError> {
@@ -314,7 +352,7 @@ pub(crate) fn epoch_box_context(sender: DeviceId, vault: Option<VaultId>, seq: u
     }
 }
 
-/// Wraps the secret of the epoch before `epoch` under that one's secret.
+/// Wraps an earlier epoch's secret under that of `epoch`.
 pub(crate) fn wrap_secret(
     secret: &Secret,
     salt: &[u8; 32],
@@ -327,21 +365,28 @@ pub(crate) fn wrap_secret(
     aead::seal(&key, &associated, previous.as_bytes(), rng)
 }
 
-/// The secret of `record`'s epoch, out of the one after it.
-fn unwrap_epoch(
+/// The secret that an epoch wraps, and which of the earlier ones it belongs to.
+fn unwrap_secret(
     log: &VaultLog,
+    earlier: &[EpochRecord],
     record: &EpochRecord,
-    next: &EpochRecord,
-    next_secret: &Secret,
-) -> Result<Secret, VaultKeysError> {
-    let author = author_of(log, next);
-    let key = next_secret.derive(labels::EPOCH_WRAP_KEY);
-    let associated = wrap_associated(log.salt(), next.number);
-    let wrapped = next.previous_secret.as_deref();
-    let secret = wrapped.and_then(|wrapped| aead::open(&key, &associated, wrapped).ok());
-    let secret = secret.map(Zeroizing::new);
-    let secret = secret.and_then(|secret| Secret::from_slice(&secret));
-    check_secret(record, secret.ok_or(unopenable(record, author))?, author)
+    secret: &Secret,
+) -> Option<(usize, Secret)> {
+    let wrapped = record.previous_secret.as_deref()?;
+    let key = secret.derive(labels::EPOCH_WRAP_KEY);
+    let secret = aead::open(&key, &wrap_associated(log.salt(), record.number), wrapped);
+    let secret = Secret::from_slice(&Zeroizing::new(secret.ok()?))?;
+    // A commitment is public, and no two epochs have the same.
+    let commitment = commitment(&secret);
+    let is_its = |record: &EpochRecord| record.commitment == commitment;
+    Some((earlier.iter().rposition(is_its)?, secret))
+}
+
+/// Who kept an epoch from opening that the account was sent no box of: whoever began
+/// the next one, if that is open and should have led here, else whoever began this one.
+fn blamed(log: &VaultLog, index: usize, later: &[Result<Secret, VaultKeysError>]) -> DeviceId {
+    let next_is_open = later.last().is_some_and(Result::is_ok);
+    author_of(log, &log.epochs()[index + usize::from(next_is_open)])
 }
 
 /// The secret of `record`'s epoch, out of the account's own box; `None` without one.

@@ -121,17 +121,67 @@ fn an_epoch_is_begun_although_the_newest_is_closed() {
     let keys = scene.open_vault(&later).unwrap();
     assert_eq!(keys.check_current(), Ok(()));
     assert_eq!(keys.closed().collect::<Vec<_>>(), [closed]);
-    // A new member would have no way to the first epoch.
-    let other = Scene::of(2).account.log;
-    let both = BTreeMap::from([accounts, &other].map(|log| (log.id(), log.clone())));
-    let author = vault_author(&scene, &later, &both);
-    assert!(matches!(
-        author.add_member(&keys, &other.id(), Role::Reader, &mut rng(3)),
-        Err(AuthorError::VaultKeys(VaultKeysError::Unopenable {
-            epoch: 2,
-            ..
-        }))
-    ));
+    // A new member finds the way to the first epoch.
+    let keys = opened_by_a_new_member(&scene, &mut later, &keys);
+    let known = [1, 2, 3].map(|epoch| keys.has_epoch(epoch));
+    assert_eq!(known, [true, false, true]);
+}
+
+fn opened_by_a_new_member(scene: &Scene, log: &mut VaultLog, keys: &VaultKeys) -> VaultKeys {
+    let other = Scene::of(2).account;
+    let accounts = [&scene.account.log, &other.log].map(|log| (log.id(), log.clone()));
+    let accounts = BTreeMap::from(accounts);
+    let author = vault_author(scene, log, &accounts);
+    let entry = author.add_member(keys, &other.log.id(), Role::Reader, &mut rng(3));
+    log.append(&entry.unwrap(), &accounts).unwrap();
+    VaultKeys::open(log, &other.secrets).unwrap()
+}
+
+#[test]
+fn an_epoch_that_leads_nowhere_is_left_out_by_the_next() {
+    let scene = Scene::new();
+    let accounts = &scene.account.log;
+    let mut log = scene.vault(|_| {}, |epoch| flip(&mut epoch.previous_secret));
+    let keys = scene.open_vault(&log).unwrap();
+    assert_eq!(keys.closed().count(), 0);
+    let lost = VaultKeysError::NoWayBack {
+        epoch: 2,
+        author: scene.laptop.id(),
+    };
+    assert_eq!(keys.check_current(), Err(lost));
+    let author = vault_author(&scene, &log, accounts);
+    assert_eq!(
+        author
+            .add_member(&keys, &accounts.id(), Role::Reader, &mut rng(1))
+            .unwrap_err(),
+        AuthorError::VaultKeys(lost)
+    );
+    let rotation = author.rotate(&keys, &mut rng(2)).unwrap();
+    log.append(&rotation, accounts).unwrap();
+    let keys = scene.open_vault(&log).unwrap();
+    assert_eq!((keys.check_current(), keys.closed().count()), (Ok(()), 0));
+    let keys = opened_by_a_new_member(&scene, &mut log, &keys);
+    let known = [1, 2, 3].map(|epoch| keys.has_epoch(epoch));
+    assert_eq!(known, [true, false, true]);
+}
+
+#[test]
+fn an_account_key_that_leads_nowhere_is_left_out_by_the_next() {
+    let scene = Scene::new();
+    let wraps = |log: &AccountLog| {
+        let secrets = AccountSecrets::open(log, &scene.laptop).unwrap();
+        let wrapped = secrets.to_wrap().map(|seed| *seed.as_bytes());
+        let found = (1..=2).find(|&generation| {
+            let key = secrets.kem(generation);
+            key.map(|key| *key.seed().as_bytes()) == wrapped
+        });
+        found.unwrap()
+    };
+    assert_eq!(wraps(&scene.removal(|_| {})), 2);
+    assert_eq!(wraps(&scene.removal(|key| flip(&mut key.previous_seed))), 1);
+    // Where nothing leads back, what there is.
+    let deaf = scene.removal_after(&scene.deaf_genesis(), |_| {});
+    assert_eq!(wraps(&deaf), 2);
 }
 
 #[test]
