@@ -132,7 +132,7 @@ impl Account {
     /// Brings the log's copies, and all vaults, to where the account log is.
     pub(super) fn after_removal(&self) -> DeviceRemoval {
         // First what keeps the device out elsewhere.
-        let guest_logs = self.push_log().map_err(Arc::new);
+        let guest_logs = self.push_removal().map_err(Arc::new);
         // Another device may have made vaults; without the hoster, those that
         // are known will do.
         let _ = self.vaults();

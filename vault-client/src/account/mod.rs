@@ -15,6 +15,7 @@ mod devices;
 mod error;
 mod fetch_log;
 mod hosters;
+mod homes;
 mod joining;
 mod leaving;
 mod log;
@@ -143,13 +144,15 @@ impl Account {
             guest_at: None,
             clock: setup.clock.clone(),
             randomness: setup.randomness.clone(),
+            homes: None,
         };
-        Ok(Self {
+        let assembled = Self {
             member: Arc::new(member),
             row,
             keys: setup.keys.clone(),
             elsewhere: Elsewhere::new(setup.connect.clone()),
-        })
+        };
+        Ok(assembled.asking_homes())
     }
 
     /// The account's id.

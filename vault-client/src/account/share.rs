@@ -71,6 +71,8 @@ pub struct OfferSummary {
     pub vault_name: String,
     /// As what the account would become a member.
     pub role: Role,
+    /// Where it is kept, as the sender says.
+    pub home: HosterAddress,
     /// Who says that he sent it.
     pub sender: Address,
     /// When, by his clock, in seconds since 1970.
@@ -321,12 +323,7 @@ impl Account {
         let pinned = settings.contact(&claims.sender.account());
         let found = self.find_member(&claims.sender, pinned)?;
         opened.verify_sender(&found.log)?;
-        let home = HosterAddress {
-            origin: claims.origin.clone(),
-            hoster: claims.hoster,
-            tls: claims.tls,
-        };
-        let member = self.member_on_trial(home);
+        let member = self.member_on_trial(home_in(&claims));
         let mut vault = Vault::open_on_trial(member, claims.vault, Some(name.to_owned()))?;
         let _vault_lock = vault.lock()?;
         if !vault.is_on_trial() {
@@ -454,6 +451,14 @@ fn summary(
         sender: offer.sender.clone(),
         created: offer.created,
         is_contact: contact.is_some(),
+fn home_in(offer: &Offer) -> HosterAddress {
+    HosterAddress {
+        origin: offer.origin.clone(),
+        hoster: offer.hoster,
+        tls: offer.tls,
+    }
+}
+
         checked,
     }
 }
@@ -464,6 +469,7 @@ fn membership(log: &VaultLog, member: &AccountId, by: &AccountId) -> Option<LogP
     let newest = log.position().seq;
     for (entry, seq) in log.entries().iter().rev().zip((1..=newest).rev()) {
         let entry = wire::VaultEntry::decode(&*entry.payload).ok()?;
+        home: home_in(offer),
         let Some(Body::AddMember(add)) = &entry.body else {
             continue;
         };

@@ -47,16 +47,16 @@ impl Vault {
         }
     }
 
-    /// Records what this device knows of members' logs, and begins an epoch if
-    /// one is due and this member may; under the lock that [`Vault::lock`] gave
-    /// out or else one of its own.
+    /// Records what this device knows of members' logs, or can learn at their homes,
+    /// and begins an epoch if one is due and this member may; under the lock that
+    /// [`Vault::lock`] gave out or else one of its own.
     ///
     /// # Errors
     /// [`VaultError`].
     pub fn keep_up(&mut self) -> Result<Upkeep, VaultError> {
         let _lock = self.held()?;
         let own = self.newest_own_log()?;
-        let more = std::slice::from_ref(&own);
+        let more = &self.with_logs_elsewhere(&own)[..];
         let epoch = self.view.keys.current_epoch();
         loop {
             // Without a call where there is nothing to do, as almost always.

@@ -2,6 +2,7 @@
 
 mod freshness;
 mod guests;
+mod invited;
 mod leaving;
 mod log;
 mod pairing;
