@@ -18,4 +18,5 @@ mod reading;
 mod round_trip;
 mod signup;
 mod terminal;
+mod stolen;
 mod trees;

@@ -11,14 +11,14 @@ use crate::hoster::{Device, Hoster, PLENTY, Run};
 use crate::trees::{assert_same, look, plant};
 
 /// A member with a vault and a snapshot in it.
-struct Member {
-    device: Device,
-    tree: PathBuf,
+pub(crate) struct Member {
+    pub(crate) device: Device,
+    pub(crate) tree: PathBuf,
     _place: tempfile::TempDir,
 }
 
 impl Member {
-    fn new(hoster: &Hoster) -> Self {
+    pub(crate) fn new(hoster: &Hoster) -> Self {
         let device = hoster.member();
         device.done(&["vault", "create", "papers"]);
         let place = tempfile::tempdir().unwrap();
@@ -32,17 +32,17 @@ impl Member {
         }
     }
 
-    fn phrase_file(&self) -> String {
+    pub(crate) fn phrase_file(&self) -> String {
         let path = self.device.home.path().join("phrase");
         path.to_str().unwrap().to_owned()
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         text(&self.device.done(&["whoami"]), "address")
     }
 
     /// Asserts that a device restores what was saved.
-    fn assert_restored_by(&self, device: &Device, more: &[&str]) {
+    pub(crate) fn assert_restored_by(&self, device: &Device, more: &[&str]) {
         let target = tempfile::tempdir().unwrap();
         let what = format!("latest:{}", self.tree.display());
         let to = target.path().join("back");
@@ -53,7 +53,7 @@ impl Member {
     }
 }
 
-fn text(document: &Value, field: &str) -> String {
+pub(crate) fn text(document: &Value, field: &str) -> String {
     let value = document[field].as_str();
     value
         .unwrap_or_else(|| panic!("{field}: {document:#}"))
@@ -61,7 +61,7 @@ fn text(document: &Value, field: &str) -> String {
 }
 
 /// Where the hoster is, as members tell it.
-fn place(hoster: &Hoster) -> String {
+pub(crate) fn place(hoster: &Hoster) -> String {
     let invitation = hoster.invitation(PLENTY);
     let (place, _) = invitation.split_once("/invite#").unwrap();
     place.strip_prefix("coffre://").unwrap().to_owned()
@@ -137,7 +137,7 @@ fn is_six_words(line: &str) -> bool {
 }
 
 /// Pairs a new device; the words that each side was told are those that it types.
-fn pair(old: &Device, new: &Device, hoster: &str) -> (Value, Value) {
+pub(crate) fn pair(old: &Device, new: &Device, hoster: &str) -> (Value, Value) {
     let mut joining = Talk::start(
         new,
         &[
@@ -200,6 +200,9 @@ fn a_second_device_reads_and_writes_and_is_removed() {
         .map(|vault| vault["outcome"].as_str().unwrap())
         .collect();
     assert_eq!(outcomes, ["rotated", "rotated"], "{removed:#}");
+    for (_, left) in removed["left_behind"].as_object().unwrap() {
+        assert_eq!(left.as_array().unwrap().len(), 0, "{removed:#}");
+    }
     let (exit, document) = second.json(&["snapshots"]);
     assert_ne!(exit, 0, "{document:#}");
     member.device.back_up(&member.tree);

@@ -11,6 +11,7 @@ use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
 use crate::error::ErrorCode;
+use crate::link::LinkError;
 use crate::remote::RemoteError;
 use crate::state::StateError;
 use crate::transfer::TransferError;
@@ -79,6 +80,9 @@ pub enum AccountError {
     /// What the vault holds could not be read.
     #[error(transparent)]
     Transfer(TransferError),
+    /// The links of the vault could not be listed.
+    #[error(transparent)]
+    Links(#[from] LinkError),
     /// The phrase is none of this account's, or none any more.
     #[error("this recovery phrase is none of this account's")]
     WrongPhrase,
@@ -234,6 +238,7 @@ impl AccountError {
             Self::WrongPhrase => ErrorCode::WrongKey,
             Self::NoSuchVault | Self::NoVault => ErrorCode::NoVault,
             Self::Ambiguous(_) => ErrorCode::AmbiguousVault,
+            Self::Links(error) => error.code(),
             Self::NameTaken(_) => ErrorCode::VaultExists,
             Self::SettingsAltered => ErrorCode::HosterMisbehaved,
             Self::NoName
@@ -266,6 +271,7 @@ impl AccountError {
             Self::Overtaken => true,
             _ => false,
         }
+            Self::Links(error) => error.is_transient(),
     }
 }
 

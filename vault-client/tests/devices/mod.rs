@@ -4,6 +4,7 @@ mod freshness;
 mod guests;
 mod invited;
 mod leaving;
+mod left_behind;
 mod log;
 mod pairing;
 mod phrases;
