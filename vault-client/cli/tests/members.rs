@@ -356,6 +356,11 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     paul.device.done(&["contact", "add", &hers]);
     let offers = paul.device.done(&["share", "list"]);
     assert_eq!(offers["offers"][0]["checked"], true, "{offers:#}");
+    // Without a role he stays what he is.
+    let again = marie.device.done(&["share", "papers", "paul"]);
+    assert_eq!(again["role"], "writer", "{again:#}");
+    paul.device
+        .done(&["share", "decline", &offer_ids(&paul.device)[0]]);
     let (exit, _) = paul.device.json(&["share", "accept"]);
     assert_eq!(exit, 1, "he has a vault of that name");
     paul.device.done(&["share", "accept", "--name", "of marie"]);
@@ -385,6 +390,12 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     let (exit, document) = paul.device.json(&["backup", &tree, "--vault", "of marie"]);
     assert_ne!(exit, 0, "{document:#}");
     marie.device.back_up(&marie.tree);
+}
+
+fn offer_ids(device: &Device) -> Vec<String> {
+    let listed = device.done(&["share", "list"]);
+    let offers = listed["offers"].as_array().unwrap().iter();
+    offers.map(|offer| text(offer, "id")).collect()
 }
 
 #[test]

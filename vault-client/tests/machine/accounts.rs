@@ -470,8 +470,11 @@ impl World {
                 by,
                 offers: BTreeMap::new(),
             });
-            // Whoever is a member already has the other role from now on.
-            now.role = role;
+            // Whoever is a member already has the other role from now on, if it is the
+            // same who shares.
+            if now.by == by {
+                now.role = role;
+            }
         }
         // He may be offered it by the one who has made him a member.
         let now = standing.get_mut(&to).filter(|now| now.by == by);

@@ -305,11 +305,16 @@ fn a_manager_shares_further_and_only_who_shared_offers() {
         .account
         .share(&mut of_bob, &carol.address(), Role::Reader)
         .unwrap();
-    let error = alice
-        .account
-        .share(&mut of_alice, &carol.address(), Role::Reader)
-        .unwrap_err();
-    assert!(matches!(error, AccountError::MemberAlready), "{error}");
+    for role in [Some(Role::Manager), Some(Role::Reader), None] {
+        let error = alice
+            .account
+            .share(&mut of_alice, &carol.address(), role)
+            .unwrap_err();
+        assert!(matches!(error, AccountError::MemberAlready), "{error}");
+        // Nothing has changed before it failed.
+        let now = of_alice.log().member(&carol.account.id());
+        assert_eq!(now.unwrap().role, Role::Reader);
+    }
     let of_carol = carol.accept(&shared);
     assert!(can_read(&of_alice, &of_carol.keys()));
     // A reader shares with nobody.

@@ -85,16 +85,16 @@ pub(super) fn share(options: &ShareWith, context: &Context) -> Result<Exit, Fail
     let session = context.session()?;
     let address = contact::address(&session.account, &options.address)?;
     let mut vault = session.vault_named(&options.vault)?;
-    let role = match options.role {
+    let role = options.role.map(|role| match role {
         RoleArgument::Reader => Role::Reader,
         RoleArgument::Writer => Role::Writer,
         RoleArgument::Manager => Role::Manager,
-    };
+    });
     let shared = session.account.share(&mut vault, &address, role)?;
     let fields = ShareFields {
         vault: VaultFields::of(&vault),
         contact: ContactFields::from(&shared.contact),
-        role: role_name(role),
+        role: role_name(shared.role),
         delivered: shared.delivered.is_ok(),
         delivery_error: shared.delivered.as_ref().err().map(ToString::to_string),
         offer: shared.offer.clone(),
