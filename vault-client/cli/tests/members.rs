@@ -392,12 +392,6 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     marie.device.back_up(&marie.tree);
 }
 
-fn offer_ids(device: &Device) -> Vec<String> {
-    let listed = device.done(&["share", "list"]);
-    let offers = listed["offers"].as_array().unwrap().iter();
-    offers.map(|offer| text(offer, "id")).collect()
-}
-
 #[test]
 fn an_offer_is_declined() {
     let hoster = Hoster::start();
@@ -409,6 +403,34 @@ fn an_offer_is_declined() {
     let offers = paul.device.done(&["share", "list"]);
     assert!(
         offers["offers"].as_array().unwrap().is_empty(),
+fn offer_ids(device: &Device) -> Vec<String> {
+    let listed = device.done(&["share", "list"]);
+    let offers = listed["offers"].as_array().unwrap().iter();
+    offers.map(|offer| text(offer, "id")).collect()
+}
+
+/// Whoever has only what others share is asked where his papers go.
+#[test]
+fn a_backup_goes_into_a_shared_vault_only_if_that_is_named() {
+    let hoster = Hoster::start();
+    let (marie, paul) = (Member::new(&hoster), hoster.member());
+    marie.device.done(&["whoami", "--name", "marie"]);
+    let his = text(&paul.done(&["whoami", "--name", "paul"]), "address");
+    marie
+        .device
+        .done(&["share", "papers", &his, "--role", "writer"]);
+    paul.done(&["share", "accept"]);
+    let tree = marie.tree.to_str().unwrap();
+    let (exit, refused) = paul.json(&["backup", tree]);
+    assert_eq!(exit, 2, "{refused:#}");
+    assert!(text(&refused, "message").contains("papers"), "{refused:#}");
+    assert!(text(&refused, "hint").contains("--vault"), "{refused:#}");
+    paul.done(&["snapshots"]);
+    paul.done(&["backup", tree, "--vault", "papers"]);
+    // With one of her own, she need not say it.
+    marie.device.back_up(&marie.tree);
+}
+
         "{offers:#}"
     );
 }

@@ -140,6 +140,9 @@ pub enum AccountError {
     /// There is no vault yet.
     #[error("there is no vault yet")]
     NoVault,
+    /// The only vault there is was shared by somebody else.
+    #[error("the only vault, {0:?}, is shared by somebody else, who reads what is saved there")]
+    OnlyShared(String),
     /// Several vaults answer to that.
     #[error("there are {0} vaults that could be meant")]
     Ambiguous(usize),
@@ -235,10 +238,10 @@ impl AccountError {
                 ErrorCode::NotAllowed
             }
             Self::Transfer(error) => error.code(),
+            Self::Links(error) => error.code(),
             Self::WrongPhrase => ErrorCode::WrongKey,
             Self::NoSuchVault | Self::NoVault => ErrorCode::NoVault,
-            Self::Ambiguous(_) => ErrorCode::AmbiguousVault,
-            Self::Links(error) => error.code(),
+            Self::Ambiguous(_) | Self::OnlyShared(_) => ErrorCode::AmbiguousVault,
             Self::NameTaken(_) => ErrorCode::VaultExists,
             Self::SettingsAltered => ErrorCode::HosterMisbehaved,
             Self::NoName
@@ -268,10 +271,10 @@ impl AccountError {
             Self::State(error) => error.is_transient(),
             Self::Vault(error) => error.is_transient(),
             Self::Transfer(error) => error.is_transient(),
+            Self::Links(error) => error.is_transient(),
             Self::Overtaken => true,
             _ => false,
         }
-            Self::Links(error) => error.is_transient(),
     }
 }
 

@@ -5,7 +5,7 @@ mod hostile;
 mod together;
 
 use tempfile::TempDir;
-use vault_client::account::{Account, AccountError, OfferSelector, Shared};
+use vault_client::account::{Account, AccountError, OfferSelector, Shared, VaultSelector};
 use vault_client::error::ErrorCode;
 use vault_client::remote::memory::{MemoryHoster, MemoryNetwork};
 use vault_client::vault::{CommitResult, Upkeep, Vault};
@@ -183,6 +183,59 @@ fn a_second_share_offers_the_role_that_is_meant() {
     assert_eq!(roles, [Role::Reader, Role::Writer]);
     let mut of_bob = bob.accept(&shared);
     commit(&mut of_bob).unwrap();
+}
+
+#[test]
+fn without_a_role_who_is_new_reads_and_who_is_in_stays_what_he_is() {
+    let (alice, bob, mut of_alice) = alice_and_bob();
+    let mut share = |role: Option<Role>| {
+        let shared = alice.account.share(&mut of_alice, &bob.address(), role);
+        let shared = shared.unwrap();
+        let now = of_alice.log().member(&bob.account.id()).unwrap().role;
+        assert_eq!(shared.role, now);
+        now
+    };
+    assert_eq!(share(None), Role::Reader);
+    assert_eq!(share(Some(Role::Manager)), Role::Manager);
+    assert_eq!(share(None), Role::Manager);
+    let offers = bob.account.offers().unwrap().offers;
+    let roles: Vec<_> = offers.iter().map(|offer| offer.role).collect();
+    assert_eq!(roles, [Role::Reader, Role::Manager, Role::Manager]);
+    assert_eq!(share(Some(Role::Writer)), Role::Writer);
+}
+
+/// Whoever has nothing but what others share must not save his papers there unasked.
+#[test]
+fn only_a_vault_of_ones_own_is_where_something_is_saved_unnamed() {
+    let (alice, bob, mut of_alice) = alice_and_bob();
+    let own = |person: &Person| person.account.open_vault(&VaultSelector::OnlyOwn);
+    assert!(matches!(own(&bob), Err(AccountError::NoVault)));
+    let shared = alice
+        .account
+        .share(&mut of_alice, &bob.address(), Role::Manager);
+    let mut of_bob = bob.accept(&shared.unwrap());
+    let error = own(&bob).err().unwrap();
+    assert!(
+        matches!(&error, AccountError::OnlyShared(name) if name == "documents"),
+        "{error}"
+    );
+    assert_eq!(error.code(), ErrorCode::AmbiguousVault);
+    // To read, it is meant; and so it is by its name.
+    bob.account.open_vault(&VaultSelector::Only).unwrap();
+    let named = VaultSelector::Name("documents".to_owned());
+    bob.account.open_vault(&named).unwrap();
+    assert_eq!(own(&alice).unwrap().id(), of_alice.id());
+
+    // What she made, left, and was given back is another's now.
+    alice.account.leave_vault(&of_alice.id()).unwrap();
+    let shared = bob
+        .account
+        .share(&mut of_bob, &alice.address(), Role::Writer);
+    alice.accept(&shared.unwrap());
+    assert!(matches!(own(&alice), Err(AccountError::OnlyShared(_))));
+    // Beside one of his own it has to be said which.
+    bob.account.create_vault("mine").unwrap();
+    assert!(matches!(own(&bob), Err(AccountError::Ambiguous(2))));
 }
 
 #[test]
