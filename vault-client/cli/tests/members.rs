@@ -284,10 +284,21 @@ fn the_words_alone_bring_everything_back() {
     // It says what it cannot know, until a printed head says so.
     let status = new.done(&["status"]);
     assert_eq!(status["vaults"][0]["freshness"], "unknown", "{status:#}");
+    assert_eq!(status["freshness"], "unknown", "{status:#}");
     let printed = text(&member.device.done(&["vault", "head", "papers"]), "head");
     new.done(&["vault", "confirm", "papers", &printed]);
     let status = new.done(&["status"]);
     assert_eq!(status["vaults"][0]["freshness"], "confirmed", "{status:#}");
+    // The account has one of its own.
+    assert_eq!(status["freshness"], "unknown", "{status:#}");
+    let (exit, _) = new.json(&["vault", "confirm", &printed]);
+    assert_eq!(exit, 2);
+    let printed = text(&member.device.done(&["vault", "head"]), "head");
+    new.done(&["vault", "confirm", &printed]);
+    let status = new.done(&["status"]);
+    assert_eq!(status["freshness"], "confirmed", "{status:#}");
+    let run = new.run(&["status"]);
+    assert!(!run.text().contains("freshness"), "{run:?}");
 
     let other = Device::new();
     let file = other.home.path().join("words");
