@@ -1,5 +1,7 @@
 //! `coffre share` and what answers it, and `coffre unshare`.
 
+use std::io::{self, IsTerminal};
+
 use serde::Serialize;
 use vault_client::account::{Account, OfferSelector, OfferSummary};
 use vault_client::vault::Upkeep;
@@ -183,6 +185,9 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
 }
 
 pub(super) fn accept(options: &ShareAccept, context: &Context) -> Result<Exit, Failure> {
+    if options.offer.as_deref() == Some("-") && io::stdin().is_terminal() {
+        context.output.warn(&say!("The offer:", "L’offre :"));
+    }
     let account = context.session()?.account;
     let selector = match options.offer.as_deref() {
         Some(text) if text == "-" || text.starts_with("coffre-offer:") => {
