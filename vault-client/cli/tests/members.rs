@@ -356,6 +356,11 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
         .device
         .done(&["share", "papers", &his, "--role", "writer"]);
     assert_eq!(shared["delivered"], true, "{shared:#}");
+    // Without a role he stays what he is.
+    let again = marie.device.done(&["share", "papers", "paul"]);
+    assert_eq!(again["role"], "writer", "{again:#}");
+    paul.device
+        .done(&["share", "decline", &offer_ids(&paul.device)[0]]);
     let listed = paul.device.done(&["vault", "list"]);
     assert_eq!(listed["vaults"].as_array().unwrap().len(), 1, "{listed:#}");
     let offers = paul.device.done(&["share", "list"]);
@@ -367,11 +372,6 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     paul.device.done(&["contact", "add", &hers]);
     let offers = paul.device.done(&["share", "list"]);
     assert_eq!(offers["offers"][0]["checked"], true, "{offers:#}");
-    // Without a role he stays what he is.
-    let again = marie.device.done(&["share", "papers", "paul"]);
-    assert_eq!(again["role"], "writer", "{again:#}");
-    paul.device
-        .done(&["share", "decline", &offer_ids(&paul.device)[0]]);
     let (exit, _) = paul.device.json(&["share", "accept"]);
     assert_eq!(exit, 1, "he has a vault of that name");
     paul.device.done(&["share", "accept", "--name", "of marie"]);
@@ -403,17 +403,6 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     marie.device.back_up(&marie.tree);
 }
 
-#[test]
-fn an_offer_is_declined() {
-    let hoster = Hoster::start();
-    let (marie, paul) = (Member::new(&hoster), Member::new(&hoster));
-    marie.device.done(&["whoami", "--name", "marie"]);
-    paul.device.done(&["whoami", "--name", "paul"]);
-    marie.device.done(&["share", "papers", &paul.address()]);
-    paul.device.done(&["share", "decline"]);
-    let offers = paul.device.done(&["share", "list"]);
-    assert!(
-        offers["offers"].as_array().unwrap().is_empty(),
 fn offer_ids(device: &Device) -> Vec<String> {
     let listed = device.done(&["share", "list"]);
     let offers = listed["offers"].as_array().unwrap().iter();
@@ -442,6 +431,17 @@ fn a_backup_goes_into_a_shared_vault_only_if_that_is_named() {
     marie.device.back_up(&marie.tree);
 }
 
+#[test]
+fn an_offer_is_declined() {
+    let hoster = Hoster::start();
+    let (marie, paul) = (Member::new(&hoster), Member::new(&hoster));
+    marie.device.done(&["whoami", "--name", "marie"]);
+    paul.device.done(&["whoami", "--name", "paul"]);
+    marie.device.done(&["share", "papers", &paul.address()]);
+    paul.device.done(&["share", "decline"]);
+    let offers = paul.device.done(&["share", "list"]);
+    assert!(
+        offers["offers"].as_array().unwrap().is_empty(),
         "{offers:#}"
     );
 }
