@@ -43,7 +43,7 @@ fn what_a_thief_has_set_up_is_named_with_what_ends_it() {
         member
             .device
             .json(&["device", "remove", &paper[..8], "--phrase-file", words]);
-    assert_eq!(exit, 1, "his own words remove none: {refused:#}");
+    assert_eq!(exit, 2, "his own words remove none: {refused:#}");
     member
         .device
         .done(&["device", "remove", &paper[..8], "--phrase-file", &phrase]);
