@@ -202,6 +202,10 @@ impl From<vault_client::account::AccountError> for Failure {
                 "`coffre whoami --name NAME`; others see it, the hoster does not",
                 "`coffre whoami --name NOM` ; les autres le voient, l’hébergeur non",
             )),
+            AccountError::OnlyShared(_) => failure.with_hint(words(
+                "`coffre vault create NAME` makes one of your own; --vault NAME saves in the shared one all the same",
+                "`coffre vault create NOM` en crée un à vous ; --vault NOM sauvegarde quand même dans celui qui est partagé",
+            )),
             _ => failure,
         }
     }

@@ -21,8 +21,9 @@ pub(crate) fn secret(argument: &str, longest: usize) -> Result<Zeroizing<String>
     }
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut line = Zeroizing::new(String::with_capacity(longest + 2));
-    let input = io::stdin().lock().take(longest as u64 + 2);
-    io::BufReader::new(input)
+    // Only the line: what stands behind it is read by whoever asks next.
+    let mut input = io::stdin().lock().take(longest as u64 + 2);
+    input
         .read_line(&mut line)
         .map_err(|error| Failure::io("standard input", &error))?;
     Ok(Zeroizing::new(line.trim().to_owned()))

@@ -125,6 +125,15 @@ impl Session {
         }
     }
 
+    /// Likewise, to save something there: a vault that somebody else shares has to be
+    /// named.
+    pub(crate) fn vault_to_save_in(&self, which: &WhichVault) -> Result<Vault, Failure> {
+        match &which.vault {
+            Some(name) => self.vault_named(name),
+            None => Ok(self.account.open_vault(&VaultSelector::OnlyOwn)?),
+        }
+    }
+
     /// Opens the vault of that name or id.
     pub(crate) fn vault_named(&self, name: &str) -> Result<Vault, Failure> {
         // An id first: one that this device knows is found without the hoster.

@@ -16,6 +16,8 @@ mod nginx;
 mod odd_files;
 mod reading;
 mod round_trip;
+mod secrets;
 mod signup;
+mod stolen;
 mod terminal;
 mod trees;

@@ -11,14 +11,14 @@ use crate::hoster::{Device, Hoster, PLENTY, Run};
 use crate::trees::{assert_same, look, plant};
 
 /// A member with a vault and a snapshot in it.
-struct Member {
-    device: Device,
-    tree: PathBuf,
+pub(crate) struct Member {
+    pub(crate) device: Device,
+    pub(crate) tree: PathBuf,
     _place: tempfile::TempDir,
 }
 
 impl Member {
-    fn new(hoster: &Hoster) -> Self {
+    pub(crate) fn new(hoster: &Hoster) -> Self {
         let device = hoster.member();
         device.done(&["vault", "create", "papers"]);
         let place = tempfile::tempdir().unwrap();
@@ -32,17 +32,17 @@ impl Member {
         }
     }
 
-    fn phrase_file(&self) -> String {
+    pub(crate) fn phrase_file(&self) -> String {
         let path = self.device.home.path().join("phrase");
         path.to_str().unwrap().to_owned()
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         text(&self.device.done(&["whoami"]), "address")
     }
 
     /// Asserts that a device restores what was saved.
-    fn assert_restored_by(&self, device: &Device, more: &[&str]) {
+    pub(crate) fn assert_restored_by(&self, device: &Device, more: &[&str]) {
         let target = tempfile::tempdir().unwrap();
         let what = format!("latest:{}", self.tree.display());
         let to = target.path().join("back");
@@ -53,7 +53,7 @@ impl Member {
     }
 }
 
-fn text(document: &Value, field: &str) -> String {
+pub(crate) fn text(document: &Value, field: &str) -> String {
     let value = document[field].as_str();
     value
         .unwrap_or_else(|| panic!("{field}: {document:#}"))
@@ -61,7 +61,7 @@ fn text(document: &Value, field: &str) -> String {
 }
 
 /// Where the hoster is, as members tell it.
-fn place(hoster: &Hoster) -> String {
+pub(crate) fn place(hoster: &Hoster) -> String {
     let invitation = hoster.invitation(PLENTY);
     let (place, _) = invitation.split_once("/invite#").unwrap();
     place.strip_prefix("coffre://").unwrap().to_owned()
@@ -137,7 +137,7 @@ fn is_six_words(line: &str) -> bool {
 }
 
 /// Pairs a new device; the words that each side was told are those that it types.
-fn pair(old: &Device, new: &Device, hoster: &str) -> (Value, Value) {
+pub(crate) fn pair(old: &Device, new: &Device, hoster: &str) -> (Value, Value) {
     let mut joining = Talk::start(
         new,
         &[
@@ -200,6 +200,9 @@ fn a_second_device_reads_and_writes_and_is_removed() {
         .map(|vault| vault["outcome"].as_str().unwrap())
         .collect();
     assert_eq!(outcomes, ["rotated", "rotated"], "{removed:#}");
+    for (_, left) in removed["left_behind"].as_object().unwrap() {
+        assert_eq!(left.as_array().unwrap().len(), 0, "{removed:#}");
+    }
     let (exit, document) = second.json(&["snapshots"]);
     assert_ne!(exit, 0, "{document:#}");
     member.device.back_up(&member.tree);
@@ -281,10 +284,21 @@ fn the_words_alone_bring_everything_back() {
     // It says what it cannot know, until a printed head says so.
     let status = new.done(&["status"]);
     assert_eq!(status["vaults"][0]["freshness"], "unknown", "{status:#}");
+    assert_eq!(status["freshness"], "unknown", "{status:#}");
     let printed = text(&member.device.done(&["vault", "head", "papers"]), "head");
     new.done(&["vault", "confirm", "papers", &printed]);
     let status = new.done(&["status"]);
     assert_eq!(status["vaults"][0]["freshness"], "confirmed", "{status:#}");
+    // The account has one of its own.
+    assert_eq!(status["freshness"], "unknown", "{status:#}");
+    let (exit, _) = new.json(&["vault", "confirm", &printed]);
+    assert_eq!(exit, 2);
+    let printed = text(&member.device.done(&["vault", "head"]), "head");
+    new.done(&["vault", "confirm", &printed]);
+    let status = new.done(&["status"]);
+    assert_eq!(status["freshness"], "confirmed", "{status:#}");
+    let run = new.run(&["status"]);
+    assert!(!run.text().contains("freshness"), "{run:?}");
 
     let other = Device::new();
     let file = other.home.path().join("words");
@@ -342,6 +356,11 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
         .device
         .done(&["share", "papers", &his, "--role", "writer"]);
     assert_eq!(shared["delivered"], true, "{shared:#}");
+    // Without a role he stays what he is.
+    let again = marie.device.done(&["share", "papers", "paul"]);
+    assert_eq!(again["role"], "writer", "{again:#}");
+    paul.device
+        .done(&["share", "decline", &offer_ids(&paul.device)[0]]);
     let listed = paul.device.done(&["vault", "list"]);
     assert_eq!(listed["vaults"].as_array().unwrap().len(), 1, "{listed:#}");
     let offers = paul.device.done(&["share", "list"]);
@@ -381,6 +400,34 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     marie.device.done(&["unshare", "papers", "paul"]);
     let (exit, document) = paul.device.json(&["backup", &tree, "--vault", "of marie"]);
     assert_ne!(exit, 0, "{document:#}");
+    marie.device.back_up(&marie.tree);
+}
+
+fn offer_ids(device: &Device) -> Vec<String> {
+    let listed = device.done(&["share", "list"]);
+    let offers = listed["offers"].as_array().unwrap().iter();
+    offers.map(|offer| text(offer, "id")).collect()
+}
+
+/// Whoever has only what others share is asked where his papers go.
+#[test]
+fn a_backup_goes_into_a_shared_vault_only_if_that_is_named() {
+    let hoster = Hoster::start();
+    let (marie, paul) = (Member::new(&hoster), hoster.member());
+    marie.device.done(&["whoami", "--name", "marie"]);
+    let his = text(&paul.done(&["whoami", "--name", "paul"]), "address");
+    marie
+        .device
+        .done(&["share", "papers", &his, "--role", "writer"]);
+    paul.done(&["share", "accept"]);
+    let tree = marie.tree.to_str().unwrap();
+    let (exit, refused) = paul.json(&["backup", tree]);
+    assert_eq!(exit, 2, "{refused:#}");
+    assert!(text(&refused, "message").contains("papers"), "{refused:#}");
+    assert!(text(&refused, "hint").contains("--vault"), "{refused:#}");
+    paul.done(&["snapshots"]);
+    paul.done(&["backup", tree, "--vault", "papers"]);
+    // With one of her own, she need not say it.
     marie.device.back_up(&marie.tree);
 }
 

@@ -9,9 +9,11 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use qrcode::{Color, EcLevel, QrCode};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::hoster::{Device, Hoster, PLENTY};
+use crate::members::{Member, place, text};
 use crate::signup::words;
 
 /// `coffre` on a terminal of its own.
@@ -62,6 +64,28 @@ impl Session {
         }
     }
 
+    /// Waits until the code for a camera that says `text` is on the screen, with the
+    /// light around it, each module where it belongs.
+    fn assert_drawn(&mut self, text: &str) {
+        let code = QrCode::with_error_correction_level(text, EcLevel::L).unwrap();
+        let width = code.width() + 8;
+        let mut drawn = drawn(&self.seen);
+        while drawn.len() < width {
+            let more = self.screen.recv_timeout(Duration::from_secs(60));
+            self.seen
+                .push_str(&more.unwrap_or_else(|_| panic!("no code: {}", self.seen)));
+            drawn = self::drawn(&self.seen);
+        }
+        for (y, row) in drawn.iter().enumerate() {
+            assert_eq!(row.len(), width, "{}", self.seen);
+            for (x, is_light) in row.iter().enumerate() {
+                let is_inside = |place| (4..width - 4).contains(&place);
+                let is_dark = is_inside(x) && is_inside(y) && code[(x - 4, y - 4)] == Color::Dark;
+                assert_eq!(*is_light, !is_dark, "{x} {y}: {}", self.seen);
+            }
+        }
+    }
+
     fn type_line(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
         self.keyboard.write_all(b"\r").unwrap();
@@ -80,6 +104,35 @@ impl Session {
         self.type_line(text);
         self.until(&format!("word {number}: {text}\r\n"));
     }
+}
+
+/// The modules that are drawn, row by row: whether each is light. White on black,
+/// whatever the terminal's colours are.
+fn drawn(screen: &str) -> Vec<Vec<bool>> {
+    const STYLE: &str = "\u{1b}[97m\u{1b}[40m";
+    let lines = screen.split_inclusive("\r\n");
+    let lines = lines.filter_map(|line| line.strip_suffix("\u{1b}[0m\r\n")?.strip_prefix(STYLE));
+    let halves = |line: &str, upper: bool| {
+        let light = |block| match block {
+            '█' => true,
+            '▀' => upper,
+            '▄' => !upper,
+            ' ' => false,
+            other => panic!("{other:?}"),
+        };
+        line.chars().map(light).collect::<Vec<_>>()
+    };
+    let mut rows: Vec<_> = lines
+        .flat_map(|line| [halves(line, true), halves(line, false)])
+        .collect();
+    // An odd number of rows ends with half a line of nothing.
+    if rows
+        .last()
+        .is_some_and(|row| row.iter().all(|light| !light))
+    {
+        rows.pop();
+    }
+    rows
 }
 
 /// Starts `coffre` on a terminal of its own; gives the other end of that.
@@ -159,6 +212,52 @@ fn two_words_are_asked_back() {
     let run = device.run(&["signup", &invitation]);
     assert_eq!(run.exit, 1, "{run:?}");
     assert!(run.stdout.is_empty(), "{run:?}");
+}
+
+#[test]
+fn an_address_is_drawn_for_a_camera() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    let address = text(&device.done(&["whoami", "--name", "marie"]), "address");
+    let mut session = Session::start(&device, &["whoami"]);
+    session.until(&address);
+    session.assert_drawn(&address);
+    assert_eq!(session.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_pairing_code_is_drawn_for_a_camera() {
+    let hoster = Hoster::start();
+    let device = Device::new();
+    let mut session = Session::start(&device, &["device", "pair", &place(&hoster)]);
+    session.until("coffre-pair:");
+    let rest = session.until("\r\n");
+    session.assert_drawn(&format!("coffre-pair:{}", rest.trim_end()));
+    session.child.kill().unwrap();
+    session.child.wait().unwrap();
+}
+
+/// What is asked is what is done.
+#[test]
+fn who_deletes_a_shared_vault_is_asked_whether_he_leaves_it() {
+    let hoster = Hoster::start();
+    let (marie, paul) = (Member::new(&hoster), Member::new(&hoster));
+    marie.device.done(&["whoami", "--name", "marie"]);
+    paul.device.done(&["whoami", "--name", "paul"]);
+    marie.device.done(&["share", "papers", &paul.address()]);
+    paul.device.done(&["share", "accept", "--name", "hers"]);
+    for (name, question, answer, exit) in [
+        ("hers", "Leave it?", "n", 130),
+        ("papers", "Delete papers, with all its snapshots?", "n", 130),
+        ("hers", "Leave it?", "y", 0),
+    ] {
+        let mut session = Session::start(&paul.device, &["vault", "delete", name]);
+        session.until(question);
+        session.type_line(answer);
+        assert_eq!(session.child.wait().unwrap().code(), Some(exit), "{name}");
+    }
+    marie.assert_restored_by(&marie.device, &[]);
+    paul.assert_restored_by(&paul.device, &[]);
 }
 
 #[test]

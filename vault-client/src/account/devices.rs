@@ -7,13 +7,15 @@
 use std::sync::Arc;
 
 use vault_core::keys::AccountSecrets;
+use vault_proto::account_log::{AccountLog, DeviceRecord};
 use vault_proto::device::DeviceKind;
 use vault_proto::ids::{DeviceId, HosterId, VaultId};
 
+use super::left_behind::Search;
 use super::log::OwnLog;
-use super::{Account, AccountError, GuestLog};
+use super::{Account, AccountError, GuestLog, LeftBehind};
 use crate::state::AccountLock;
-use crate::vault::Upkeep;
+use crate::vault::{Upkeep, Vault};
 
 /// A device of the account, or one that was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +29,35 @@ pub struct Device {
     pub kind: DeviceKind,
     /// The entry of the account log that added it.
     pub added_seq: u64,
+    /// The device that wrote that entry; `None` for those that the account began with.
+    pub added_by: Option<DeviceId>,
     /// The entry that removed it; `None` while it speaks for the account.
     pub removed_seq: Option<u64>,
     /// Whether it is a recovery phrase that can remove others.
     pub is_rooted: bool,
     /// Whether it is the one that this runs on.
     pub is_this: bool,
+}
+
+impl Device {
+    pub(super) fn of(
+        record: &DeviceRecord,
+        log: &AccountLog,
+        secrets: &AccountSecrets,
+        this: DeviceId,
+    ) -> Self {
+        let added_seq = record.added_seq;
+        Self {
+            id: record.public.id(),
+            name: secrets.open_name(&record.sealed_name).ok(),
+            kind: record.public.kind(),
+            added_seq,
+            added_by: log.author_at(added_seq).filter(|_| added_seq > 1),
+            removed_seq: record.removed_seq,
+            is_rooted: record.is_rooted,
+            is_this: record.public.id() == this,
+        }
+    }
 }
 
 /// What came of a removal, beyond the entry that makes it.
@@ -44,6 +69,8 @@ pub struct DeviceRemoval {
     pub guest_logs: Result<Vec<GuestLog>, Arc<AccountError>>,
     /// Every vault of the account, the account's own first.
     pub vaults: Vec<VaultUpkeep>,
+    /// What the device had set up before: its removal does not undo that.
+    pub left_behind: LeftBehind,
 }
 
 /// What was done in one vault.
@@ -72,15 +99,7 @@ impl Account {
         let secrets = AccountSecrets::open(log, &self.member.device)?;
         let mut devices: Vec<_> = log
             .devices()
-            .map(|record| Device {
-                id: record.public.id(),
-                name: secrets.open_name(&record.sealed_name).ok(),
-                kind: record.public.kind(),
-                added_seq: record.added_seq,
-                removed_seq: record.removed_seq,
-                is_rooted: record.is_rooted,
-                is_this: record.public.id() == self.row.device,
-            })
+            .map(|record| Device::of(record, log, &secrets, self.row.device))
             .collect();
         devices.sort_by(|a, b| (a.added_seq, &a.name, a.id).cmp(&(b.added_seq, &b.name, b.id)));
         Ok(devices)
@@ -110,7 +129,8 @@ impl Account {
     ///
     /// From the one entry on, the device can log in no more, and no member's
     /// device believes what it signs. What it has read or stored before, it
-    /// keeps.
+    /// keeps; and what it has set up before stands, until the owner ends it: see
+    /// [`DeviceRemoval::left_behind`].
     ///
     /// # Errors
     /// [`AccountError::NoSuchDevice`], [`AccountError::ThisDevice`],
@@ -125,14 +145,18 @@ impl Account {
             Some(record) if record.removed_seq.is_some() => Ok(None),
             _ => author.remove_device(device, rng).map(Some),
         })?;
+        let search = Search::begin(&own, device, None)?;
         drop((lock, own));
-        Ok(self.after_removal())
+        Ok(self.after_removal(search))
     }
 
-    /// Brings the log's copies, and all vaults, to where the account log is.
-    pub(super) fn after_removal(&self) -> DeviceRemoval {
+    /// Brings the log's copies, and all vaults, to where the account log is, and looks
+    /// for what was left behind.
+    pub(super) fn after_removal(&self, mut search: Search) -> DeviceRemoval {
         // First what keeps the device out elsewhere.
-        let guest_logs = self.push_log().map_err(Arc::new);
+        let guest_logs = self.push_removal().map_err(Arc::new);
+        // Only for the names of members.
+        let contacts = self.settings().ok();
         // Another device may have made vaults; without the hoster, those that
         // are known will do.
         let _ = self.vaults();
@@ -141,28 +165,45 @@ impl Account {
         let rows = rows.filter(|row| !row.creating);
         vaults.extend(rows.map(|row| (row.id, row.hoster, row.name)));
         let keep_up = |(id, hoster, name): (VaultId, HosterId, Option<String>)| {
-            if let Some(error) = unreached(&guest_logs, hoster) {
-                return VaultUpkeep {
-                    vault: id,
-                    name,
-                    upkeep: Err(error),
-                };
+            let kept = match unreached(&guest_logs, hoster) {
+                Some(error) => Err(error),
+                None => self.keep_up(hoster, id, name.clone()).map_err(Arc::new),
+            };
+            // Only now: where the removal is recorded, the device adds nothing more.
+            let looked = match &kept {
+                Ok((vault, _)) => search.look_into(vault, contacts.as_ref()).map_err(Arc::new),
+                Err(error) => Err(error.clone()),
+            };
+            if let Err(error) = looked {
+                search.miss(id, name.clone(), error);
             }
-            let kept = self
-                .open_at(hoster, id, name.clone())
-                .and_then(|mut vault| {
-                    let _lock = vault.lock()?;
-                    vault.refresh()?;
-                    Ok(vault.keep_up()?)
-                });
             VaultUpkeep {
                 vault: id,
                 name,
-                upkeep: kept.map_err(Arc::new),
+                upkeep: kept.map(|(_, upkeep)| upkeep),
             }
         };
         let vaults = vaults.into_iter().map(keep_up).collect();
-        DeviceRemoval { guest_logs, vaults }
+        DeviceRemoval {
+            guest_logs,
+            vaults,
+            left_behind: search.finish(),
+        }
+    }
+
+    /// Brings one vault to where the account log is.
+    fn keep_up(
+        &self,
+        hoster: HosterId,
+        id: VaultId,
+        name: Option<String>,
+    ) -> Result<(Vault, Upkeep), AccountError> {
+        let mut vault = self.open_at(hoster, id, name)?;
+        let lock = vault.lock()?;
+        vault.refresh()?;
+        let done = vault.keep_up()?;
+        drop(lock);
+        Ok((vault, done))
     }
 
     /// The newest log, under the account's lock.

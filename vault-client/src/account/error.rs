@@ -11,6 +11,7 @@ use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
 use crate::error::ErrorCode;
+use crate::link::LinkError;
 use crate::remote::RemoteError;
 use crate::state::StateError;
 use crate::transfer::TransferError;
@@ -79,6 +80,9 @@ pub enum AccountError {
     /// What the vault holds could not be read.
     #[error(transparent)]
     Transfer(TransferError),
+    /// The links of the vault could not be listed.
+    #[error(transparent)]
+    Links(#[from] LinkError),
     /// The phrase is none of this account's, or none any more.
     #[error("this recovery phrase is none of this account's")]
     WrongPhrase,
@@ -136,6 +140,9 @@ pub enum AccountError {
     /// There is no vault yet.
     #[error("there is no vault yet")]
     NoVault,
+    /// The only vault there is was shared by somebody else.
+    #[error("the only vault, {0:?}, is shared by somebody else, who reads what is saved there")]
+    OnlyShared(String),
     /// Several vaults answer to that.
     #[error("there are {0} vaults that could be meant")]
     Ambiguous(usize),
@@ -231,9 +238,10 @@ impl AccountError {
                 ErrorCode::NotAllowed
             }
             Self::Transfer(error) => error.code(),
+            Self::Links(error) => error.code(),
             Self::WrongPhrase => ErrorCode::WrongKey,
             Self::NoSuchVault | Self::NoVault => ErrorCode::NoVault,
-            Self::Ambiguous(_) => ErrorCode::AmbiguousVault,
+            Self::Ambiguous(_) | Self::OnlyShared(_) => ErrorCode::AmbiguousVault,
             Self::NameTaken(_) => ErrorCode::VaultExists,
             Self::SettingsAltered => ErrorCode::HosterMisbehaved,
             Self::NoName
@@ -263,6 +271,7 @@ impl AccountError {
             Self::State(error) => error.is_transient(),
             Self::Vault(error) => error.is_transient(),
             Self::Transfer(error) => error.is_transient(),
+            Self::Links(error) => error.is_transient(),
             Self::Overtaken => true,
             _ => false,
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vault_core::settings::{AccountSettings, SettingsError};
+use vault_proto::account_log::AccountLog;
 use vault_proto::ids::{HosterId, VaultId};
 use vault_proto::origin::Origin;
 
@@ -170,6 +171,46 @@ impl Account {
         };
         let elsewhere = self.addresses_elsewhere(&settings);
         Ok(elsewhere.into_iter().map(push).collect())
+    }
+
+    /// Likewise after a removal, and where a vault waits that was offered: its hoster
+    /// has a copy of the log since then. What an offer says of that is believed of
+    /// contacts only, and only if it is one of them who has signed it: a stranger's
+    /// could lead anywhere.
+    pub(super) fn push_removal(&self) -> Result<Vec<GuestLog>, AccountError> {
+        let mut told = self.push_log()?;
+        let account_vault = self.account_vault()?;
+        for offer in self.checked_offers()?.offers {
+            let HosterAddress { hoster, origin, .. } = offer.home.clone();
+            let is_told = told.iter().any(|told| told.hoster == hoster);
+            let Some(checked) = offer.checked.filter(|_| !is_told) else {
+                continue;
+            };
+            let pushed = match checked {
+                _ if hoster == self.row.hoster => continue,
+                // Anybody can leave one in a contact's name.
+                Err(error) if !error.is_transient() => continue,
+                checked => checked.and_then(|()| {
+                    self.bring_log_to(offer.home, account_vault.own_log())
+                        .map_err(Arc::new)
+                }),
+            };
+            told.push(GuestLog {
+                hoster,
+                origin,
+                pushed,
+            });
+        }
+        Ok(told)
+    }
+
+    /// Brings the log to a hoster that the settings do not name.
+    fn bring_log_to(&self, at: HosterAddress, log: &AccountLog) -> Result<(), AccountError> {
+        match self.guest_at(at).bring_log(log) {
+            // Then no device of the account is let in there.
+            Err(error) if error.is_not_found() => Ok(()),
+            brought => Ok(brought?),
+        }
     }
 
     /// The hosters that are not the home.

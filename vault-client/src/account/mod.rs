@@ -15,8 +15,10 @@ mod devices;
 mod error;
 mod fetch_log;
 mod hosters;
+mod homes;
 mod joining;
 mod leaving;
+mod left_behind;
 mod log;
 mod paper;
 pub mod pairing;
@@ -31,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use vault_core::keys::DeviceKeys;
-use vault_proto::ids::{AccountId, DeviceId, HosterId};
+use vault_proto::ids::{AccountId, DeviceId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
 pub use devices::{Device, DeviceRemoval, VaultUpkeep};
@@ -39,6 +41,7 @@ pub use error::AccountError;
 pub(crate) use fetch_log::fetch_log;
 use hosters::Elsewhere;
 pub use hosters::GuestLog;
+pub use left_behind::{LeftBehind, LeftLink, LeftMember, UnseenVault};
 pub use paper::PaperStanding;
 pub use share::{MemberSummary, OfferSelector, OfferSummary, Offers, Shared};
 pub use vault_core::settings::Contact;
@@ -141,21 +144,29 @@ impl Account {
             state,
             remote: setup.connect.connect(address, credentials),
             guest_at: None,
+            homes: None,
             clock: setup.clock.clone(),
             randomness: setup.randomness.clone(),
         };
-        Ok(Self {
+        let assembled = Self {
             member: Arc::new(member),
             row,
             keys: setup.keys.clone(),
             elsewhere: Elsewhere::new(setup.connect.clone()),
-        })
+        };
+        Ok(assembled.asking_homes())
     }
 
     /// The account's id.
     #[must_use]
     pub fn id(&self) -> AccountId {
         self.row.account
+    }
+
+    /// The vault of what its devices agree on.
+    #[must_use]
+    pub fn own_vault(&self) -> VaultId {
+        self.row.vault
     }
 
     /// This device.
@@ -209,6 +220,30 @@ impl Account {
         let log = state.is_doubted(self.row.account.as_bytes())?;
         let vault = state.is_doubted(self.row.vault.as_bytes())?;
         Ok(Freshness::of(log || vault))
+    }
+
+    /// The newest head of the account's own vault that this device has seen, which
+    /// stands for the account's devices and for which vaults there are; to be given to
+    /// [`Account::confirm`] elsewhere. `None` while there is none.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn printed_head(&self) -> Result<Option<String>, AccountError> {
+        let mut vault = self.account_vault()?;
+        vault.refresh()?;
+        Ok(vault.printed_head())
+    }
+
+    /// Confirms that the account, its devices and which vaults there are, is as new as
+    /// a head that [`Account::printed_head`] gave.
+    ///
+    /// # Errors
+    /// As [`Vault::confirm`].
+    pub fn confirm(&self, printed: &str) -> Result<(), AccountError> {
+        self.account_vault()?.confirm(printed)?;
+        // Whoever made that head named the place of the account's log, and only
+        // devices of the account make any.
+        Ok(self.member.state.trust(self.row.account.as_bytes())?)
     }
 
     /// The member has written the recovery phrase down: this device forgets it.

@@ -8,6 +8,7 @@ use vault_core::keys::{DeviceKeys, RecoveryPhrase};
 use vault_proto::account_log::{AccountLog, AccountLogError};
 use vault_proto::ids::DeviceId;
 
+use super::left_behind::Search;
 use super::sign_up::{PAPER_NAME, load_phrase, store_phrase};
 use super::{Account, AccountError, DeviceRemoval};
 use crate::state::KeySlot;
@@ -103,8 +104,9 @@ impl Account {
             _ => by(machine, Some(&keys)).remove_device(paper, rng).map(Some),
         })
         .map_err(wrong_phrase)?;
+        let search = Search::begin(&own, paper, Some(&keys.id()))?;
         drop((lock, own));
-        Ok(self.after_removal())
+        Ok(self.after_removal(search))
     }
 }
 

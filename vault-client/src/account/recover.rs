@@ -157,6 +157,7 @@ impl Recovery<'_> {
             state: self.state.clone(),
             remote: self.found.remote.clone(),
             guest_at: None,
+            homes: None,
             clock: self.setup.clock.clone(),
             randomness: self.setup.randomness.clone(),
         });

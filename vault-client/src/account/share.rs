@@ -53,6 +53,8 @@ pub struct MemberSummary {
 pub struct Shared {
     /// Who it was shared with, as a contact.
     pub contact: Contact,
+    /// What he may do.
+    pub role: Role,
     /// The offer as text, to be handed over by other ways.
     pub offer: String,
     /// Whether his hoster took the offer.
@@ -69,6 +71,8 @@ pub struct OfferSummary {
     pub vault: VaultId,
     /// What its sender calls it.
     pub vault_name: String,
+    /// Where it is kept, as the sender says.
+    pub home: HosterAddress,
     /// As what the account would become a member.
     pub role: Role,
     /// Who says that he sent it.
@@ -127,19 +131,21 @@ impl Account {
 
     /// Shares a vault with the member behind an address, who then reads all of
     /// its history. Repeating it offers the vault anew; with another role it
-    /// changes that first.
+    /// changes that first. Without a role whoever is new becomes a reader, and whoever
+    /// is a member stays what he is.
     ///
     /// # Errors
     /// [`AccountError::NoName`], [`AccountError::OwnAddress`],
-    /// [`AccountError::ContactLog`], [`AccountError::MemberAlready`], and the
-    /// others. An offer that could not be delivered is no error: it is in the
-    /// answer, as text.
+    /// [`AccountError::ContactLog`], and the others; [`AccountError::MemberAlready`]
+    /// where another has made him a member, who stays what he is. An offer that could
+    /// not be delivered is no error: it is in the answer, as text.
     pub fn share(
         &self,
         vault: &mut Vault,
         address: &Address,
-        role: Role,
+        role: impl Into<Option<Role>>,
     ) -> Result<Shared, AccountError> {
+        let asked = role.into();
         let settings = self.settings()?;
         let name = settings.name().ok_or(AccountError::NoName)?;
         let sender = Address::new(name, self.row.origin.clone(), self.row.account)?;
@@ -155,17 +161,26 @@ impl Account {
         }
         let own = vault.newest_own_log()?;
         let logs = [found.log.clone(), own.clone()];
+        let account = self.row.account;
         vault.append(&logs, |author, keys, rng| {
-            match author.log.member(&recipient) {
-                None => author.add_member(keys?, &recipient, role, rng).map(Some),
-                Some(member) if member.role != role => {
+            match (author.log.member(&recipient), asked) {
+                (None, _) => {
+                    let role = asked.unwrap_or(Role::Reader);
+                    author.add_member(keys?, &recipient, role, rng).map(Some)
+                }
+                (Some(member), Some(role))
+                    if member.role != role
+                        && membership(author.log, &recipient, &account).is_some() =>
+                {
                     author.change_role(&recipient, role).map(Some)
                 }
-                Some(_) => Ok(None),
+                (Some(_), _) => Ok(None),
             }
         })?;
-        let entry = membership(vault.log(), &recipient, &self.row.account);
+        let entry = membership(vault.log(), &recipient, &account);
         let entry = entry.ok_or(AccountError::MemberAlready)?;
+        let now = vault.log().member(&recipient);
+        let role = now.ok_or(AccountError::NoSuchMember)?.role;
         let offer = Offer {
             vault: vault.id(),
             hoster: home.hoster,
@@ -185,6 +200,7 @@ impl Account {
         let delivered = found.visitor.put_offer(&recipient, sealed.as_bytes());
         Ok(Shared {
             contact,
+            role,
             offer: sealed.to_text(),
             delivered: delivered.map_err(Arc::new),
         })
@@ -321,12 +337,7 @@ impl Account {
         let pinned = settings.contact(&claims.sender.account());
         let found = self.find_member(&claims.sender, pinned)?;
         opened.verify_sender(&found.log)?;
-        let home = HosterAddress {
-            origin: claims.origin.clone(),
-            hoster: claims.hoster,
-            tls: claims.tls,
-        };
-        let member = self.member_on_trial(home);
+        let member = self.member_on_trial(home_in(&claims));
         let mut vault = Vault::open_on_trial(member, claims.vault, Some(name.to_owned()))?;
         let _vault_lock = vault.lock()?;
         if !vault.is_on_trial() {
@@ -440,6 +451,14 @@ fn check_sender(
     checked.map_err(Arc::new)
 }
 
+fn home_in(offer: &Offer) -> HosterAddress {
+    HosterAddress {
+        origin: offer.origin.clone(),
+        hoster: offer.hoster,
+        tls: offer.tls,
+    }
+}
+
 fn summary(
     id: OfferHash,
     offer: &Offer,
@@ -450,6 +469,7 @@ fn summary(
         id,
         vault: offer.vault,
         vault_name: offer.vault_name.clone(),
+        home: home_in(offer),
         role: offer.role,
         sender: offer.sender.clone(),
         created: offer.created,

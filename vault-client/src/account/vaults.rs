@@ -45,6 +45,9 @@ pub enum Standing {
 pub enum VaultSelector {
     /// The only one there is.
     Only,
+    /// The only one there is, which this account has made: where something is saved
+    /// that nobody has said the place of.
+    OnlyOwn,
     /// The one of that name.
     Name(String),
     /// The one of that id.
@@ -182,7 +185,7 @@ impl Account {
     ///
     /// # Errors
     /// [`AccountError::NoVault`], [`AccountError::NoSuchVault`],
-    /// [`AccountError::Ambiguous`], and the others.
+    /// [`AccountError::Ambiguous`], [`AccountError::OnlyShared`], and the others.
     pub fn open_vault(&self, selector: &VaultSelector) -> Result<Vault, AccountError> {
         let row = match self.select(selector)? {
             Some(row) => row,
@@ -190,12 +193,25 @@ impl Account {
             None => {
                 self.vaults()?;
                 self.select(selector)?.ok_or(match selector {
-                    VaultSelector::Only => AccountError::NoVault,
+                    VaultSelector::Only | VaultSelector::OnlyOwn => AccountError::NoVault,
                     _ => AccountError::NoSuchVault,
                 })?
             }
         };
-        self.open_at(row.hoster, row.id, row.name)
+        let vault = self.open_at(row.hoster, row.id, row.name)?;
+        if *selector == VaultSelector::OnlyOwn && !self.has_made(&vault) {
+            let name = vault.name().unwrap_or_default();
+            return Err(AccountError::OnlyShared(name.to_owned()));
+        }
+        Ok(vault)
+    }
+
+    /// Whether this account has made the vault, and has been in it ever since: else
+    /// another shares it with this one.
+    fn has_made(&self, vault: &Vault) -> bool {
+        let (log, account) = (vault.log(), &self.row.account);
+        let mut entries = 1..=log.position().seq;
+        entries.all(|seq| log.role_at(account, seq).is_some())
     }
 
     fn select(&self, selector: &VaultSelector) -> Result<Option<VaultRow>, AccountError> {
@@ -203,7 +219,7 @@ impl Account {
         rows.retain(|row| {
             !row.creating
                 && match selector {
-                    VaultSelector::Only => true,
+                    VaultSelector::Only | VaultSelector::OnlyOwn => true,
                     VaultSelector::Name(name) => row.name.as_ref() == Some(name),
                     VaultSelector::Id(id) => row.id == *id,
                 }

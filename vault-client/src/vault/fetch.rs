@@ -15,7 +15,7 @@ use vault_proto::wire::SignedEntry;
 use super::commit::links_of;
 use super::view::{Place, View};
 use super::{Member, VaultError, guest};
-use crate::remote::{RemoteError, SyncAnswer, SyncRequest};
+use crate::remote::{SyncAnswer, SyncRequest};
 use crate::state::{Advanced, NewEntries, Progress, StoredHead, Witness};
 
 /// How often the work is begun anew because another process was faster.
@@ -44,15 +44,7 @@ pub(super) fn refreshed(
     vault: &VaultId,
     base: Option<&View>,
 ) -> Result<View, VaultError> {
-    // What a hoster elsewhere has to know before it lets this device in. Where it
-    // will not have that, it may know enough all the same.
-    let refused = match member.bring_own_log() {
-        Ok(()) => None,
-        Err(error @ VaultError::Remote(RemoteError::Refused(_))) if !error.is_transient() => {
-            Some(error)
-        }
-        Err(error) => return Err(error),
-    };
+    let refused = member.bring_own_log_first()?;
     let mut base = base.cloned();
     for _ in 0..MAX_OVERTAKEN {
         if base.as_ref().map_or(NOWHERE, View::place) != member.state.vault_place(vault)? {

@@ -42,6 +42,19 @@ impl Member {
         Ok(())
     }
 
+    /// Likewise before anything else is asked there: what a hoster elsewhere has to know
+    /// before it lets this device in. Where it will not have that, it may know enough
+    /// all the same: then gives what it said, for [`explain`].
+    pub(super) fn bring_own_log_first(&self) -> Result<Option<VaultError>, VaultError> {
+        match self.bring_own_log() {
+            Ok(()) => Ok(None),
+            Err(error @ VaultError::Remote(RemoteError::Refused(_))) if !error.is_transient() => {
+                Ok(Some(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Likewise, this log, whatever the hoster has taken before.
     pub(crate) fn bring_log(&self, log: &AccountLog) -> Result<(), VaultError> {
         match &self.guest_at {

@@ -7,6 +7,7 @@ use vault_core::timestamp::Timestamp;
 use vault_proto::account_log::AccountLog;
 use vault_proto::ids::AccountId;
 
+use super::elsewhere::Homes;
 use super::guest::GuestAt;
 use crate::platform::{Clock, Randomness, Rng};
 use crate::remote::Remote;
@@ -23,6 +24,8 @@ pub(crate) struct Member {
     pub(crate) remote: Arc<dyn Remote>,
     /// Where that hoster is not the account's home.
     pub(crate) guest_at: Option<GuestAt>,
+    /// Where other members are looked for; nowhere while an account is only looked at.
+    pub(crate) homes: Option<Arc<dyn Homes>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
 }

@@ -13,6 +13,7 @@
 mod append;
 mod behind;
 mod commit;
+mod elsewhere;
 mod error;
 mod fetch;
 mod freshness;
@@ -34,6 +35,8 @@ use vault_proto::vault_log::VaultLog;
 use vault_proto::wire::Root;
 
 pub use commit::{CommitPlan, CommitResult};
+pub(crate) use elsewhere::Homes;
+use elsewhere::LogsElsewhere;
 pub use error::VaultError;
 pub use freshness::Freshness;
 pub(crate) use guest::{GuestAt, put_log};
@@ -57,6 +60,8 @@ pub struct Vault {
     view: View,
     /// What of a vault that is on trial is to be stored once it has passed.
     trial: Option<Progress>,
+    /// What members' homes have shown.
+    elsewhere: LogsElsewhere,
     /// Alive while a lock that [`Vault::lock`] gave out is.
     lock: Weak<state::VaultLock>,
 }
@@ -93,7 +98,11 @@ impl Vault {
         let (view, trial) = match View::load(&member, &id)? {
             Some(view) => (view, None),
             None => {
-                let (view, progress) = fetch::on_trial(&member, &id)?;
+                // The vault's hoster may have the log as it was when the vault was
+                // offered, and not know this device.
+                let refused = member.bring_own_log_first()?;
+                let (view, progress) = fetch::on_trial(&member, &id)
+                    .map_err(|error| guest::explain(error, refused))?;
                 (view, Some(progress))
             }
         };
@@ -113,6 +122,7 @@ impl Vault {
             name,
             view,
             trial,
+            elsewhere: LogsElsewhere::default(),
             lock: Weak::new(),
         }
     }

@@ -48,16 +48,17 @@ impl Vault {
         self.root().map(drop)
     }
 
-    /// Records what this device knows of members' logs, and begins an epoch if
-    /// one is due and this member may, or if the newest one is closed to him alone;
-    /// under the lock that [`Vault::lock`] gave out or else one of its own.
+    /// Records what this device knows of members' logs, or can learn at their homes,
+    /// and begins an epoch if one is due and this member may, or if the newest one is
+    /// closed to him or leads nowhere; under the lock that [`Vault::lock`] gave out or
+    /// else one of its own.
     ///
     /// # Errors
     /// [`VaultError`].
     pub fn keep_up(&mut self) -> Result<Upkeep, VaultError> {
         let _lock = self.held()?;
         let own = self.newest_own_log()?;
-        let more = std::slice::from_ref(&own);
+        let more = &self.with_logs_elsewhere(&own)[..];
         let epoch = self.view.vault_log.epoch().number;
         if self.is_shut_out(&own) {
             self.append(more, |author, keys, rng| {

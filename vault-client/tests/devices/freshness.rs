@@ -1,6 +1,7 @@
 //! Whether what a hoster shows is the newest, and who can tell.
 
 use rusqlite::Connection;
+use vault_client::account::VaultSelector;
 use vault_client::error::ErrorCode;
 use vault_client::vault::{Freshness, Vault, VaultError};
 
@@ -74,6 +75,39 @@ fn a_printed_head_confirms_itself_and_what_comes_after() {
         let database = Connection::open(recovered.home.path().join("state.db")).unwrap();
         database.execute("DELETE FROM doubted", []).unwrap();
     }
+}
+
+#[test]
+fn a_printed_head_of_the_account_confirms_the_account() {
+    let (member, vault) = Member::with_vault();
+    let printed = member.account.printed_head().unwrap().unwrap();
+    member.account.create_vault("photos").unwrap();
+    let newer = member.account.printed_head().unwrap().unwrap();
+    assert_ne!(newer, printed);
+    for printed in [&printed, &newer] {
+        let recovered = Machine::of(&member, "a new laptop");
+        let mut theirs = recovered
+            .account
+            .open_vault(&VaultSelector::Id(vault.id()))
+            .unwrap();
+        doubt(&recovered, &theirs);
+        // A vault's says nothing of the account, nor the account's of a vault.
+        let of_vault = vault.printed_head().unwrap();
+        recovered.account.confirm(&of_vault).unwrap_err();
+        theirs.confirm(printed).unwrap_err();
+        theirs.confirm(&of_vault).unwrap();
+        assert_eq!(recovered.account.freshness().unwrap(), Freshness::Unknown);
+        recovered.account.confirm(printed).unwrap();
+        assert_eq!(recovered.account.freshness().unwrap(), Freshness::Confirmed);
+    }
+    // A hoster that went back is told.
+    let account_vault = member.account.own_vault();
+    member.hoster.roll_back(&account_vault, 1);
+    let recovered = Machine::of(&member, "a new laptop");
+    doubt(&recovered, &vault);
+    let error = recovered.account.confirm(&newer).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
+    assert_eq!(recovered.account.freshness().unwrap(), Freshness::Unknown);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod freshness;
 mod guests;
+mod invited;
 mod leaving;
+mod left_behind;
 mod log;
 mod pairing;
 mod phrases;

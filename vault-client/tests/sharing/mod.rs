@@ -5,7 +5,7 @@ mod hostile;
 mod together;
 
 use tempfile::TempDir;
-use vault_client::account::{Account, AccountError, OfferSelector, Shared};
+use vault_client::account::{Account, AccountError, OfferSelector, Shared, VaultSelector};
 use vault_client::error::ErrorCode;
 use vault_client::remote::memory::{MemoryHoster, MemoryNetwork};
 use vault_client::vault::{CommitResult, Upkeep, Vault};
@@ -186,6 +186,59 @@ fn a_second_share_offers_the_role_that_is_meant() {
 }
 
 #[test]
+fn without_a_role_who_is_new_reads_and_who_is_in_stays_what_he_is() {
+    let (alice, bob, mut of_alice) = alice_and_bob();
+    let mut share = |role: Option<Role>| {
+        let shared = alice.account.share(&mut of_alice, &bob.address(), role);
+        let shared = shared.unwrap();
+        let now = of_alice.log().member(&bob.account.id()).unwrap().role;
+        assert_eq!(shared.role, now);
+        now
+    };
+    assert_eq!(share(None), Role::Reader);
+    assert_eq!(share(Some(Role::Manager)), Role::Manager);
+    assert_eq!(share(None), Role::Manager);
+    let offers = bob.account.offers().unwrap().offers;
+    let roles: Vec<_> = offers.iter().map(|offer| offer.role).collect();
+    assert_eq!(roles, [Role::Reader, Role::Manager, Role::Manager]);
+    assert_eq!(share(Some(Role::Writer)), Role::Writer);
+}
+
+/// Whoever has nothing but what others share must not save his papers there unasked.
+#[test]
+fn only_a_vault_of_ones_own_is_where_something_is_saved_unnamed() {
+    let (alice, bob, mut of_alice) = alice_and_bob();
+    let own = |person: &Person| person.account.open_vault(&VaultSelector::OnlyOwn);
+    assert!(matches!(own(&bob), Err(AccountError::NoVault)));
+    let shared = alice
+        .account
+        .share(&mut of_alice, &bob.address(), Role::Manager);
+    let mut of_bob = bob.accept(&shared.unwrap());
+    let error = own(&bob).err().unwrap();
+    assert!(
+        matches!(&error, AccountError::OnlyShared(name) if name == "documents"),
+        "{error}"
+    );
+    assert_eq!(error.code(), ErrorCode::AmbiguousVault);
+    // To read, it is meant; and so it is by its name.
+    bob.account.open_vault(&VaultSelector::Only).unwrap();
+    let named = VaultSelector::Name("documents".to_owned());
+    bob.account.open_vault(&named).unwrap();
+    assert_eq!(own(&alice).unwrap().id(), of_alice.id());
+
+    // What she made, left, and was given back is another's now.
+    alice.account.leave_vault(&of_alice.id()).unwrap();
+    let shared = bob
+        .account
+        .share(&mut of_bob, &alice.address(), Role::Writer);
+    alice.accept(&shared.unwrap());
+    assert!(matches!(own(&alice), Err(AccountError::OnlyShared(_))));
+    // Beside one of his own it has to be said which.
+    bob.account.create_vault("mine").unwrap();
+    assert!(matches!(own(&bob), Err(AccountError::Ambiguous(2))));
+}
+
+#[test]
 fn a_reader_reads_and_commits_nothing() {
     let (alice, bob, mut of_alice) = alice_and_bob();
     let shared = alice
@@ -305,11 +358,16 @@ fn a_manager_shares_further_and_only_who_shared_offers() {
         .account
         .share(&mut of_bob, &carol.address(), Role::Reader)
         .unwrap();
-    let error = alice
-        .account
-        .share(&mut of_alice, &carol.address(), Role::Reader)
-        .unwrap_err();
-    assert!(matches!(error, AccountError::MemberAlready), "{error}");
+    for role in [Some(Role::Manager), Some(Role::Reader), None] {
+        let error = alice
+            .account
+            .share(&mut of_alice, &carol.address(), role)
+            .unwrap_err();
+        assert!(matches!(error, AccountError::MemberAlready), "{error}");
+        // Nothing has changed before it failed.
+        let now = of_alice.log().member(&carol.account.id());
+        assert_eq!(now.unwrap().role, Role::Reader);
+    }
     let of_carol = carol.accept(&shared);
     assert!(can_read(&of_alice, &of_carol.keys().unwrap()));
     // A reader shares with nobody.

@@ -26,8 +26,18 @@ impl Machine {
     }
 
     pub(crate) fn dialling(member: &Member, name: &'static str, connect: impl Connect) -> Self {
+        Self::added_by(&member.paper(), member, name, connect)
+    }
+
+    /// Likewise, and this device has signed that it is in.
+    pub(crate) fn added_by(
+        author: &Other,
+        member: &Member,
+        name: &'static str,
+        connect: impl Connect,
+    ) -> Self {
         let keys = DeviceKeys::generate(&mut rng());
-        add(&member.paper(), &keys, name);
+        add(author, &keys, name);
         let home = tempfile::tempdir().unwrap();
         copy_state(member.home.path(), home.path(), &keys);
         let account = Account::open(&setup(home.path(), connect)).unwrap();

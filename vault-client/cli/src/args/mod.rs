@@ -22,7 +22,8 @@ pub(crate) use sharing::{
     ShareDecline, ShareWith, Unshare, Whoami,
 };
 pub(crate) use vaults::{
-    NamedVault, VaultCommand, VaultConfirm, VaultCreate, VaultDelete, VaultReconcile, VaultRename,
+    NamedVault, VaultCommand, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultReconcile,
+    VaultRename,
 };
 
 use crate::exit;

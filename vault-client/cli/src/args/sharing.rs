@@ -37,9 +37,10 @@ pub(crate) struct ShareWith {
     /// contact
     #[arg(value_name = "ADDRESS")]
     pub(crate) address: String,
-    /// What they may do
-    #[arg(long, value_name = "ROLE", default_value = "reader")]
-    pub(crate) role: RoleArgument,
+    /// What they may do; without it whoever is new is a reader, and whoever is in
+    /// stays what they are
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: Option<RoleArgument>,
 }
 
 /// What a member may do.

@@ -16,9 +16,10 @@ pub(crate) enum VaultCommand {
     Delete(VaultDelete),
     /// Brings a vault forward again after its hoster restored an old backup
     Reconcile(VaultReconcile),
-    /// Prints where a vault stands, to be kept or compared
-    Head(NamedVault),
-    /// Compares a vault with what `vault head` printed, here or elsewhere
+    /// Prints where a vault, or the account itself, stands; to be kept or compared
+    Head(VaultHead),
+    /// Compares a vault, or the account itself, with what `vault head` printed, here or
+    /// elsewhere
     Confirm(VaultConfirm),
 }
 
@@ -82,11 +83,44 @@ pub(crate) struct VaultReconcile {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct VaultConfirm {
-    /// The vault, by its name or id
+pub(crate) struct VaultHead {
+    /// The vault, by its name or id; without it, the account itself: its devices, and
+    /// which vaults there are
     #[arg(value_name = "NAME")]
-    pub(crate) vault: String,
-    /// What `coffre vault head` printed
+    pub(crate) vault: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(allow_missing_positional = true)]
+pub(crate) struct VaultConfirm {
+    /// The vault, by its name or id; without it, the account itself
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: Option<String>,
+    /// What `coffre vault head` printed, with the same NAME or without one
     #[arg(value_name = "HEAD")]
     pub(crate) head: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::VaultCommand;
+    use crate::args::{Cli, Command};
+
+    #[test]
+    fn a_head_is_of_a_vault_or_of_the_account() {
+        let parsed = |words: &[&str]| {
+            let words = ["coffre", "vault", "confirm"].iter().chain(words);
+            let command = Cli::try_parse_from(words).ok()?.command;
+            let Command::Vault(VaultCommand::Confirm(confirm)) = command else {
+                panic!("another command")
+            };
+            Some((confirm.vault, confirm.head))
+        };
+        let of_vault = (Some("papers".to_owned()), "7-abcd".to_owned());
+        assert_eq!(parsed(&["papers", "7-abcd"]), Some(of_vault));
+        assert_eq!(parsed(&["7-abcd"]), Some((None, "7-abcd".to_owned())));
+        assert_eq!(parsed(&[]), None);
+    }
 }

@@ -45,7 +45,7 @@ struct Fields {
 pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> {
     let how = backup_options(options)?;
     let session = context.session()?;
-    let mut vault = session.vault(&options.vault)?;
+    let mut vault = session.vault_to_save_in(&options.vault)?;
     let cancellation = interrupt::cancellation(vault.remote())?;
     let showing = context.progress(UPLOADED);
     let report = back_up(&mut vault, &how, showing.listener(), &cancellation);

@@ -8,6 +8,7 @@ use vault_client::account::{Account, AccountError, Device, DeviceRemoval, GuestL
 use vault_client::vault::Upkeep;
 use vault_proto::device::DeviceKind;
 
+use super::left_behind::{self, LeftBehindFields};
 use crate::args::{DeviceRemove, DeviceRename};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -30,6 +31,8 @@ struct DeviceFields {
     kind: &'static str,
     /// Entries of the account's log.
     added_seq: u64,
+    /// The device that added it; none of those that the account began with.
+    added_by: Option<String>,
     removed_seq: Option<u64>,
     this_device: bool,
 }
@@ -39,14 +42,19 @@ impl From<&Device> for DeviceFields {
         Self {
             id: device.id.to_string(),
             name: device.name.clone(),
-            kind: match device.kind {
-                DeviceKind::Paper => "paper",
-                _ => "machine",
-            },
+            kind: kind_name(device.kind),
             added_seq: device.added_seq,
+            added_by: device.added_by.map(|by| by.to_string()),
             removed_seq: device.removed_seq,
             this_device: device.is_this,
         }
+    }
+}
+
+pub(super) fn kind_name(kind: DeviceKind) -> &'static str {
+    match kind {
+        DeviceKind::Paper => "paper",
+        _ => "machine",
     }
 }
 
@@ -63,6 +71,8 @@ struct RemoveFields {
     #[serde(flatten)]
     hosters: HostersFields,
     vaults: Vec<UpkeepFields>,
+    /// What it had set up before; the removal does not undo it.
+    left_behind: LeftBehindFields,
 }
 
 /// The hosters besides the home, where the account is a guest.
@@ -146,8 +156,8 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
     };
     context.output.result(&fields, |out| {
         let mut table = Table::new(match language() {
-            Language::English => &["DEVICE", "ID", "", ""],
-            Language::French => &["APPAREIL", "ID", "", ""],
+            Language::English => &["DEVICE", "ID", "ADDED BY", "", ""],
+            Language::French => &["APPAREIL", "ID", "AJOUTÉ PAR", "", ""],
         });
         for device in &devices {
             let kind = match device.kind {
@@ -161,7 +171,10 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
             } else {
                 String::new()
             };
-            table.row(vec![shown(device), short(device), kind, remark]);
+            let by = device.added_by;
+            let by = by.and_then(|by| devices.iter().find(|device| device.id == by));
+            let by = by.map(shown).unwrap_or_default();
+            table.row(vec![shown(device), short(device), by, kind, remark]);
         }
         table.write(out)
     })?;
@@ -206,6 +219,7 @@ pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, 
         name: device.name.clone(),
         hosters: HostersFields::from(&removal.guest_logs),
         vaults: removal.vaults.iter().map(UpkeepFields::from).collect(),
+        left_behind: LeftBehindFields::from(&removal.left_behind),
     };
     let name = shown(&device);
     context.output.summary(
@@ -221,10 +235,10 @@ pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, 
     Ok(after(&removal, context))
 }
 
-/// Tells of hosters that still let in what was removed, and of vaults whose keys are
-/// not changed yet.
+/// Tells of hosters that still let in what was removed, of vaults whose keys are not
+/// changed yet, and of what was set up before.
 pub(super) fn after(removal: &DeviceRemoval, context: &Context) -> Exit {
-    let mut exit = Exit::Done;
+    let mut exit = left_behind::tell(&removal.left_behind, context);
     for told in not_told(&removal.guest_logs) {
         context.output.warn(&match told {
             NotTold::Hoster(origin, error) => say!(
@@ -309,13 +323,13 @@ fn select(account: &Account, wanted: &str) -> Result<Device, Failure> {
     }
 }
 
-fn shown(device: &Device) -> String {
+pub(super) fn shown(device: &Device) -> String {
     match &device.name {
         Some(name) => printable(name),
         None => short(device),
     }
 }
 
-fn short(device: &Device) -> String {
+pub(super) fn short(device: &Device) -> String {
     device.id.to_string()[..8].to_owned()
 }

@@ -263,6 +263,9 @@ pub(super) fn revoke(options: &LinkRevoke, context: &Context) -> Result<Exit, Fa
 }
 
 pub(super) fn get(options: &LinkGet, context: &Context) -> Result<Exit, Failure> {
+    if options.url == "-" && io::stdin().is_terminal() {
+        context.output.warn(&say!("The link:", "Le lien :"));
+    }
     let text = input::secret(&options.url, MAX_LINK_BYTES)?;
     let url = LinkUrl::parse(&text).map_err(|error| {
         Failure::usage(format!("this is no link: {error}")).with_hint(words(

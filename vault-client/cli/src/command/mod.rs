@@ -9,6 +9,7 @@ mod device;
 mod diff;
 mod find;
 mod generate;
+mod left_behind;
 mod link;
 mod ls;
 mod pair;

@@ -8,6 +8,7 @@ use vault_client::account::PaperStanding;
 use vault_client::error::ErrorCode;
 
 use super::device::{self, HostersFields, UpkeepFields};
+use super::left_behind::LeftBehindFields;
 use crate::args::{PhraseCheck, PhraseNew};
 use crate::document::PathText;
 use crate::exit::Exit;
@@ -24,8 +25,10 @@ struct NewFields {
     /// whether other hosters know that it is out,
     #[serde(flatten)]
     hosters: HostersFields,
-    /// and what was done in each vault because it is.
+    /// what was done in each vault because it is,
     vaults: Vec<UpkeepFields>,
+    /// and what devices had set up that it had brought in.
+    left_behind: LeftBehindFields,
     #[serde(skip_serializing_if = "Option::is_none")]
     phrase_file: Option<PathText>,
 }
@@ -69,6 +72,7 @@ pub(super) fn new(options: &PhraseNew, context: &Context) -> Result<Exit, Failur
         replaced: old.as_ref().map(|old| old.device_keys().id().to_string()),
         hosters: HostersFields::default(),
         vaults: Vec::new(),
+        left_behind: LeftBehindFields::default(),
         phrase_file: options.phrase_out.as_deref().map(PathText::of),
     };
     // The new words are on paper before the old ones are worth nothing.
@@ -89,6 +93,7 @@ pub(super) fn new(options: &PhraseNew, context: &Context) -> Result<Exit, Failur
     if let Some(removal) = &removal {
         fields.hosters = HostersFields::from(&removal.guest_logs);
         fields.vaults = removal.vaults.iter().map(UpkeepFields::from).collect();
+        fields.left_behind = LeftBehindFields::from(&removal.left_behind);
     }
     let text = match &removal {
         Some(_) => say!(

@@ -1,5 +1,7 @@
 //! `coffre share` and what answers it, and `coffre unshare`.
 
+use std::io::{self, IsTerminal};
+
 use serde::Serialize;
 use vault_client::account::{Account, OfferSelector, OfferSummary};
 use vault_client::vault::Upkeep;
@@ -85,16 +87,16 @@ pub(super) fn share(options: &ShareWith, context: &Context) -> Result<Exit, Fail
     let session = context.session()?;
     let address = contact::address(&session.account, &options.address)?;
     let mut vault = session.vault_named(&options.vault)?;
-    let role = match options.role {
+    let role = options.role.map(|role| match role {
         RoleArgument::Reader => Role::Reader,
         RoleArgument::Writer => Role::Writer,
         RoleArgument::Manager => Role::Manager,
-    };
+    });
     let shared = session.account.share(&mut vault, &address, role)?;
     let fields = ShareFields {
         vault: VaultFields::of(&vault),
         contact: ContactFields::from(&shared.contact),
-        role: role_name(role),
+        role: role_name(shared.role),
         delivered: shared.delivered.is_ok(),
         delivery_error: shared.delivered.as_ref().err().map(ToString::to_string),
         offer: shared.offer.clone(),
@@ -183,6 +185,9 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
 }
 
 pub(super) fn accept(options: &ShareAccept, context: &Context) -> Result<Exit, Failure> {
+    if options.offer.as_deref() == Some("-") && io::stdin().is_terminal() {
+        context.output.warn(&say!("The offer:", "L’offre :"));
+    }
     let account = context.session()?.account;
     let selector = match options.offer.as_deref() {
         Some(text) if text == "-" || text.starts_with("coffre-offer:") => {

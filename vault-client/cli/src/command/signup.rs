@@ -31,6 +31,11 @@ struct Fields<'a> {
 }
 
 pub(super) fn run(options: &Signup, context: &Context) -> Result<Exit, Failure> {
+    if options.invitation == "-" && io::stdin().is_terminal() {
+        context
+            .output
+            .warn(&say!("The invitation:", "L’invitation :"));
+    }
     let invitation = invitation(&options.invitation)?;
     let device_name = input::device_name(options.device.as_deref());
     let setup = context.setup()?;

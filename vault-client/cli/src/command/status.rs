@@ -30,8 +30,8 @@ struct Fields {
     /// last.
     hoster_reachable: bool,
     usage: Option<UsageFields>,
-    /// `unknown` after a recovery, until another device confirms what was seen of
-    /// the account.
+    /// `unknown` after a recovery, until another device or a printed head of the
+    /// account itself confirms what was seen of it.
     freshness: &'static str,
     vaults: Vec<VaultStatus>,
 }

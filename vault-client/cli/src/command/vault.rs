@@ -1,12 +1,13 @@
 //! `coffre vault` and what it can do.
 
 use serde::Serialize;
-use vault_client::account::{AccountError, MemberSummary, Standing, VaultSummary};
+use vault_client::account::{Account, MemberSummary, Standing, VaultSummary};
 use vault_client::reconcile::reconcile as bring_forward;
+use vault_client::vault::Vault;
 
 use super::share::role_name;
 use crate::args::{
-    NamedVault, VaultConfirm, VaultCreate, VaultDelete, VaultReconcile, VaultRename,
+    NamedVault, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultReconcile, VaultRename,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -91,9 +92,29 @@ struct ReconcileFields {
 
 #[derive(Serialize)]
 struct HeadFields {
+    /// Without a name, the account's own.
     vault: VaultFields,
     /// None while nothing was saved.
     head: Option<String>,
+}
+
+impl HeadFields {
+    fn of(vault: &Vault) -> Self {
+        Self {
+            vault: VaultFields::of(vault),
+            head: vault.printed_head(),
+        }
+    }
+
+    fn of_account(account: &Account) -> Result<Self, Failure> {
+        Ok(Self {
+            vault: VaultFields {
+                id: account.own_vault().to_string(),
+                name: None,
+            },
+            head: account.printed_head()?,
+        })
+    }
 }
 
 pub(super) fn create(options: &VaultCreate, context: &Context) -> Result<Exit, Failure> {
@@ -210,33 +231,43 @@ pub(super) fn rename(options: &VaultRename, context: &Context) -> Result<Exit, F
 
 pub(super) fn delete(options: &VaultDelete, context: &Context) -> Result<Exit, Failure> {
     let session = context.session()?;
-    let vault = session.vault_named(&options.vault)?;
+    let mut vault = session.vault_named(&options.vault)?;
     let fields = VaultFields::of(&vault);
     let name = fields.shown_name();
+    // Where the hoster does not show it any more, what this device saw last decides, and
+    // what comes next says why.
+    let refreshed = vault.refresh();
+    let me = session.account.id();
+    let others = vault.log().members().filter(|(member, _)| *member != me);
+    let others = others.count();
     if !options.yes {
-        let question = say!(
-            "Delete {name}, with all its snapshots?",
-            "Supprimer {name}, avec tous ses instantanés ?"
-        );
+        let question = if others > 0 {
+            say!(
+                "{name} is shared with {others} more. Leave it? It lives on for them, with all its snapshots.",
+                "{name} est partagé avec {others} autres. Le quitter ? Il continue pour eux, avec tous ses instantanés.",
+            )
+        } else {
+            say!(
+                "Delete {name}, with all its snapshots?",
+                "Supprimer {name}, avec tous ses instantanés ?"
+            )
+        };
         let instead = words(
-            "--yes deletes without asking",
-            "--yes supprime sans demander",
+            "--yes goes on without asking",
+            "--yes continue sans demander",
         );
         if !input::confirm(&question, instead)? {
             return Ok(Exit::Cancelled);
         }
     }
-    // One that others are members of lives on for them.
-    let has_left = match session.account.delete_vault(&vault.id()) {
-        Err(AccountError::OthersAreMembers) => {
-            session.account.leave_vault(&vault.id())?;
-            true
-        }
-        deleted => {
-            deleted?;
-            false
-        }
-    };
+    // What was asked, and nothing else: who is in it may have changed meanwhile.
+    let has_left = others > 0;
+    if has_left {
+        session.account.leave_vault(&vault.id())?;
+    } else {
+        refreshed?;
+        session.account.delete_vault(&vault.id())?;
+    }
     let text = if has_left {
         say!(
             "you are no member of {name} any more; it lives on for the others",
@@ -318,13 +349,15 @@ pub(super) fn reconcile(options: &VaultReconcile, context: &Context) -> Result<E
     })
 }
 
-pub(super) fn head(options: &NamedVault, context: &Context) -> Result<Exit, Failure> {
+pub(super) fn head(options: &VaultHead, context: &Context) -> Result<Exit, Failure> {
     let session = context.session()?;
-    let mut vault = session.vault_named(&options.vault)?;
-    vault.refresh()?;
-    let fields = HeadFields {
-        vault: VaultFields::of(&vault),
-        head: vault.printed_head(),
+    let fields = match &options.vault {
+        Some(name) => {
+            let mut vault = session.vault_named(name)?;
+            vault.refresh()?;
+            HeadFields::of(&vault)
+        }
+        None => HeadFields::of_account(&session.account)?,
     };
     context.output.result(&fields, |out| match &fields.head {
         Some(head) => writeln!(out, "{head}"),
@@ -341,13 +374,20 @@ pub(super) fn head(options: &NamedVault, context: &Context) -> Result<Exit, Fail
 
 pub(super) fn confirm(options: &VaultConfirm, context: &Context) -> Result<Exit, Failure> {
     let session = context.session()?;
-    let mut vault = session.vault_named(&options.vault)?;
-    vault.confirm(&options.head)?;
-    let fields = HeadFields {
-        vault: VaultFields::of(&vault),
-        head: vault.printed_head(),
+    let (fields, name) = match &options.vault {
+        Some(name) => {
+            let mut vault = session.vault_named(name)?;
+            vault.confirm(&options.head)?;
+            let fields = HeadFields::of(&vault);
+            let name = fields.vault.shown_name();
+            (fields, name)
+        }
+        None => {
+            session.account.confirm(&options.head)?;
+            let name = say!("the account", "le compte");
+            (HeadFields::of_account(&session.account)?, name)
+        }
     };
-    let name = fields.vault.shown_name();
     context.output.summary(
         &fields,
         &say!(
