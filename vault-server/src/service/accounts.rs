@@ -109,6 +109,7 @@ impl Hoster {
             seq: log.position().seq,
             entry: &encoded,
             added: added(&log).next(),
+            removed: removed_after(&log, log.position().seq - 1).next(),
             urgency,
         })?;
         match appended {
@@ -156,6 +157,13 @@ pub(super) fn added(log: &AccountLog) -> impl Iterator<Item = DeviceId> {
     let seq = log.position().seq;
     let new = log.devices().filter(move |device| device.added_seq == seq);
     new.map(|device| device.public.id())
+}
+
+/// The devices that entries after this one removed.
+pub(super) fn removed_after(log: &AccountLog, seq: u64) -> impl Iterator<Item = DeviceId> {
+    let devices = log.devices();
+    let removed = devices.filter(move |device| device.removed_seq.is_some_and(|at| at > seq));
+    removed.map(|device| device.public.id())
 }
 
 /// What takes somebody's access away, or the log elsewhere, cannot wait. There

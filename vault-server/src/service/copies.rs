@@ -13,7 +13,7 @@ use vault_rpc::hoster::{
 
 use super::{
     Caller, Hoster,
-    accounts::{check_length, urgency},
+    accounts::{check_length, removed_after, urgency},
     heads::News,
     refusal::Refusal,
     request,
@@ -111,6 +111,7 @@ impl Hoster {
                 account,
                 after: longer.after,
                 entries: &longer.entries,
+                removed: &removed_after(&longer.log, longer.after).collect::<Vec<_>>(),
                 // One that is here is brought by nobody, and no guest brings himself.
                 brought_by: caller.map_or(account, |caller| caller.account),
                 urgency,

@@ -210,6 +210,7 @@ pub(super) fn link(
             id: new.id,
             vault: new.vault,
             account: new.account,
+            device: Some(new.device),
             capsule: new.capsule,
             capsule_size: 0,
             digest: new.digest,

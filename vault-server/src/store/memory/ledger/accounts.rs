@@ -81,6 +81,7 @@ impl AccountLedger for MemoryLedger {
         let log_seq = account.log_seq;
         log.extend_from_slice(copy.entries);
         tables.accounts.insert(copy.account, (account, log));
+        tables.end_links(|link| link.ends_without(&copy.account, copy.removed))?;
         Ok(Copied::Copied { log_seq })
     }
 
@@ -149,6 +150,8 @@ impl AccountLedger for MemoryLedger {
         if let Some(device) = new.added {
             tables.devices.insert(device, new.account);
         }
+        let removed = new.removed.as_slice();
+        tables.end_links(|link| link.ends_without(&new.account, removed))?;
         Ok(Appended::Appended)
     }
 
