@@ -42,7 +42,10 @@ enum Command {
     /// Members.
     #[command(subcommand)]
     Member(MemberCommand),
-    /// Shows everything that this server knows of a member.
+    /// Shows what the data directory holds about a member.
+    ///
+    /// With --json all of it, but for sealed bytes, hashes of secrets, and lists that
+    /// are cut: beside those stands how long they are.
     Inspect(InspectOptions),
     /// Counts members, vaults, packs and bytes.
     Stats(AskOptions),

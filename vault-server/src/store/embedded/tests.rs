@@ -1,6 +1,7 @@
 //! What only this store can go wrong with: its directories, its database.
 
 mod older;
+mod shown;
 
 use std::{
     fs,

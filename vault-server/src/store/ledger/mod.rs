@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod inspection;
 mod links;
 mod offers;
 mod packs;
@@ -11,6 +12,7 @@ use std::io;
 
 pub use accounts::{AccountCreation, AccountLedger, Copied, LogCopy, NewAccount, NewAccountEntry};
 pub use heads::{Commit, HeadCommit, HeadLedger};
+pub use inspection::{HeadChanges, InspectionLedger, WaitingOffer};
 pub use links::{LinkCreation, LinkLedger, LinkOpening, LinksEnd, NewLink};
 pub use offers::{NewOffer, OfferLedger, OfferOutcome};
 pub use packs::{PackLedger, QuotaRoom, Reservation, Reserve};
@@ -40,6 +42,7 @@ pub trait Ledger:
     + HeadLedger
     + OfferLedger
     + LinkLedger
+    + InspectionLedger
     + Send
     + Sync
     + 'static

@@ -3,6 +3,7 @@
 mod accounts;
 mod heads;
 mod indexes;
+mod inspection;
 mod links;
 mod offers;
 mod packs;
