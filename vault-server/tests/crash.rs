@@ -7,11 +7,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use vault_proto::{ids::PackId, pack_list::PackList};
+use vault_proto::{
+    ids::{PackId, VaultId},
+    pack_list::PackList,
+};
 use vault_rpc::hoster::Reason;
-use vault_server::store::Reconciled;
+use vault_server::store::{PackState, Reconciled};
 
 use crate::support::{Done, Member, TestServer, WatchedDisk, assert_refused, pack, sorted};
 
@@ -31,6 +35,32 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Waits until the server has deleted a file, a minute at most.
+async fn until_it_is_gone(path: &Path) {
+    let gone = async {
+        while path.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(60), gone).await;
+    gone.unwrap_or_else(|_| panic!("{} is there still", path.display()));
+}
+
+/// Waits until the server has noticed that a pack is lost, a minute at most.
+async fn until_it_is_marked(server: &TestServer, vault: VaultId, pack: PackId) {
+    let is_marked = || {
+        let records = server.server.ledger().packs(&vault, &[pack]).unwrap();
+        records[0].is_some_and(|pack| pack.state == PackState::Lost)
+    };
+    let marked = async {
+        while !is_marked() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let marked = tokio::time::timeout(Duration::from_secs(60), marked).await;
+    marked.expect("the start does not find it");
 }
 
 async fn reconnect(server: &TestServer, member: &mut Member) {
@@ -69,8 +99,8 @@ async fn what_interrupted_uploads_left_is_removed() {
         })
         .await;
     let data = server.data.path();
-    // The server does this by itself, too, some time after its start.
-    server.server.packs().reconcile(&NEVER).unwrap();
+    // The server does this by itself, some time after its start.
+    until_it_is_gone(&of_a_pack(&data, unknown)).await;
     let mut left = files(&data.join("blobs"));
     left.sort();
     let mut expected = vec![
@@ -109,15 +139,13 @@ async fn a_committed_pack_that_vanished_is_reported_and_repaired() {
             }
         })
         .await;
+    // The start finds it, before anybody reads.
+    until_it_is_marked(&server, vault.id(), lost.id).await;
     reconnect(&server, &mut member).await;
     let read = member.read(vault.id(), &[(lost.id, 0, 1)]).await;
     assert_refused(read, Reason::NotFound);
     let found = server.server.packs().reconcile(&NEVER).unwrap();
-    assert_eq!(
-        found,
-        Reconciled::default(),
-        "the read or the start found it"
-    );
+    assert_eq!(found, Reconciled::default(), "there is nothing to find");
     // A device that still has it puts it back, whatever its quota.
     server.server.ledger().set_quota(&member.id(), 1).unwrap();
     assert!(!member.put(vault.id(), &lost).await.unwrap().was_there);
@@ -216,7 +244,7 @@ async fn the_sweep_marks_before_it_unlinks() {
     }
     server
         .clock
-        .advance(std::time::Duration::from_secs(7 * 24 * 60 * 60));
+        .advance(Duration::from_secs(7 * 24 * 60 * 60));
     let now = vault_server::clock::Clock::now(&*server.clock);
     events.lock().unwrap().clear();
     let swept = server.server.packs().sweep(now).unwrap();
