@@ -103,9 +103,42 @@ fn what_makes_no_sense_is_exit_code_two() {
         let output = ask(directory.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+    let log = ["run", "--listen", "127.0.0.1:0", "--log", "coffre=loudly"];
+    let output = ask(directory.path(), &log);
+    assert_eq!(output.status.code(), Some(2), "a bad filter");
     let proxy = ["run", "--listen", "0.0.0.0:0", "--insecure-behind-proxy"];
     let output = ask(directory.path(), &proxy);
     assert_eq!(output.status.code(), Some(2), "plain HTTP/2 off loopback");
+}
+
+#[test]
+fn wrong_arguments_are_a_document_where_one_was_asked_for() {
+    for arguments in [
+        &["stats", "--json"][..],
+        &["inspect", "--json", "x"],
+        &["frobnicate", "--json"],
+    ] {
+        let output = program().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let error = document(&output, "coffre-server.error/1");
+        assert_eq!(error["code"], "usage");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        assert!(output.stderr.is_empty());
+    }
+    let output = program().args(["stats"]).output().unwrap();
+    assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    // Help is none.
+    let output = program().args(["stats", "--json", "--help"]).output();
+    assert_eq!(output.unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn help_says_what_the_exit_codes_mean() {
+    let output = program().arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for code in ["0  done", "1  failed", "2  wrong", "4  no server"] {
+        assert!(help.contains(code), "{code}");
+    }
 }
 
 #[test]

@@ -1,20 +1,29 @@
 //! `coffre-server run`.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, str::FromStr, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 use vault_server::{Config, Renewal, Server, StartError, Tls, TlsError};
 
-use crate::RunOptions;
+use crate::{RunOptions, exit};
 
 /// Threads that may block on the disk at a time. Each costs memory only while
 /// it is used; more would not make a disk faster.
 const BLOCKING_THREADS: usize = 64;
 
-/// What was asked for makes no sense.
-const USAGE: u8 = 2;
+/// A filter that `tracing` understands.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter(String);
+
+impl FromStr for Filter {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        EnvFilter::try_new(text).map(|_| Self(text.to_owned()))
+    }
+}
 
 pub(crate) fn run(options: RunOptions) -> ExitCode {
     match serve(options) {
@@ -22,7 +31,7 @@ pub(crate) fn run(options: RunOptions) -> ExitCode {
         Err(error) => {
             eprintln!("coffre-server: {error:#}");
             match error.downcast_ref() {
-                Some(StartError::NotLoopback) => ExitCode::from(USAGE),
+                Some(StartError::NotLoopback) => ExitCode::from(exit::USAGE),
                 _ => ExitCode::FAILURE,
             }
         }
@@ -30,9 +39,9 @@ pub(crate) fn run(options: RunOptions) -> ExitCode {
 }
 
 fn serve(options: RunOptions) -> Result<()> {
-    let filter = EnvFilter::try_new(&options.log).context("--log")?;
+    let Filter(filter) = &options.log;
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
