@@ -175,7 +175,9 @@ async fn printed(server: &TestServer, member: &Member, json: bool) -> String {
 
 /// Whether there is something at a path, in one of the values of each list.
 fn is_filled(value: &Value, path: &str) -> bool {
-    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let (name, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(name, rest)| (name, Some(rest)));
     let values = match value.get(name) {
         None => panic!("there is no {name} in {value}"),
         Some(Value::Array(values)) => values.iter().collect(),
@@ -205,7 +207,10 @@ async fn busy_member(server: &TestServer, home: &TestServer) -> (Member, Member,
     alice.commit(&mut vault, &adds, &nothing).await;
     let removes = sorted([&small]);
     alice.commit(&mut vault, &nothing, &removes).await;
-    alice.add(&mut vault, &carol, wire::Role::Reader).await.unwrap();
+    alice
+        .add(&mut vault, &carol, wire::Role::Reader)
+        .await
+        .unwrap();
     let link = alice.request(CreateLinkRequest {
         vault: vault.id().to_vec(),
         link: vec![7; 32],
@@ -278,7 +283,10 @@ async fn a_list_that_is_cut_says_how_long_it_is() {
     let heads = vault["heads"].as_array().unwrap();
     assert_eq!((heads.len(), &vault["head_seq"]), (100, &102.into()));
     let head = &heads[99];
-    assert_eq!((&head["seq"], &head["added_packs"]), (&3.into(), &20.into()));
+    assert_eq!(
+        (&head["seq"], &head["added_packs"]),
+        (&3.into(), &20.into())
+    );
     assert_eq!(head["adds"].as_array().unwrap().len(), 16);
     let text = printed(&server, &alice, false).await;
     assert!(text.contains("  2 older heads\n"), "{text}");

@@ -19,9 +19,7 @@ use super::{account_log, accounts, broken, member};
 use crate::{
     clock::UnixTime,
     service::Hoster,
-    store::{
-        Account, Invitation, Link, OfferFrom, Pack, PackState, Standing, Token, WaitingOffer,
-    },
+    store::{Account, Invitation, Link, OfferFrom, Pack, PackState, Standing, Token, WaitingOffer},
 };
 
 /// The most that is shown of each list; beside it stands how long it is.

@@ -39,7 +39,10 @@ pub(crate) fn what_is_kept_of_an_account_is_shown(ledger: &dyn Ledger) {
     open_account(ledger, 2);
     let invitation = used().unwrap();
     assert_eq!(invitation.used_by, Some(account(1)));
-    assert_eq!((invitation.quota_bytes, &invitation.label[..]), (QUOTA, "somebody"));
+    assert_eq!(
+        (invitation.quota_bytes, &invitation.label[..]),
+        (QUOTA, "somebody")
+    );
 
     let token = |by, expires| Token {
         account: account(by),
@@ -48,7 +51,9 @@ pub(crate) fn what_is_kept_of_an_account_is_shown(ledger: &dyn Ledger) {
     };
     let (own, others) = (token(1, NOW), token(2, NOW));
     for (number, token) in [own, others].iter().enumerate() {
-        ledger.add_token(&TokenHash([number as u8; 32]), token).unwrap();
+        ledger
+            .add_token(&TokenHash([number as u8; 32]), token)
+            .unwrap();
     }
     // Until the sweep has taken it.
     assert_eq!(ledger.tokens_of(&account(1)).unwrap(), [own]);

@@ -7,9 +7,7 @@ use crate::{
     clock::UnixTime,
     store::{
         Fullness,
-        ledger::{
-            Appended, Commit, Ledger, LinkCreation, LinkOpening, NewLink, Terms, Urgency,
-        },
+        ledger::{Appended, Commit, Ledger, LinkCreation, LinkOpening, NewLink, Terms, Urgency},
         records::{Link, LinkId, PackState, Ticket, TicketHash},
     },
 };

@@ -182,13 +182,8 @@ impl AccountLedger for EmbeddedLedger {
         }
         account.log_seq = *seq;
         let mut batch = self.rocks.batch();
-        let _ended = self.end_links_of_devices(
-            &mut batch,
-            &vaults,
-            &mut changed,
-            id,
-            removed.as_slice(),
-        )?;
+        let _ended =
+            self.end_links_of_devices(&mut batch, &vaults, &mut changed, id, removed.as_slice())?;
         batch.put_changed(&changed);
         batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), *seq), entry);
         if let Some(device) = added {

@@ -143,7 +143,10 @@ fn maker(store: &Embedded, number: u8, log: &[SignedEntry]) -> (AccountId, LinkI
         creator: id,
         genesis: &[1; 10],
     };
-    assert_eq!(store.ledger.create_vault(&new).unwrap(), VaultCreation::Created);
+    assert_eq!(
+        store.ledger.create_vault(&new).unwrap(),
+        VaultCreation::Created
+    );
     let link = link_of_old(store, vault, id, encoded.len().max(1) as u64);
     (id, link)
 }

@@ -112,7 +112,9 @@ fn shown(table: Table) -> Shown {
 
 /// The messages of the hoster's own commands.
 fn messages() -> Vec<DescriptorProto> {
-    let files = FileDescriptorSet::decode(vault_rpc::DESCRIPTORS).unwrap().file;
+    let files = FileDescriptorSet::decode(vault_rpc::DESCRIPTORS)
+        .unwrap()
+        .file;
     let admin = files
         .into_iter()
         .filter(|file| file.package() == "coffre.admin.v1");
