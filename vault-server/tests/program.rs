@@ -1,6 +1,11 @@
 //! The program itself: its commands, its output, its exit codes.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use serde_json::Value;
 use vault_proto::invitation::Invitation;
@@ -49,6 +54,43 @@ fn it_runs_invites_answers_and_stops() {
 fn it_stops_at_an_interrupt_too() {
     let server = Running::start(&["--insecure-behind-proxy"]);
     assert_eq!(server.stop(rustix::process::Signal::INT), Some(0));
+}
+
+/// The program under these limits on open files.
+fn limited(limits: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("{limits} && exec \"$@\"");
+    shell
+        .args(["-c", &script, "sh"])
+        .arg(program().get_program());
+    shell
+}
+
+#[test]
+fn it_opens_as_many_files_as_it_may() {
+    let server = Running::start_as(limited("ulimit -Sn 256 && ulimit -Hn 4000"), &[]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<_> = files.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["4000", "4000"]);
+    assert!(!server.said_before().contains("WARNING"));
+}
+
+#[test]
+fn it_says_when_it_may_open_too_few_files() {
+    let server = Running::start_as(limited("ulimit -n 700"), &[]);
+    let said = server.said_before();
+    assert!(
+        said.contains("WARNING") && said.contains("700 files"),
+        "{said}"
+    );
+    assert!(said.contains("1024 connections"), "{said}");
+    // Behind a proxy there is a connection for each call.
+    let limits = limited("ulimit -n 4000");
+    let server = Running::start_as(limits, &["--insecure-behind-proxy"]);
+    assert!(server.said_before().contains("16384 connections"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{process::ExitCode, str::FromStr, time::Duration};
 
 use anyhow::Result;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 use vault_server::{Config, Renewal, Server, StartError, Tls, TlsError};
@@ -12,6 +13,10 @@ use crate::{RunOptions, exit};
 /// Threads that may block on the disk at a time. Each costs memory only while
 /// it is used; more would not make a disk faster.
 const BLOCKING_THREADS: usize = 64;
+
+/// What is open beside connections: the ledger's files, and packs that are read and
+/// written.
+const FILES_BESIDE: u64 = 512;
 
 /// A filter that `tracing` understands.
 #[derive(Debug, Clone)]
@@ -38,6 +43,33 @@ pub(crate) fn run(options: RunOptions) -> ExitCode {
     }
 }
 
+/// Lets the process open as many files as it may: a connection is one, and few are
+/// allowed at first for the sake of programs that use `select`. Says so when there are
+/// fewer than a full server needs.
+fn allow_open_files(config: &Config) {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+    }
+    let connections = match config.tls {
+        Tls::BehindProxy => config.accepting.connections_of_proxy,
+        Tls::SelfSigned | Tls::Files { .. } => config.accepting.connections,
+    };
+    let wanted = connections as u64 + FILES_BESIDE;
+    // None is no limit.
+    if let Some(may) = getrlimit(Resource::Nofile)
+        .current
+        .filter(|may| *may < wanted)
+    {
+        eprintln!(
+            "WARNING: this process may open {may} files, and takes up to {connections} \
+             connections: when they run out, members wait. Allow {wanted} (LimitNOFILE of \
+             systemd, or ulimit -Hn)."
+        );
+    }
+}
+
 fn serve(options: RunOptions) -> Result<()> {
     let Filter(filter) = &options.log;
     tracing_subscriber::fmt()
@@ -53,7 +85,9 @@ fn serve(options: RunOptions) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let server = Server::start(config(options)).await?;
+        let config = config(options);
+        allow_open_files(&config);
+        let server = Server::start(config).await?;
         eprintln!("listening on {}", server.address());
         eprintln!("hoster id {}", server.id());
         loop {
