@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -153,6 +154,34 @@ async fn a_committed_pack_that_vanished_is_reported_and_repaired() {
     assert!(read == lost.bytes[..100]);
 }
 
+/// A disk that cannot be read today may be read tomorrow.
+#[tokio::test]
+async fn a_pack_that_cannot_be_read_is_not_lost() {
+    let server = TestServer::start().await;
+    let mut member = server.member().await;
+    let mut vault = member.create_vault().await;
+    let packed = pack(256 * KIB);
+    member.put(vault.id(), &packed).await.unwrap();
+    let adds = sorted([&packed]);
+    member.commit(&mut vault, &adds, &PackList::default()).await;
+    let [path] = &files(&server.data.path().join("blobs"))[..] else {
+        panic!("one pack");
+    };
+    // Where the name leads to itself, nobody can tell what is there.
+    let away = path.with_extension("away");
+    fs::rename(path, &away).unwrap();
+    symlink(path, path).unwrap();
+    let range = [(packed.id, 0, 100)];
+    for _ in 0..2 {
+        let read = member.read(vault.id(), &range).await;
+        assert_refused(read, Reason::Internal);
+    }
+    fs::remove_file(path).unwrap();
+    fs::rename(&away, path).unwrap();
+    let read = member.read(vault.id(), &range).await.unwrap();
+    assert!(read == packed.bytes[..100]);
+}
+
 /// A disk that is full whenever the switch is on.
 fn fills_up(full: &Arc<AtomicBool>, when: fn(&Done) -> bool) -> Arc<WatchedDisk> {
     let full = Arc::clone(full);
@@ -242,9 +271,7 @@ async fn the_sweep_marks_before_it_unlinks() {
     for pack in [&one, &two] {
         member.put(vault, pack).await.unwrap();
     }
-    server
-        .clock
-        .advance(Duration::from_secs(7 * 24 * 60 * 60));
+    server.clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
     let now = vault_server::clock::Clock::now(&*server.clock);
     events.lock().unwrap().clear();
     let swept = server.server.packs().sweep(now).unwrap();
