@@ -277,7 +277,9 @@ async fn links_of_a_removed_device_end_with_their_downloads() {
     // The same device makes links in a vault for which somebody else pays, too.
     let mut alice = server.member().await;
     let mut shared = alice.create_vault().await;
-    alice.share(&mut shared, &mut member, wire::Role::Writer).await;
+    alice
+        .share(&mut shared, &mut member, wire::Role::Writer)
+        .await;
     alice.put(shared.id(), &large).await.unwrap();
     alice.commit(&mut shared, &adds, &PackList::default()).await;
     let thiefs = link(&machine, &vault, &large).await.unwrap();
@@ -314,7 +316,9 @@ async fn links_of_a_guests_removed_device_end() {
     alice.bring(&bob, 1).await.unwrap();
     let mut paper = bob.at(&server).await;
     paper.log_in().await;
-    alice.share(&mut vault, &mut paper, wire::Role::Writer).await;
+    alice
+        .share(&mut vault, &mut paper, wire::Role::Writer)
+        .await;
     let large = pack(16 * MIB);
     alice.put(vault.id(), &large).await.unwrap();
     let adds = sorted([&large]);
@@ -337,4 +341,20 @@ async fn links_of_a_guests_removed_device_end() {
     assert_refused(cut.await, Reason::LinkOver);
     assert_refused(open(&alice, &thiefs).await, Reason::LinkOver);
     open(&alice, &papers).await.unwrap();
+}
+
+/// Nobody else has agreed to.
+#[tokio::test]
+async fn who_made_a_vault_pays_for_it_when_he_is_out() {
+    let server = TestServer::start().await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let mut vault = alice.create_vault().await;
+    alice.share(&mut vault, &mut bob, wire::Role::Manager).await;
+    bob.remove_member(&mut vault, &alice).await;
+    bob.put(vault.id(), &pack(MIB)).await.unwrap();
+    for (member, bytes) in [(&alice, MIB as u64), (&bob, 0)] {
+        let request = member.request(UsageRequest {});
+        let usage = member.client.clone().usage(request).await.unwrap();
+        assert_eq!(usage.into_inner().unclaimed_bytes, bytes);
+    }
 }
