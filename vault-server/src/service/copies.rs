@@ -167,8 +167,7 @@ impl Hoster {
         // Unlike an entry that is appended here, a removal comes with all that
         // went before it at its home; so there is an end to that too.
         let most = self.limits.account_log_bytes;
-        check_length(longer.log.entries(), most, longer.urgency)?;
-        check_length(longer.log.entries(), 2 * most, Urgency::Ordinary)
+        check_length(longer.log.entries(), most, longer.urgency)
     }
 }
 
@@ -202,7 +201,7 @@ fn longer(
     }
     let cannot_wait = new
         .iter()
-        .any(|(entry, _)| urgency(entry) == Urgency::CannotWait);
+        .any(|(entry, _)| urgency(entry) == Urgency::Removal);
     Ok(Longer {
         log,
         after: here.map_or(0, |log| log.position().seq),

@@ -113,8 +113,8 @@ pub struct Limits {
     pub relay: Relay,
     /// The most bytes of an account's log, and
     pub account_log_bytes: usize,
-    /// of a vault's. Logs that are used are in memory as a whole. A removal, and
-    /// what has to follow one, is taken however long the log is.
+    /// of a vault's. Logs that are used are in memory as a whole. A removal is taken
+    /// however long the log is, and what has to follow one until it is twice as long.
     pub vault_log_bytes: usize,
 }
 

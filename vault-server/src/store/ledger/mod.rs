@@ -121,8 +121,12 @@ impl Default for Terms {
 pub enum Urgency {
     /// It has.
     Ordinary,
-    /// It takes access away, and is taken however full the account is.
+    /// It follows what takes access away, and is taken until the account is twice as
+    /// full as it may be. One member could have others write it again and again.
     CannotWait,
+    /// It takes access away, or the log elsewhere, and is taken however full the
+    /// account is. Of these there are no more than ordinary entries before them.
+    Removal,
 }
 
 /// What became of an entry.

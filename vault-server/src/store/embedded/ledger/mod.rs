@@ -189,12 +189,12 @@ impl EmbeddedLedger {
         }
     }
 
-    /// Counts an entry; what is full if there is no room, and it has to wait.
+    /// Counts an entry; what is full if there is no room for it.
     fn add_records(&self, payer: &mut Account, entry: &[u8], urgency: Urgency) -> Option<Fullness> {
         let more_bytes = decide::entry_bytes(entry);
-        let full = decide::records_full(payer, more_bytes, &self.terms);
-        if full.is_some() && urgency == Urgency::Ordinary {
-            return full;
+        let refused = decide::entry_refused(payer, more_bytes, urgency, &self.terms);
+        if refused.is_some() {
+            return refused;
         }
         payer.record_bytes = payer.record_bytes.saturating_add(more_bytes);
         None

@@ -9,7 +9,7 @@ use crate::{
         decide,
         ledger::{
             AccountCreation, AccountLedger, Appended, Copied, LedgerError, LogCopy, NewAccount,
-            NewAccountEntry, Urgency,
+            NewAccountEntry,
         },
         records::{Account, Invitation, InvitationHash, Token, TokenHash},
     },
@@ -139,9 +139,8 @@ impl AccountLedger for MemoryLedger {
             });
         }
         let more_bytes = decide::entry_bytes(new.entry);
-        if let Some(full) = decide::records_full(account, more_bytes, &self.terms)
-            && new.urgency == Urgency::Ordinary
-        {
+        let refused = decide::entry_refused(account, more_bytes, new.urgency, &self.terms);
+        if let Some(full) = refused {
             return Ok(Appended::RecordsFull(full));
         }
         account.record_bytes = account.record_bytes.saturating_add(more_bytes);
