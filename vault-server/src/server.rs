@@ -27,8 +27,8 @@ use crate::{
     clock::{Clock, SystemClock},
     hoster_key::{HosterKey, write_secret},
     net::{
-        self, Accepting, Answering, Callers, MAX_MESSAGE_BYTES, NetworkSeats, Renewable, Renewal,
-        Tls, TlsError,
+        self, Accepting, Answering, Callers, MAX_BESIDE_BYTES, MAX_MESSAGE_BYTES, NetworkSeats,
+        Renewable, Renewal, Tls, TlsError,
     },
     service::{Hoster, Limits, Service},
     store::{
@@ -346,20 +346,24 @@ async fn serve_devices(
 ) {
     let patience = hoster.limits.request;
     let under_way = NetworkSeats::new(hoster.limits.calls_of_one_network);
+    let beside = NetworkSeats::new(hoster.limits.beside_of_one_network);
     let service = HosterServer::new(Service(hoster))
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(4 * MAX_MESSAGE_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<HosterServer<Service>>().await;
+    let health_service = health_service.max_decoding_message_size(MAX_BESIDE_BYTES);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .with_service_name("coffre.rpc.v1.Hoster")
         .build_v1()
-        .expect("the committed descriptors are well-formed");
+        .expect("the committed descriptors are well-formed")
+        .max_decoding_message_size(MAX_BESIDE_BYTES);
     let router = transport::Server::builder()
         .layer(Answering {
             patience,
             under_way,
+            beside,
             callers,
         })
         // 4 MiB a stream fill a line of 50 ms at 80 MB/s; what a connection may

@@ -1,13 +1,16 @@
 //! The hoster's own commands, and what they show.
 
-use vault_proto::{ids::AccountId, invitation::Invitation, pack_list::PackList};
+use std::path::PathBuf;
+
+use serde_json::Value;
+use vault_proto::{ids::AccountId, invitation::Invitation, pack_list::PackList, wire};
 use vault_rpc::{
     admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest},
     hoster::{CreateLinkRequest, OpenLinkRequest, PutOfferRequest},
 };
 use vault_server::admin::{ClientError, connect};
 
-use crate::support::{Member, TestServer, pack, sorted};
+use crate::support::{Member, TestClock, TestServer, VaultOf, ask, field_paths, pack, sorted};
 
 async fn labelled(server: &TestServer, label: &str) -> Member {
     let request = InviteRequest {
@@ -156,6 +159,137 @@ async fn guests_offers_and_links_are_shown() {
     assert_eq!(guest.devices.len(), 1);
     let stats = admin.stats(StatsRequest {}).await.unwrap().into_inner();
     assert_eq!((stats.members, stats.guests), (1, 1));
+}
+
+/// What the program prints about a member.
+async fn printed(server: &TestServer, member: &Member, json: bool) -> String {
+    let (data, member): (PathBuf, _) = (server.data.path(), member.id().to_string());
+    let asked = tokio::task::spawn_blocking(move || {
+        let arguments = ["inspect", &member, "--json"];
+        ask(&data, &arguments[..if json { 3 } else { 2 }])
+    });
+    let output = asked.await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether there is something at a path, in one of the values of each list.
+fn is_filled(value: &Value, path: &str) -> bool {
+    let (name, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let values = match value.get(name) {
+        None => panic!("there is no {name} in {value}"),
+        Some(Value::Array(values)) => values.iter().collect(),
+        Some(value) => vec![value],
+    };
+    values.into_iter().any(|value| match (rest, value) {
+        (_, Value::Null) => false,
+        (Some(rest), value) => is_filled(value, rest),
+        (None, Value::String(text)) => !text.is_empty(),
+        (None, Value::Number(number)) => number.as_u64() != Some(0),
+        (None, value) => *value == Value::Bool(true),
+    })
+}
+
+/// Alice with all that a hoster can have of a member.
+async fn busy_member(server: &TestServer, home: &TestServer) -> (Member, Member, VaultOf) {
+    let mut alice = labelled(server, "alice").await;
+    let carol = labelled(server, "carol").await;
+    let bob = home.member().await;
+    alice.bring(&bob, 1).await.unwrap();
+    let mut vault = alice.create_vault().await;
+    let [small, large, unclaimed] = [16, 256, 64].map(|kib| pack(kib << 10));
+    for pack in [&small, &large, &unclaimed] {
+        alice.put(vault.id(), pack).await.unwrap();
+    }
+    let (nothing, adds) = (PackList::default(), sorted([&small, &large]));
+    alice.commit(&mut vault, &adds, &nothing).await;
+    let removes = sorted([&small]);
+    alice.commit(&mut vault, &nothing, &removes).await;
+    alice
+        .add(&mut vault, &carol, wire::Role::Reader)
+        .await
+        .unwrap();
+    let link = alice.request(CreateLinkRequest {
+        vault: vault.id().to_vec(),
+        link: vec![7; 32],
+        capsule: large.id.to_vec(),
+        packs: Vec::new(),
+        expires: TestClock::START + 1000,
+        max_downloads: 3,
+    });
+    alice.client.create_link(link).await.unwrap();
+    let open = OpenLinkRequest { link: vec![7; 32] };
+    alice.client.open_link(open).await.unwrap();
+    for (from, to) in [(&carol, &alice), (&alice, &carol)] {
+        let offer = from.request(PutOfferRequest {
+            account: to.id().to_vec(),
+            offer: vec![1; 99],
+        });
+        from.client.clone().put_offer(offer).await.unwrap();
+    }
+    let machine = alice.add_device().await;
+    alice.remove_device(machine.device.id()).await;
+    (alice, bob, vault)
+}
+
+/// The document has every field of the answer, and each of them is filled for a
+/// member of whom there is everything, or for a guest.
+#[tokio::test]
+async fn the_document_shows_all_that_is_asked_for() {
+    let (server, home) = (TestServer::start().await, TestServer::start().await);
+    let (alice, bob, _) = busy_member(&server, &home).await;
+    let document = async |member| -> Value {
+        serde_json::from_str(&printed(&server, member, true).await).unwrap()
+    };
+    let documents = [document(&alice).await, document(&bob).await];
+    let paths = field_paths("InspectMemberResponse");
+    assert!(paths.len() > 80, "{}", paths.len());
+    for path in paths {
+        // A guest has neither an invitation nor vaults.
+        let is_there = is_filled(&documents[0], &path)
+            || path.starts_with("member.") && is_filled(&documents[1], &path);
+        assert!(is_there, "{path}");
+    }
+    let text = printed(&server, &alice, false).await;
+    let carol = "(reader, invited)";
+    for words in ["logged in until", carol, "1 packs, 1 downloads of 3", "of "] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("all that the server knows"));
+}
+
+#[tokio::test]
+async fn a_list_that_is_cut_says_how_long_it_is() {
+    let server = TestServer::start().await;
+    let mut alice = server.member().await;
+    let mut vault = alice.create_vault().await;
+    let packs: Vec<_> = (0..20).map(|_| pack(16 << 10)).collect();
+    for pack in &packs {
+        alice.put(vault.id(), pack).await.unwrap();
+    }
+    let nothing = PackList::default();
+    for _ in 0..2 {
+        alice.commit(&mut vault, &nothing, &nothing).await;
+    }
+    alice.commit(&mut vault, &sorted(&packs), &nothing).await;
+    for _ in 0..99 {
+        alice.commit(&mut vault, &nothing, &nothing).await;
+    }
+    let text = printed(&server, &alice, true).await;
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let vault = &document["vaults"][0];
+    let heads = vault["heads"].as_array().unwrap();
+    assert_eq!((heads.len(), &vault["head_seq"]), (100, &102.into()));
+    let head = &heads[99];
+    assert_eq!(
+        (&head["seq"], &head["added_packs"]),
+        (&3.into(), &20.into())
+    );
+    assert_eq!(head["adds"].as_array().unwrap().len(), 16);
+    let text = printed(&server, &alice, false).await;
+    assert!(text.contains("  2 older heads\n"), "{text}");
 }
 
 #[tokio::test]

@@ -2,16 +2,21 @@
 
 use std::{
     fs, io,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use vault_proto::{ids::PackId, pack_list::PackList};
+use vault_proto::{
+    ids::{PackId, VaultId},
+    pack_list::PackList,
+};
 use vault_rpc::hoster::Reason;
-use vault_server::store::Reconciled;
+use vault_server::store::{PackState, Reconciled};
 
 use crate::support::{Done, Member, TestServer, WatchedDisk, assert_refused, pack, sorted};
 
@@ -31,6 +36,32 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Waits until the server has deleted a file, a minute at most.
+async fn until_it_is_gone(path: &Path) {
+    let gone = async {
+        while path.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(60), gone).await;
+    gone.unwrap_or_else(|_| panic!("{} is there still", path.display()));
+}
+
+/// Waits until the server has noticed that a pack is lost, a minute at most.
+async fn until_it_is_marked(server: &TestServer, vault: VaultId, pack: PackId) {
+    let is_marked = || {
+        let records = server.server.ledger().packs(&vault, &[pack]).unwrap();
+        records[0].is_some_and(|pack| pack.state == PackState::Lost)
+    };
+    let marked = async {
+        while !is_marked() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let marked = tokio::time::timeout(Duration::from_secs(60), marked).await;
+    marked.expect("the start does not find it");
 }
 
 async fn reconnect(server: &TestServer, member: &mut Member) {
@@ -69,8 +100,8 @@ async fn what_interrupted_uploads_left_is_removed() {
         })
         .await;
     let data = server.data.path();
-    // The server does this by itself, too, some time after its start.
-    server.server.packs().reconcile(&NEVER).unwrap();
+    // The server does this by itself, some time after its start.
+    until_it_is_gone(&of_a_pack(&data, unknown)).await;
     let mut left = files(&data.join("blobs"));
     left.sort();
     let mut expected = vec![
@@ -109,20 +140,46 @@ async fn a_committed_pack_that_vanished_is_reported_and_repaired() {
             }
         })
         .await;
+    // The start finds it, before anybody reads.
+    until_it_is_marked(&server, vault.id(), lost.id).await;
     reconnect(&server, &mut member).await;
     let read = member.read(vault.id(), &[(lost.id, 0, 1)]).await;
     assert_refused(read, Reason::NotFound);
     let found = server.server.packs().reconcile(&NEVER).unwrap();
-    assert_eq!(
-        found,
-        Reconciled::default(),
-        "the read or the start found it"
-    );
+    assert_eq!(found, Reconciled::default(), "there is nothing to find");
     // A device that still has it puts it back, whatever its quota.
     server.server.ledger().set_quota(&member.id(), 1).unwrap();
     assert!(!member.put(vault.id(), &lost).await.unwrap().was_there);
     let read = member.read(vault.id(), &[(lost.id, 0, 100)]).await.unwrap();
     assert!(read == lost.bytes[..100]);
+}
+
+/// A disk that cannot be read today may be read tomorrow.
+#[tokio::test]
+async fn a_pack_that_cannot_be_read_is_not_lost() {
+    let server = TestServer::start().await;
+    let mut member = server.member().await;
+    let mut vault = member.create_vault().await;
+    let packed = pack(256 * KIB);
+    member.put(vault.id(), &packed).await.unwrap();
+    let adds = sorted([&packed]);
+    member.commit(&mut vault, &adds, &PackList::default()).await;
+    let [path] = &files(&server.data.path().join("blobs"))[..] else {
+        panic!("one pack");
+    };
+    // Where the name leads to itself, nobody can tell what is there.
+    let away = path.with_extension("away");
+    fs::rename(path, &away).unwrap();
+    symlink(path, path).unwrap();
+    let range = [(packed.id, 0, 100)];
+    for _ in 0..2 {
+        let read = member.read(vault.id(), &range).await;
+        assert_refused(read, Reason::Internal);
+    }
+    fs::remove_file(path).unwrap();
+    fs::rename(&away, path).unwrap();
+    let read = member.read(vault.id(), &range).await.unwrap();
+    assert!(read == packed.bytes[..100]);
 }
 
 /// A disk that is full whenever the switch is on.
@@ -214,9 +271,7 @@ async fn the_sweep_marks_before_it_unlinks() {
     for pack in [&one, &two] {
         member.put(vault, pack).await.unwrap();
     }
-    server
-        .clock
-        .advance(std::time::Duration::from_secs(7 * 24 * 60 * 60));
+    server.clock.advance(Duration::from_secs(7 * 24 * 60 * 60));
     let now = vault_server::clock::Clock::now(&*server.clock);
     events.lock().unwrap().clear();
     let swept = server.server.packs().sweep(now).unwrap();

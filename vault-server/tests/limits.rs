@@ -9,7 +9,8 @@ use vault_rpc::hoster::{self, HelloRequest, Reason, UsageRequest, WatchHeadsRequ
 use vault_server::{Config, Rate};
 
 use crate::support::{
-    Member, TestServer, assert_refused, dial, header, logs, pack, part, refusal, slow_upload,
+    Member, TestServer, VaultOf, assert_refused, dial, header, logs, pack, part, refusal,
+    slow_upload,
 };
 
 /// So many, and then none while the test runs.
@@ -276,6 +277,80 @@ async fn a_log_that_is_too_long_takes_removals_alone() {
     };
     assert_eq!(refusal(&full).reason(), Reason::TooLarge);
     alice.remove_member(&mut vault, &bob).await;
+}
+
+/// That this is where a member's log stands.
+fn refresh(of: &Member) -> wire::vault_entry::Body {
+    let position = of.log.position();
+    wire::vault_entry::Body::Refresh(wire::RefreshMember {
+        member: Some(vault_proto::vault_log::member_ref(&of.id(), &position)),
+    })
+}
+
+/// What one member's devices bring about is in a log that another pays for.
+#[tokio::test]
+async fn there_is_an_end_to_what_follows_removals() {
+    const MOST: usize = 9000;
+    let short = |config: &mut Config| config.limits.vault_log_bytes = MOST;
+    let server = TestServer::start_with(short).await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let mut vault = alice.create_vault().await;
+    alice.share(&mut vault, &mut bob, wire::Role::Writer).await;
+    let bytes = |vault: &VaultOf| -> usize {
+        let entries = vault.log.entries().iter();
+        entries.map(prost::Message::encoded_len).sum()
+    };
+    let full = loop {
+        let machine = bob.add_device().await;
+        bob.remove_device(machine.device.id()).await;
+        let mut after = vault.clone();
+        let accounts = logs([&alice, &bob]);
+        let entry = bob.vault_entry(&mut after, refresh(&bob), &accounts);
+        if let Err(status) = bob.send_vault_entry(vault.id(), entry).await {
+            break status;
+        }
+        vault = after.clone();
+        match bob.try_rotate(&mut after, &[&alice]).await {
+            Ok(()) => vault = after,
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(refusal(&full).reason(), Reason::TooLarge);
+    assert!(MOST < bytes(&vault) && bytes(&vault) <= 2 * MOST);
+    // He can be removed all the same.
+    alice.remove_member(&mut vault, &bob).await;
+}
+
+/// That a place of a log is recorded at which nobody was removed can wait.
+#[tokio::test]
+async fn a_full_log_records_no_places_without_need() {
+    let short = |config: &mut Config| config.limits.vault_log_bytes = 9000;
+    let server = TestServer::start_with(short).await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let mut vault = alice.create_vault().await;
+    alice.share(&mut vault, &mut bob, wire::Role::Writer).await;
+    let full = loop {
+        let body = wire::account_entry::Body::RenameDevice(wire::RenameDevice {
+            device: bob.device.id().to_vec(),
+            sealed_name: vec![3; 100],
+        });
+        let entry = bob.log.next_entry(bob.device.id(), body);
+        let entry = vault_proto::entry::UnsignedEntry::account(&entry);
+        bob.append(bob.device.sign_entry(entry)).await.unwrap();
+        let mut after = vault.clone();
+        let accounts = logs([&alice, &bob]);
+        let entry = alice.vault_entry(&mut after, refresh(&bob), &accounts);
+        match alice.send_vault_entry(vault.id(), entry).await {
+            Ok(()) => vault = after,
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(refusal(&full).reason(), Reason::TooLarge);
+    let machine = bob.add_device().await;
+    bob.remove_device(machine.device.id()).await;
+    let accounts = logs([&alice, &bob]);
+    let entry = alice.vault_entry(&mut vault, refresh(&bob), &accounts);
+    alice.send_vault_entry(vault.id(), entry).await.unwrap();
 }
 
 /// Else whoever knows somebody's address fills what he has to list.

@@ -168,6 +168,8 @@ fn link(seq: u64, capsule: PackId, now: UnixTime) -> NewLink<'static> {
         vault: VAULT,
         log_seq: 1,
         account: ACCOUNT,
+        device: DeviceId::from_array([1; 32]),
+        account_seq: 1,
         capsule,
         packs: &[],
         digest: [0; 32],

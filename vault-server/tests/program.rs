@@ -1,6 +1,11 @@
 //! The program itself: its commands, its output, its exit codes.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use serde_json::Value;
 use vault_proto::invitation::Invitation;
@@ -49,6 +54,43 @@ fn it_runs_invites_answers_and_stops() {
 fn it_stops_at_an_interrupt_too() {
     let server = Running::start(&["--insecure-behind-proxy"]);
     assert_eq!(server.stop(rustix::process::Signal::INT), Some(0));
+}
+
+/// The program under these limits on open files.
+fn limited(limits: &str) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("{limits} && exec \"$@\"");
+    shell
+        .args(["-c", &script, "sh"])
+        .arg(program().get_program());
+    shell
+}
+
+#[test]
+fn it_opens_as_many_files_as_it_may() {
+    let server = Running::start_as(limited("ulimit -Sn 256 && ulimit -Hn 4000"), &[]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers: Vec<_> = files.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers, ["4000", "4000"]);
+    assert!(!server.said_before().contains("WARNING"));
+}
+
+#[test]
+fn it_says_when_it_may_open_too_few_files() {
+    let server = Running::start_as(limited("ulimit -n 700"), &[]);
+    let said = server.said_before();
+    assert!(
+        said.contains("WARNING") && said.contains("700 files"),
+        "{said}"
+    );
+    assert!(said.contains("1024 connections"), "{said}");
+    // Behind a proxy there is a connection for each call.
+    let limits = limited("ulimit -n 4000");
+    let server = Running::start_as(limits, &["--insecure-behind-proxy"]);
+    assert!(server.said_before().contains("16384 connections"));
 }
 
 #[test]
@@ -103,9 +145,42 @@ fn what_makes_no_sense_is_exit_code_two() {
         let output = ask(directory.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+    let log = ["run", "--listen", "127.0.0.1:0", "--log", "coffre=loudly"];
+    let output = ask(directory.path(), &log);
+    assert_eq!(output.status.code(), Some(2), "a bad filter");
     let proxy = ["run", "--listen", "0.0.0.0:0", "--insecure-behind-proxy"];
     let output = ask(directory.path(), &proxy);
     assert_eq!(output.status.code(), Some(2), "plain HTTP/2 off loopback");
+}
+
+#[test]
+fn wrong_arguments_are_a_document_where_one_was_asked_for() {
+    for arguments in [
+        &["stats", "--json"][..],
+        &["inspect", "--json", "x"],
+        &["frobnicate", "--json"],
+    ] {
+        let output = program().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let error = document(&output, "coffre-server.error/1");
+        assert_eq!(error["code"], "usage");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        assert!(output.stderr.is_empty());
+    }
+    let output = program().args(["stats"]).output().unwrap();
+    assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    // Help is none.
+    let output = program().args(["stats", "--json", "--help"]).output();
+    assert_eq!(output.unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn help_says_what_the_exit_codes_mean() {
+    let output = program().arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for code in ["0  done", "1  failed", "2  wrong", "4  no server"] {
+        assert!(help.contains(code), "{code}");
+    }
 }
 
 #[test]

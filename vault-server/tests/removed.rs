@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 use vault_proto::{pack_list::PackList, wire};
 use vault_rpc::hoster::{
-    HavePacksRequest, PackRange, ReadPacksRequest, Reason, UsageRequest, WatchHeadsRequest,
-    WatchHeadsResponse,
+    CreateLinkRequest, HavePacksRequest, OpenLinkRequest, PackRange, ReadLinkRequest,
+    ReadPacksRequest, Reason, UsageRequest, WatchHeadsRequest, WatchHeadsResponse,
 };
 
 use crate::support::{
-    Member, Packed, TestServer, VaultOf, assert_refused, header, pack, part, slow_upload, sorted,
+    Member, Packed, TestServer, VaultOf, assert_refused, header, pack, part, random, slow_upload,
+    sorted,
 };
 
 const MIB: usize = 1 << 20;
@@ -213,4 +214,147 @@ async fn a_download_ends_when_the_device_is_removed() {
         }
     };
     assert_refused(cut, Reason::Removed);
+}
+
+/// A link to one committed pack, made with this device.
+async fn link(member: &Member, vault: &VaultOf, capsule: &Packed) -> Result<Vec<u8>, Status> {
+    let link = random::<32>().to_vec();
+    let request = member.request(CreateLinkRequest {
+        vault: vault.id().to_vec(),
+        link: link.clone(),
+        capsule: capsule.id.to_vec(),
+        packs: Vec::new(),
+        expires: 0,
+        max_downloads: 0,
+    });
+    member.client.clone().create_link(request).await?;
+    Ok(link)
+}
+
+/// The ticket of one more download.
+async fn open(anybody: &Member, link: &[u8]) -> Result<Vec<u8>, Status> {
+    let link = link.to_vec();
+    let mut client = anybody.client.clone();
+    let opened = client.open_link(OpenLinkRequest { link }).await?;
+    Ok(opened.into_inner().ticket)
+}
+
+/// Ends with the last word of a download of more than fits on the way: 160 MiB. At
+/// its first message `meanwhile` happens.
+async fn download(
+    anybody: &Member,
+    ticket: Vec<u8>,
+    pack: &Packed,
+    meanwhile: impl AsyncFnOnce(),
+) -> Result<(), Status> {
+    let range = PackRange {
+        pack: pack.id.to_vec(),
+        offset: 0,
+        length: pack.bytes.len() as u32,
+    };
+    let request = ReadLinkRequest {
+        ticket,
+        ranges: vec![range; 10],
+    };
+    let stream = anybody.client.clone().read_link(request).await?;
+    let mut stream = stream.into_inner();
+    assert!(stream.message().await?.is_some());
+    meanwhile().await;
+    while stream.message().await?.is_some() {}
+    Ok(())
+}
+
+#[tokio::test]
+async fn links_of_a_removed_device_end_with_their_downloads() {
+    let server = TestServer::start().await;
+    let (mut member, machine, mut vault) = two_devices(&server).await;
+    let mut stays = member.add_device().await;
+    stays.log_in().await;
+    let large = pack(16 * MIB);
+    member.put(vault.id(), &large).await.unwrap();
+    let adds = sorted([&large]);
+    member.commit(&mut vault, &adds, &PackList::default()).await;
+    // The same device makes links in a vault for which somebody else pays, too.
+    let mut alice = server.member().await;
+    let mut shared = alice.create_vault().await;
+    alice
+        .share(&mut shared, &mut member, wire::Role::Writer)
+        .await;
+    alice.put(shared.id(), &large).await.unwrap();
+    alice.commit(&mut shared, &adds, &PackList::default()).await;
+    let thiefs = link(&machine, &vault, &large).await.unwrap();
+    let elsewhere = link(&machine, &shared, &large).await.unwrap();
+    let others = link(&stays, &vault, &large).await.unwrap();
+    let alices = link(&alice, &shared, &large).await.unwrap();
+    let ticket = open(&alice, &thiefs).await.unwrap();
+
+    let removed = machine.device.id();
+    let cut = download(&alice, ticket.clone(), &large, async || {
+        member.remove_device(removed).await;
+    });
+    assert_refused(cut.await, Reason::LinkOver);
+    let again = download(&alice, ticket, &large, async || {}).await;
+    assert_refused(again, Reason::LinkOver);
+    for link in [&thiefs, &elsewhere] {
+        assert_refused(open(&alice, link).await, Reason::LinkOver);
+    }
+    for link in [&others, &alices] {
+        open(&alice, link).await.unwrap();
+    }
+    let more = link(&machine, &vault, &large).await;
+    assert_refused(more, Reason::Removed);
+}
+
+/// Where the account is a guest, the log arrives from its home.
+#[tokio::test]
+async fn links_of_a_guests_removed_device_end() {
+    let (server, home) = (TestServer::start().await, TestServer::start().await);
+    let mut alice = server.member().await;
+    let mut vault = alice.create_vault().await;
+    let mut bob = home.member().await;
+    let machine = bob.add_device().await;
+    alice.bring(&bob, 1).await.unwrap();
+    let mut paper = bob.at(&server).await;
+    paper.log_in().await;
+    alice
+        .share(&mut vault, &mut paper, wire::Role::Writer)
+        .await;
+    let large = pack(16 * MIB);
+    alice.put(vault.id(), &large).await.unwrap();
+    let adds = sorted([&large]);
+    alice.commit(&mut vault, &adds, &PackList::default()).await;
+    let mut machine = machine.at(&server).await;
+    machine.log_in().await;
+    let thiefs = link(&machine, &vault, &large).await.unwrap();
+    let papers = link(&paper, &vault, &large).await.unwrap();
+    bob.remove_device(machine.device.id()).await;
+    // That is not known here yet.
+    let ticket = open(&alice, &thiefs).await.unwrap();
+    let newest = bob.log.entries().len();
+    let brought = Member {
+        log: bob.log.clone(),
+        ..paper.clone()
+    };
+    let cut = download(&alice, ticket, &large, async || {
+        brought.bring_own(newest).await.unwrap();
+    });
+    assert_refused(cut.await, Reason::LinkOver);
+    assert_refused(open(&alice, &thiefs).await, Reason::LinkOver);
+    open(&alice, &papers).await.unwrap();
+}
+
+/// Nobody else has agreed to.
+#[tokio::test]
+async fn who_made_a_vault_pays_for_it_when_he_is_out() {
+    let server = TestServer::start().await;
+    let (mut alice, mut bob) = (server.member().await, server.member().await);
+    let mut vault = alice.create_vault().await;
+    alice.share(&mut vault, &mut bob, wire::Role::Manager).await;
+    bob.remove_member(&mut vault, &alice).await;
+    bob.put(vault.id(), &pack(MIB)).await.unwrap();
+    for (member, bytes) in [(&alice, MIB as u64), (&bob, 0)] {
+        let request = member.request(UsageRequest {});
+        let usage = member.client.clone().usage(request).await.unwrap();
+        assert_eq!(usage.into_inner().unclaimed_bytes, bytes);
+    }
 }

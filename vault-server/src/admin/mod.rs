@@ -3,21 +3,18 @@
 //! Who may open the socket owns the data directory anyway, so nobody logs in.
 
 mod client;
+mod inspect;
 mod socket;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+use std::{sync::Arc, time::Duration, time::Instant};
 
 use tonic::{Request, Response, Status};
 use vault_proto::{
     account_log::AccountLog,
-    device::DeviceKind,
-    ids::VaultId,
     invitation::{Invitation as InvitationUrl, InvitationSecret, TlsTrust},
-    vault_log::{Role, VaultKind},
 };
 use vault_rpc::admin::{
-    self as rpc, InspectMemberRequest, InspectMemberResponse, InspectedDevice, InspectedHead,
-    InspectedLink, InspectedSizeClass, InspectedVault, InviteRequest, InviteResponse,
+    self as rpc, InspectMemberRequest, InspectMemberResponse, InviteRequest, InviteResponse,
     ListMembersRequest, ListMembersResponse, Member, StatsRequest, StatsResponse,
 };
 
@@ -25,14 +22,11 @@ pub use client::{ClientError, connect};
 pub(crate) use socket::{Socket, listen};
 
 use crate::{
-    clock::UnixTime,
     random,
     service::{Hoster, Refusal, hash_invitation},
     store::{Account, Invitation, Standing},
 };
 
-/// The most heads that are shown of a vault.
-const SHOWN_HEADS: u64 = 100;
 /// How many accounts are read at a time.
 const PAGE: usize = 256;
 
@@ -85,7 +79,8 @@ impl rpc::admin_server::Admin for Admin {
         request: Request<InspectMemberRequest>,
     ) -> Result<Response<InspectMemberResponse>, Status> {
         let wanted = request.into_inner().member;
-        self.blocking(move |hoster| inspect(hoster, &wanted)).await
+        self.blocking(move |hoster| inspect::inspect(hoster, &wanted))
+            .await
     }
 
     async fn stats(
@@ -205,110 +200,6 @@ fn member(hoster: &Hoster, account: &Account) -> Result<Member, Status> {
 fn account_log(hoster: &Hoster, account: &Account) -> Result<Arc<AccountLog>, Status> {
     let log = hoster.logs.account(&account.id)?;
     log.ok_or_else(|| Status::internal("an account without a log"))
-}
-
-fn inspect(hoster: &Hoster, wanted: &str) -> Result<InspectMemberResponse, Status> {
-    let mut fitting = accounts(hoster)?;
-    fitting.retain(|account| account.label == wanted || account.id.to_string().starts_with(wanted));
-    if fitting.iter().any(|account| account.label == wanted) {
-        fitting.retain(|account| account.label == wanted);
-    }
-    let account = match &fitting[..] {
-        [account] if !wanted.is_empty() => account,
-        [] => return Err(Status::not_found("no member has this label or id")),
-        _ => {
-            return Err(Status::failed_precondition(
-                "several members fit; give more digits of the account id",
-            ));
-        }
-    };
-    let log = account_log(hoster, account)?;
-    let devices = log.devices().map(|device| InspectedDevice {
-        device: device.public.id().to_vec(),
-        kind: match device.public.kind() {
-            DeviceKind::Machine => "machine".into(),
-            DeviceKind::Paper => "paper".into(),
-            _ => "unknown".into(),
-        },
-        added_seq: device.added_seq,
-        removed_seq: device.removed_seq.unwrap_or_default(),
-    });
-    let devices = devices.collect();
-    let vaults = hoster.ledger.vaults_of(&account.id).map_err(broken)?;
-    let vaults = vaults
-        .iter()
-        .map(|vault| inspect_vault(hoster, account, vault));
-    Ok(InspectMemberResponse {
-        member: Some(member(hoster, account)?),
-        devices,
-        vaults: vaults.collect::<Result<_, _>>()?,
-    })
-}
-
-fn inspect_vault(
-    hoster: &Hoster,
-    account: &Account,
-    id: &VaultId,
-) -> Result<InspectedVault, Status> {
-    let gone = || Status::internal("a vault without a log");
-    let log = hoster.logs.vault(id)?.ok_or_else(gone)?;
-    let vault = hoster.ledger.vault(id).map_err(broken)?.ok_or_else(gone)?;
-    let mut classes = BTreeMap::new();
-    hoster
-        .ledger
-        .visit_packs(Some(id), &mut |_, _, pack| {
-            *classes.entry(pack.size).or_default() += 1;
-            Ok(())
-        })
-        .map_err(broken)?;
-    let newest = vault.head_seq();
-    let mut heads = Vec::new();
-    for seq in (1..=newest).rev().take(SHOWN_HEADS as usize) {
-        if let Some(head) = hoster.ledger.head(id, seq).map_err(broken)? {
-            heads.push(InspectedHead {
-                seq,
-                received: head.received.seconds(),
-                device: head.device.to_vec(),
-                added_packs: head.added_packs,
-                added_bytes: head.added_bytes,
-                removed_packs: head.removed_packs,
-            });
-        }
-    }
-    let now = hoster.clock.now();
-    let links = hoster.ledger.links_of(id).map_err(broken)?;
-    let links = links.iter().filter(|link| link.serves(now));
-    let links = links.map(|link| InspectedLink {
-        link: link.id.0.to_vec(),
-        account: link.account.to_vec(),
-        created: link.created.seconds(),
-        expires: link.expires.map_or(0, UnixTime::seconds),
-        max_downloads: link.max_downloads,
-        downloads: link.downloads,
-    });
-    Ok(InspectedVault {
-        links: links.collect(),
-        vault: id.to_vec(),
-        kind: match log.kind() {
-            VaultKind::Storage => "storage".into(),
-            VaultKind::Account => "account".into(),
-            _ => "unknown".into(),
-        },
-        role: match log.member(&account.id).map(|state| state.role) {
-            Some(Role::Manager) => "manager".into(),
-            Some(Role::Writer) => "writer".into(),
-            Some(Role::Reader) => "reader".into(),
-            _ => "none".into(),
-        },
-        epoch: log.epoch().number,
-        log_entries: vault.log_seq,
-        head_seq: newest,
-        size_classes: classes
-            .into_iter()
-            .map(|(size, packs)| InspectedSizeClass { size, packs })
-            .collect(),
-        heads,
-    })
 }
 
 /// The hoster's own commands are told what is wrong.

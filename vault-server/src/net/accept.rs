@@ -266,3 +266,28 @@ impl AsyncWrite for Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nagle's algorithm and delayed acknowledgements would keep the second of two
+    /// small answers for 40 ms.
+    #[tokio::test]
+    async fn small_answers_go_at_once() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap());
+        let (_dialled, accepted) = tokio::join!(dialled, listener.accept());
+        let (socket, _) = accepted.unwrap();
+        assert!(!socket.nodelay().unwrap(), "the kernel's default");
+        let place = Place {
+            _any: Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap(),
+            _own: None,
+        };
+        let begun = Connection::begin(socket, None, None, place, Accepting::default());
+        let Socket::Plain(socket) = begun.await.unwrap().socket else {
+            panic!("there is no TLS");
+        };
+        assert!(socket.nodelay().unwrap());
+    }
+}

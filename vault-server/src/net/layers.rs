@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 use tonic::{
     Code, Status,
@@ -21,6 +22,9 @@ use crate::service::Refusal;
 /// The most bytes of a message: a commit with 8,192 adds and removes and its
 /// root, or 1 MiB of a pack.
 pub(crate) const MAX_MESSAGE_BYTES: usize = (1 << 20) + (64 << 10);
+
+/// The most bytes of a message to the services beside ours, which take names.
+pub(crate) const MAX_BESIDE_BYTES: usize = 4 << 10;
 
 /// The refusal of a message over the limit.
 fn message_too_large() -> Refusal {
@@ -39,6 +43,9 @@ pub(crate) struct Answering {
     /// Requests that arrive or are worked on, each with up to one message in
     /// memory, by where they come from.
     pub(crate) under_way: NetworkSeats,
+    /// Calls of the services beside ours, until their answers end: anybody may begin
+    /// one that lasts, and each may have sent what nobody reads.
+    pub(crate) beside: NetworkSeats,
     pub(crate) callers: Callers,
 }
 
@@ -60,6 +67,7 @@ impl<S> Layer<S> for Answering {
             inner,
             patience: self.patience,
             under_way: self.under_way.clone(),
+            beside: self.beside.clone(),
             callers: self.callers,
         }
     }
@@ -70,6 +78,7 @@ pub(crate) struct Answers<S> {
     inner: S,
     patience: Duration,
     under_way: NetworkSeats,
+    beside: NetworkSeats,
     callers: Callers,
 }
 
@@ -99,21 +108,23 @@ where
         }
         request.extensions_mut().insert(channel);
         request.extensions_mut().insert(proof);
-        let seat = channel.network.map(|network| self.under_way.take(network));
+        let seats = if ours { &self.under_way } else { &self.beside };
+        let seat = channel.network.map(|network| seats.take(network));
         if matches!(seat, Some(None)) {
             let refused = Status::from(Refusal::too_many()).into_http();
             return Box::pin(async move { Ok(refused) });
         }
         let answer = self.inner.call(request);
         Box::pin(async move {
-            // Until the answer begins.
-            let _seat = seat;
             if lasts {
+                let _seat = seat;
                 return answer.await;
             }
             match timeout(patience, answer).await {
+                // Until the answer begins, and of others until it ends.
                 Ok(Ok(answer)) if ours => Ok(in_our_words(answer)),
-                Ok(answer) => answer,
+                Ok(Ok(answer)) => Ok(holding(answer, seat)),
+                Ok(failed) => failed,
                 Err(_) => {
                     let refusal = Refusal::too_slow("The request took too long to arrive.");
                     Ok(Status::from(refusal).into_http())
@@ -121,6 +132,16 @@ where
             }
         })
     }
+}
+
+/// The answer, which has the seat until it has ended.
+fn holding(answer: Response<Body>, seat: impl Send + 'static) -> Response<Body> {
+    answer.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _held = &seat;
+            frame
+        }))
+    })
 }
 
 fn in_our_words(answer: Response<Body>) -> Response<Body> {

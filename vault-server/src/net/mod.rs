@@ -18,7 +18,9 @@ pub use accept::Accepting;
 pub use tls::{Renewal, Tls, TlsError};
 
 pub(crate) use accept::{Incoming, accept};
-pub(crate) use layers::{Answering, Callers, MAX_MESSAGE_BYTES, before_the_service};
+pub(crate) use layers::{
+    Answering, Callers, MAX_BESIDE_BYTES, MAX_MESSAGE_BYTES, before_the_service,
+};
 pub(crate) use network::{Network, NetworkSeat, NetworkSeats, Site};
 pub(crate) use tls::{Renewable, end_tls};
 

@@ -109,6 +109,7 @@ impl Hoster {
             seq: log.position().seq,
             entry: &encoded,
             added: added(&log).next(),
+            removed: removed_after(&log, log.position().seq - 1).next(),
             urgency,
         })?;
         match appended {
@@ -158,14 +159,21 @@ pub(super) fn added(log: &AccountLog) -> impl Iterator<Item = DeviceId> {
     new.map(|device| device.public.id())
 }
 
-/// What takes somebody's access away, or the log elsewhere, cannot wait. There
-/// are no more of these than ordinary entries that came before them.
+/// The devices that entries after this one removed.
+pub(super) fn removed_after(log: &AccountLog, seq: u64) -> impl Iterator<Item = DeviceId> {
+    let devices = log.devices();
+    let removed = devices.filter(move |device| device.removed_seq.is_some_and(|at| at > seq));
+    removed.map(|device| device.public.id())
+}
+
+/// What takes somebody's access away, or the log elsewhere, is taken in any case.
+/// There are no more of these than ordinary entries that came before them.
 pub(super) fn urgency(entry: &SignedEntry) -> Urgency {
     use vault_proto::wire::account_entry::Body;
     // It was verified a moment ago, so it decodes.
     let body = AccountEntry::decode(&entry.payload[..]).map(|entry| entry.body);
     match body {
-        Ok(Some(Body::RemoveDevice(_) | Body::Moved(_))) => Urgency::CannotWait,
+        Ok(Some(Body::RemoveDevice(_) | Body::Moved(_))) => Urgency::Removal,
         _ => Urgency::Ordinary,
     }
 }
@@ -177,9 +185,14 @@ pub(super) fn check_length(
     limit_bytes: usize,
     urgency: Urgency,
 ) -> Result<(), Refusal> {
+    let most = match urgency {
+        Urgency::Ordinary => limit_bytes,
+        Urgency::CannotWait => limit_bytes.saturating_mul(2),
+        Urgency::Removal => return Ok(()),
+    };
     let bytes: usize = entries.iter().map(Message::encoded_len).sum();
-    if bytes > limit_bytes && urgency == Urgency::Ordinary {
-        return Err(Refusal::log_full(limit_bytes));
+    match bytes > most {
+        true => Err(Refusal::log_full(limit_bytes)),
+        false => Ok(()),
     }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use vault_rpc::hoster::{
 
 use super::{
     Caller, Hoster,
-    accounts::{check_length, urgency},
+    accounts::{check_length, removed_after, urgency},
     heads::News,
     refusal::Refusal,
     request,
@@ -111,6 +111,7 @@ impl Hoster {
                 account,
                 after: longer.after,
                 entries: &longer.entries,
+                removed: &removed_after(&longer.log, longer.after).collect::<Vec<_>>(),
                 // One that is here is brought by nobody, and no guest brings himself.
                 brought_by: caller.map_or(account, |caller| caller.account),
                 urgency,
@@ -166,8 +167,7 @@ impl Hoster {
         // Unlike an entry that is appended here, a removal comes with all that
         // went before it at its home; so there is an end to that too.
         let most = self.limits.account_log_bytes;
-        check_length(longer.log.entries(), most, longer.urgency)?;
-        check_length(longer.log.entries(), 2 * most, Urgency::Ordinary)
+        check_length(longer.log.entries(), most, longer.urgency)
     }
 }
 
@@ -201,7 +201,7 @@ fn longer(
     }
     let cannot_wait = new
         .iter()
-        .any(|(entry, _)| urgency(entry) == Urgency::CannotWait);
+        .any(|(entry, _)| urgency(entry) == Urgency::Removal);
     Ok(Longer {
         log,
         after: here.map_or(0, |log| log.position().seq),

@@ -31,7 +31,7 @@ use crate::{
 const MAX_LINKED_PACKS: usize = 8192;
 /// Bytes of a block.
 const BLOCK_BYTES: u32 = 64 << 10;
-/// How often a link is tried again that an entry of the vault's log came before.
+/// How often a link is tried again that an entry of a log came before.
 const TRIES: usize = 8;
 
 /// The most reads at a time.
@@ -96,12 +96,15 @@ impl Hoster {
             return Err(Refusal::malformed("The link would be over already."));
         }
         for _ in 0..TRIES {
+            let account_seq = self.active_seq(caller)?;
             let membership = self.writable(caller, &vault)?;
             let created = self.ledger.create_link(&NewLink {
                 id,
                 vault,
                 log_seq: membership.log.position().seq,
                 account: caller.account,
+                device: caller.device,
+                account_seq,
                 capsule,
                 packs: &packs,
                 digest: digest(request),
@@ -111,7 +114,7 @@ impl Hoster {
             })?;
             return match created {
                 LinkCreation::Created => Ok(CreateLinkResponse {}),
-                // Who it was that may write is asked again.
+                // Who it was that may write, and with which device, is asked again.
                 LinkCreation::LostRace => continue,
                 LinkCreation::Exists => {
                     Err(Refusal::forbidden("There is another link under this name."))

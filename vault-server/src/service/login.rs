@@ -155,12 +155,18 @@ impl Hoster {
     /// Whether the device is still one of its account's: a token is worth
     /// nothing from the moment in which its device is removed.
     pub(crate) fn check_active(&self, caller: Caller) -> Result<(), Refusal> {
+        self.active_seq(caller).map(drop)
+    }
+
+    /// The newest entry of the account's log, by which the device is still one of
+    /// its.
+    pub(super) fn active_seq(&self, caller: Caller) -> Result<u64, Refusal> {
         let log = self.logs.account(&caller.account)?;
-        let active = log.is_some_and(|log| log.is_active_at(&caller.device, log.position().seq));
-        if active {
-            Ok(())
-        } else {
-            Err(Refusal::removed_device())
+        let log = log.ok_or_else(Refusal::removed_device)?;
+        let newest = log.position().seq;
+        match log.is_active_at(&caller.device, newest) {
+            true => Ok(newest),
+            false => Err(Refusal::removed_device()),
         }
     }
 

@@ -5,8 +5,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    hash::{BuildHasher, Hash, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use prost::Message;
@@ -55,31 +55,27 @@ impl Logs {
         let Some(account) = self.ledger.account(id)? else {
             return Ok(None);
         };
-        let cached = self.accounts.cached(id);
-        if let Some(log) = cached
-            .as_ref()
-            .filter(|log| log.position().seq == account.log_seq)
-        {
-            return Ok(Some(Arc::clone(log)));
-        }
-        let mut log = cached.map(|log| AccountLog::clone(&log));
-        loop {
-            let after = log.as_ref().map_or(0, |log| log.position().seq);
-            let entries = self.ledger.account_entries(id, after, READ_BYTES)?;
-            if entries.is_empty() {
-                break;
-            }
-            for entry in &entries {
-                let entry = decode(entry)?;
-                match &mut log {
-                    None => log = Some(AccountLog::verify_genesis(&entry).map_err(damaged)?),
-                    Some(log) => log.append(&entry).map_err(damaged)?,
+        let is_current = |log: &AccountLog| log.position().seq >= account.log_seq;
+        let log = self.accounts.current(*id, is_current, |mut log| {
+            loop {
+                let after = log.as_ref().map_or(0, |log| log.position().seq);
+                let entries = self.ledger.account_entries(id, after, READ_BYTES)?;
+                if entries.is_empty() {
+                    break;
+                }
+                for entry in &entries {
+                    let entry = decode(entry)?;
+                    match &mut log {
+                        None => log = Some(AccountLog::verify_genesis(&entry).map_err(damaged)?),
+                        Some(log) => log.append(&entry).map_err(damaged)?,
+                    }
                 }
             }
-        }
-        let log = Arc::new(log.ok_or(LedgerError::Damaged("an account without a log"))?);
-        self.accounts.keep(*id, &log, log.entries());
-        Ok(Some(log))
+            let log = log.ok_or(LedgerError::Damaged("an account without a log"))?;
+            let bytes = encoded_bytes(log.entries());
+            Ok::<_, Refusal>((log, bytes))
+        });
+        log.map(Some)
     }
 
     /// A vault's log; `None` if there is no such vault here.
@@ -87,31 +83,27 @@ impl Logs {
         let Some(vault) = self.ledger.vault(id)? else {
             return Ok(None);
         };
-        let cached = self.vaults.cached(id);
-        if let Some(log) = cached
-            .as_ref()
-            .filter(|log| log.position().seq == vault.log_seq)
-        {
-            return Ok(Some(Arc::clone(log)));
-        }
-        let mut log = cached.map(|log| VaultLog::clone(&log));
-        loop {
-            let after = log.as_ref().map_or(0, |log| log.position().seq);
-            let entries = self.ledger.vault_entries(id, after, READ_BYTES)?;
-            if entries.is_empty() {
-                break;
-            }
-            for entry in &entries {
-                let entry = decode(entry)?;
-                match &mut log {
-                    None => log = Some(self.vault_genesis(&entry)?.map_err(damaged)?),
-                    Some(log) => self.append(log, &entry)?.map_err(damaged)?,
+        let is_current = |log: &VaultLog| log.position().seq >= vault.log_seq;
+        let log = self.vaults.current(*id, is_current, |mut log| {
+            loop {
+                let after = log.as_ref().map_or(0, |log| log.position().seq);
+                let entries = self.ledger.vault_entries(id, after, READ_BYTES)?;
+                if entries.is_empty() {
+                    break;
+                }
+                for entry in &entries {
+                    let entry = decode(entry)?;
+                    match &mut log {
+                        None => log = Some(self.vault_genesis(&entry)?.map_err(damaged)?),
+                        Some(log) => self.append(log, &entry)?.map_err(damaged)?,
+                    }
                 }
             }
-        }
-        let log = Arc::new(log.ok_or(LedgerError::Damaged("a vault without a log"))?);
-        self.vaults.keep(*id, &log, log.entries());
-        Ok(Some(log))
+            let log = log.ok_or(LedgerError::Damaged("a vault without a log"))?;
+            let bytes = encoded_bytes(log.entries());
+            Ok::<_, Refusal>((log, bytes))
+        });
+        log.map(Some)
     }
 
     /// Verifies a vault's genesis with the account logs that it refers to.
@@ -185,44 +177,183 @@ fn damaged(error: impl std::error::Error) -> Refusal {
     Refusal::internal(&error)
 }
 
-/// The most recent logs. When they have too many bytes it begins anew: to read a
-/// log again costs milliseconds.
-struct Cache<K, V>(Mutex<Kept<K, V>>);
+fn encoded_bytes(entries: &[SignedEntry]) -> usize {
+    entries.iter().map(Message::encoded_len).sum()
+}
+
+/// The logs that were used last. To verify a long one again costs seconds of a thread,
+/// of which there are not many: it is done once, however many calls want it.
+struct Cache<K, V> {
+    kept: Mutex<Kept<K, V>>,
+    /// Held while a log is verified. Those of vaults before those of accounts.
+    verifying: [Mutex<()>; 64],
+    hasher: RandomState,
+}
 
 struct Kept<K, V> {
-    logs: HashMap<K, (Arc<V>, usize)>,
+    logs: HashMap<K, Log<V>>,
     bytes: usize,
+    /// Counts uses.
+    time: u64,
+}
+
+struct Log<V> {
+    log: Arc<V>,
+    bytes: usize,
+    used: u64,
 }
 
 impl<K, V> Default for Cache<K, V> {
     fn default() -> Self {
-        Self(Mutex::new(Kept {
-            logs: HashMap::new(),
-            bytes: 0,
-        }))
+        Self {
+            kept: Mutex::new(Kept {
+                logs: HashMap::new(),
+                bytes: 0,
+                time: 0,
+            }),
+            verifying: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+        }
     }
 }
 
-impl<K: Eq + Hash + Copy, V> Cache<K, V> {
-    /// Of encoded entries; verified ones take up to twice as much.
-    const MOST_BYTES: usize = 8 << 20;
+impl<K: Eq + Hash + Copy, V: Clone> Cache<K, V> {
+    /// Of encoded entries, as many as the longest log has; verified ones take up to
+    /// twice as much.
+    const MOST_BYTES: usize = 32 << 20;
 
-    fn cached(&self, key: &K) -> Option<Arc<V>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.logs.get(key).map(|(log, _)| Arc::clone(log))
+    /// The log that is kept, if it is current; else what `verify` makes of it, with
+    /// the bytes of its entries.
+    fn current<E>(
+        &self,
+        key: K,
+        is_current: impl Fn(&V) -> bool,
+        verify: impl FnOnce(Option<V>) -> Result<(V, usize), E>,
+    ) -> Result<Arc<V>, E> {
+        if let Some(log) = self.kept(&key).filter(|log| is_current(log)) {
+            return Ok(log);
+        }
+        let stripe = self.hasher.hash_one(key) % self.verifying.len() as u64;
+        let stripe = &self.verifying[stripe as usize];
+        let _verifying = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another call may have done it meanwhile.
+        let known = self.kept(&key);
+        if let Some(log) = known.as_ref().filter(|log| is_current(log)) {
+            return Ok(Arc::clone(log));
+        }
+        let (log, bytes) = verify(known.map(Arc::unwrap_or_clone))?;
+        let log = Arc::new(log);
+        self.keep(key, &log, bytes);
+        Ok(log)
     }
 
-    fn keep(&self, key: K, log: &Arc<V>, entries: &[SignedEntry]) {
-        let bytes: usize = entries.iter().map(Message::encoded_len).sum();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, old)) = kept.logs.remove(&key) {
-            kept.bytes -= old;
-        }
-        if kept.bytes + bytes > Self::MOST_BYTES {
-            kept.logs.clear();
-            kept.bytes = 0;
-        }
+    fn lock(&self) -> MutexGuard<'_, Kept<K, V>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self, key: &K) -> Option<Arc<V>> {
+        let kept = &mut *self.lock();
+        kept.time += 1;
+        let found = kept.logs.get_mut(key)?;
+        found.used = kept.time;
+        Some(Arc::clone(&found.log))
+    }
+
+    fn keep(&self, key: K, log: &Arc<V>, bytes: usize) {
+        let kept = &mut *self.lock();
+        kept.time += 1;
         kept.bytes += bytes;
-        kept.logs.insert(key, (Arc::clone(log), bytes));
+        let log = Log {
+            log: Arc::clone(log),
+            bytes,
+            used: kept.time,
+        };
+        if let Some(old) = kept.logs.insert(key, log) {
+            kept.bytes -= old.bytes;
+        }
+        // The newest stays, however long it is.
+        while kept.bytes > Self::MOST_BYTES && kept.logs.len() > 1 {
+            let oldest = kept.logs.iter().min_by_key(|(_, log)| log.used);
+            let oldest = oldest.map(|(key, _)| *key);
+            let dropped = oldest.and_then(|key| kept.logs.remove(&key));
+            kept.bytes -= dropped.map_or(0, |log| log.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+
+    const A_MIB: usize = 1 << 20;
+
+    /// A cache of numbers, and how often one was made.
+    #[derive(Default)]
+    struct Numbers {
+        cache: Cache<u8, u64>,
+        made: AtomicUsize,
+    }
+
+    impl Numbers {
+        /// The number under this name, which is at least `least` and has so many bytes.
+        fn ask(&self, name: u8, least: u64, bytes: usize) -> u64 {
+            let verify = |known: Option<u64>| {
+                self.made.fetch_add(1, Ordering::SeqCst);
+                thread::park_timeout(Duration::from_millis(20));
+                Ok::<_, Infallible>((known.unwrap_or(0).max(least), bytes))
+            };
+            let Ok(found) = self.cache.current(name, |number| *number >= least, verify);
+            *found
+        }
+
+        fn made(&self) -> usize {
+            self.made.swap(0, Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn a_log_is_verified_once_however_many_want_it() {
+        let numbers = Numbers::default();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(numbers.ask(1, 5, A_MIB), 5));
+            }
+        });
+        assert_eq!(numbers.made(), 1);
+        // One that has grown since is continued.
+        assert_eq!(numbers.ask(1, 7, A_MIB), 7);
+        assert_eq!(numbers.ask(1, 6, A_MIB), 7);
+        assert_eq!(numbers.made(), 1);
+    }
+
+    #[test]
+    fn the_logs_that_were_used_last_are_kept() {
+        let numbers = Numbers::default();
+        for name in 0..3 {
+            numbers.ask(name, 1, 10 * A_MIB);
+        }
+        assert_eq!(numbers.made(), 3);
+        numbers.ask(0, 1, 0);
+        // Two of those make room for this one: not the one that was just used.
+        numbers.ask(3, 1, 15 * A_MIB);
+        assert_eq!(numbers.made(), 1);
+        numbers.ask(0, 1, 0);
+        numbers.ask(3, 1, 0);
+        assert_eq!(numbers.made(), 0);
+        numbers.ask(1, 1, 5 * A_MIB);
+        assert_eq!(numbers.made(), 1);
+        // One that is longer than all together may be is kept alone.
+        numbers.ask(9, 1, 50 * A_MIB);
+        numbers.ask(9, 1, 50 * A_MIB);
+        assert_eq!(numbers.made(), 1);
+        let kept = numbers.cache.lock();
+        assert_eq!((kept.logs.len(), kept.bytes), (1, 50 * A_MIB));
     }
 }

@@ -98,6 +98,9 @@ pub struct Limits {
     /// The most calls at a time from one network, until their answers begin; each
     /// may have a message in memory. A site has four times as many.
     pub calls_of_one_network: usize,
+    /// The most calls of the health and reflection services at a time from one network,
+    /// until their answers end. A site has four times as many.
+    pub beside_of_one_network: usize,
     /// The most watches and reads of one member at a time, of all guests that one
     /// brought, and reads of links by one network.
     pub streams_of_one: usize,
@@ -110,8 +113,8 @@ pub struct Limits {
     pub relay: Relay,
     /// The most bytes of an account's log, and
     pub account_log_bytes: usize,
-    /// of a vault's. Logs that are used are in memory as a whole. A removal, and
-    /// what has to follow one, is taken however long the log is.
+    /// of a vault's. Logs that are used are in memory as a whole. A removal is taken
+    /// however long the log is, and what has to follow one until it is twice as long.
     pub vault_log_bytes: usize,
 }
 
@@ -123,6 +126,7 @@ impl Default for Limits {
             watch_keepalive: Duration::from_secs(30),
             rates: Rates::default(),
             calls_of_one_network: 256,
+            beside_of_one_network: 8,
             streams_of_one: 64,
             uploads_of_one: 32,
             // Twice as long as 4 MiB on the way take at 9 KiB/s.

@@ -127,7 +127,7 @@ impl Hoster {
         if before.home() != self.key.id() {
             return Err(Refusal::moved());
         }
-        let urgency = urgency(&entry, &before);
+        let urgency = urgency(&entry, &before, &after);
         check_length(after.entries(), self.limits.vault_log_bytes, urgency)?;
         let members = |log: &VaultLog| -> BTreeSet<AccountId> {
             log.members().map(|(account, _)| account).collect()
@@ -276,15 +276,16 @@ fn links_end(before: &VaultLog, after: &VaultLog, here: HosterId) -> LinksEnd {
     lost.map_or(LinksEnd::None, LinksEnd::Of)
 }
 
-/// As of [an account's](super::accounts): removals, what has to follow one
-/// before anything can be sealed again, and the way out.
-fn urgency(entry: &SignedEntry, before: &VaultLog) -> Urgency {
+/// As of [an account's](super::accounts): removals and the way out; and up to a
+/// limit, what has to follow a removal before anything can be sealed again. Of that
+/// there is as much as a member removes devices, in a log that he alone pays for.
+fn urgency(entry: &SignedEntry, before: &VaultLog, after: &VaultLog) -> Urgency {
     use vault_proto::wire::vault_entry::Body;
     let body = VaultEntry::decode(&entry.payload[..]).map(|entry| entry.body);
     match body {
-        Ok(Some(Body::RemoveMember(_) | Body::Leave(_) | Body::Refresh(_) | Body::Moved(_))) => {
-            Urgency::CannotWait
-        }
+        Ok(Some(Body::RemoveMember(_) | Body::Leave(_) | Body::Moved(_))) => Urgency::Removal,
+        // A place of a log at which no device was removed can wait.
+        Ok(Some(Body::Refresh(_))) if after.rotation_due() => Urgency::CannotWait,
         Ok(Some(Body::Rotate(_))) if before.rotation_due() => Urgency::CannotWait,
         _ => Urgency::Ordinary,
     }

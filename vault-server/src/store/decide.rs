@@ -58,6 +58,22 @@ pub(super) fn records_full(payer: &Account, more_bytes: u64, terms: &Terms) -> O
     })
 }
 
+/// Whether there is no room for an entry of `more_bytes`.
+pub(super) fn entry_refused(
+    payer: &Account,
+    more_bytes: u64,
+    urgency: Urgency,
+    terms: &Terms,
+) -> Option<Fullness> {
+    let full = records_full(payer, more_bytes, terms)?;
+    let most = match urgency {
+        Urgency::Ordinary => full.quota_bytes,
+        Urgency::CannotWait => full.quota_bytes.saturating_mul(2),
+        Urgency::Removal => u64::MAX,
+    };
+    (full.used_bytes > most).then_some(full)
+}
+
 /// The account that an invitation becomes.
 pub(super) fn member(new: &NewAccount<'_>, invitation: &Invitation) -> Account {
     Account {
@@ -127,7 +143,7 @@ pub(super) fn copied(
         let sponsor = sponsor.ok_or(Copied::NotAMember)?;
         let most = match copy.urgency {
             Urgency::Ordinary => terms.guest_bytes,
-            Urgency::CannotWait => terms.guest_bytes.saturating_mul(2),
+            Urgency::CannotWait | Urgency::Removal => terms.guest_bytes.saturating_mul(2),
         };
         let guest_bytes = sponsor.guest_bytes.saturating_add(more_bytes);
         if guest_bytes > most {
@@ -137,9 +153,7 @@ pub(super) fn copied(
             }));
         }
         sponsor.guest_bytes = guest_bytes;
-    } else if let Some(full) = records_full(&account, more_bytes, terms)
-        && copy.urgency == Urgency::Ordinary
-    {
+    } else if let Some(full) = entry_refused(&account, more_bytes, copy.urgency, terms) {
         return Err(Copied::RecordsFull(full));
     }
     account.record_bytes = account.record_bytes.saturating_add(more_bytes);
@@ -210,6 +224,7 @@ pub(super) fn link(
             id: new.id,
             vault: new.vault,
             account: new.account,
+            device: Some(new.device),
             capsule: new.capsule,
             capsule_size: 0,
             digest: new.digest,

@@ -76,8 +76,10 @@ pub struct Link {
     pub id: LinkId,
     /// The vault whose packs it reads.
     pub vault: VaultId,
-    /// Who made it.
+    /// Who made it,
     pub account: AccountId,
+    /// and with which device; `None` for one that was made before that was noted.
+    pub device: Option<DeviceId>,
     /// The pack that says what the others hold.
     pub capsule: PackId,
     /// Bytes of that pack.
@@ -112,6 +114,14 @@ impl Link {
     pub fn is_open(&self, now: UnixTime) -> bool {
         let used_up = self.max_downloads > 0 && self.downloads >= self.max_downloads;
         self.serves(now) && !used_up
+    }
+
+    /// Whether it ends when its maker's account removes these devices. Of one that
+    /// was made before it was noted with which, it may have been any.
+    #[must_use]
+    pub fn ends_without(&self, account: &AccountId, removed: &[DeviceId]) -> bool {
+        let made_by = |device: DeviceId| removed.contains(&device);
+        self.account == *account && !removed.is_empty() && self.device.is_none_or(made_by)
     }
 }
 

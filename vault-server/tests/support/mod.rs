@@ -1,6 +1,7 @@
 //! A server, and members to bother it.
 
 mod clock;
+mod descriptors;
 mod dial;
 mod disk;
 mod member;
@@ -12,6 +13,7 @@ mod server;
 mod slow;
 
 pub(crate) use clock::TestClock;
+pub(crate) use descriptors::{field_paths, methods};
 pub(crate) use dial::{Dialled, dial, dial_tls};
 pub(crate) use disk::{Done, WatchedDisk};
 pub(crate) use member::{

@@ -18,6 +18,7 @@ pub(crate) fn program() -> Command {
 pub(crate) struct Running {
     child: Child,
     said: BufReader<std::process::ChildStderr>,
+    said_before: String,
     directory: TempDir,
 }
 
@@ -39,8 +40,9 @@ impl Running {
             .spawn()
             .unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
+        let (mut line, mut said_before) = (String::new(), String::new());
         while !line.starts_with("listening on ") {
+            said_before.push_str(&line);
             line.clear();
             assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
         }
@@ -49,8 +51,14 @@ impl Running {
         Self {
             child,
             said,
+            said_before,
             directory,
         }
+    }
+
+    /// What it said before it listened.
+    pub(crate) fn said_before(&self) -> &str {
+        &self.said_before
     }
 
     pub(crate) fn id(&self) -> u32 {

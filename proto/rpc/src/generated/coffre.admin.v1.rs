@@ -73,6 +73,50 @@ pub struct InspectedDevice {
     /// 0 while it is active.
     #[prost(uint64, tag = "4")]
     pub removed_seq: u64,
+    /// Ed25519, 32 bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    pub signing_key: ::prost::alloc::vec::Vec<u8>,
+    /// X-Wing, 1,216 bytes.
+    #[prost(bytes = "vec", tag = "6")]
+    pub kem_key: ::prost::alloc::vec::Vec<u8>,
+    /// Bytes of its sealed name.
+    #[prost(uint32, tag = "7")]
+    pub sealed_name_bytes: u32,
+}
+/// A login that is good still, or has not been swept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectedToken {
+    #[prost(bytes = "vec", tag = "1")]
+    pub device: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    pub expires: u64,
+}
+/// The invitation that became the account.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectedInvitation {
+    #[prost(uint64, tag = "1")]
+    pub quota_bytes: u64,
+    #[prost(string, tag = "2")]
+    pub label: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub expires: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectedOffer {
+    /// For whom it waits.
+    #[prost(bytes = "vec", tag = "1")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    /// The member who left it, or brought the guest that did; empty for a stranger.
+    #[prost(bytes = "vec", tag = "2")]
+    pub from: ::prost::alloc::vec::Vec<u8>,
+    /// BLAKE3 of its sealed bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub hash: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    pub sealed_bytes: u32,
+    /// When it is dropped: 60 days after it came.
+    #[prost(uint64, tag = "5")]
+    pub until: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InspectedSizeClass {
@@ -80,6 +124,19 @@ pub struct InspectedSizeClass {
     pub size: u32,
     #[prost(uint64, tag = "2")]
     pub packs: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectedPack {
+    #[prost(bytes = "vec", tag = "1")]
+    pub pack: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub size: u32,
+    /// unclaimed, committed, trash, doomed or lost.
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+    /// When the sweep looks at it; 0 for never.
+    #[prost(uint64, tag = "4")]
+    pub until: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InspectedHead {
@@ -95,8 +152,35 @@ pub struct InspectedHead {
     pub added_bytes: u64,
     #[prost(uint32, tag = "6")]
     pub removed_packs: u32,
+    #[prost(bytes = "vec", tag = "7")]
+    pub hash: ::prost::alloc::vec::Vec<u8>,
+    /// The packs that it added and removed; the first 16 of each.
+    #[prost(bytes = "vec", repeated, tag = "8")]
+    pub adds: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub removes: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Bytes of its sealed root; 0 once that is dropped.
+    #[prost(uint32, tag = "10")]
+    pub root_bytes: u32,
+}
+/// A download of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectedTicket {
+    /// 0 where an older server did not note it.
+    #[prost(uint64, tag = "1")]
+    pub opened: u64,
+    #[prost(uint64, tag = "2")]
+    pub expires: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectedLinkPack {
+    #[prost(bytes = "vec", tag = "1")]
+    pub pack: ::prost::alloc::vec::Vec<u8>,
+    /// A bit for each block of 64 KiB; see LinkBlocks.
+    #[prost(bytes = "vec", tag = "2")]
+    pub blocks: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InspectedLink {
     #[prost(bytes = "vec", tag = "1")]
     pub link: ::prost::alloc::vec::Vec<u8>,
@@ -113,6 +197,36 @@ pub struct InspectedLink {
     pub max_downloads: u32,
     #[prost(uint32, tag = "6")]
     pub downloads: u32,
+    /// With which device; empty where an older server did not note it.
+    #[prost(bytes = "vec", tag = "7")]
+    pub device: ::prost::alloc::vec::Vec<u8>,
+    /// Whether it serves; else it waits for the sweep.
+    #[prost(bool, tag = "8")]
+    pub serves: bool,
+    #[prost(bytes = "vec", tag = "9")]
+    pub capsule: ::prost::alloc::vec::Vec<u8>,
+    /// The packs that it names, the capsule among them; the first 16.
+    #[prost(message, repeated, tag = "10")]
+    pub packs: ::prost::alloc::vec::Vec<InspectedLinkPack>,
+    #[prost(uint64, tag = "11")]
+    pub pack_count: u64,
+    /// The newest 16, newest first.
+    #[prost(message, repeated, tag = "12")]
+    pub tickets: ::prost::alloc::vec::Vec<InspectedTicket>,
+    #[prost(uint64, tag = "13")]
+    pub ticket_count: u64,
+    /// What it counts as for who pays for the vault.
+    #[prost(uint64, tag = "14")]
+    pub record_bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InspectedMembership {
+    #[prost(bytes = "vec", tag = "1")]
+    pub account: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub role: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub accepted: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InspectedVault {
@@ -130,12 +244,25 @@ pub struct InspectedVault {
     pub head_seq: u64,
     #[prost(message, repeated, tag = "7")]
     pub size_classes: ::prost::alloc::vec::Vec<InspectedSizeClass>,
-    /// The newest, at most 100, newest first.
+    /// The newest, at most 100, newest first. There are as many as head_seq says.
     #[prost(message, repeated, tag = "8")]
     pub heads: ::prost::alloc::vec::Vec<InspectedHead>,
-    /// Those that serve, used up or not.
+    /// At most 64 of them, used up or over or not.
     #[prost(message, repeated, tag = "9")]
     pub links: ::prost::alloc::vec::Vec<InspectedLink>,
+    #[prost(uint64, tag = "10")]
+    pub link_count: u64,
+    /// The account that pays for it.
+    #[prost(bytes = "vec", tag = "11")]
+    pub creator: ::prost::alloc::vec::Vec<u8>,
+    /// Every member, this one among them.
+    #[prost(message, repeated, tag = "12")]
+    pub members: ::prost::alloc::vec::Vec<InspectedMembership>,
+    /// The first 256 of those that are not committed, then of those that are.
+    #[prost(message, repeated, tag = "13")]
+    pub packs: ::prost::alloc::vec::Vec<InspectedPack>,
+    #[prost(uint64, tag = "14")]
+    pub pack_count: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InspectMemberResponse {
@@ -143,8 +270,33 @@ pub struct InspectMemberResponse {
     pub member: ::core::option::Option<Member>,
     #[prost(message, repeated, tag = "2")]
     pub devices: ::prost::alloc::vec::Vec<InspectedDevice>,
+    /// At most 256.
     #[prost(message, repeated, tag = "3")]
     pub vaults: ::prost::alloc::vec::Vec<InspectedVault>,
+    #[prost(uint64, tag = "4")]
+    pub vault_count: u64,
+    /// Entries of its log.
+    #[prost(uint64, tag = "5")]
+    pub log_entries: u64,
+    /// None where the account is a guest.
+    #[prost(message, optional, tag = "6")]
+    pub invitation: ::core::option::Option<InspectedInvitation>,
+    /// At most 256, those that end last.
+    #[prost(message, repeated, tag = "7")]
+    pub tokens: ::prost::alloc::vec::Vec<InspectedToken>,
+    #[prost(uint64, tag = "8")]
+    pub token_count: u64,
+    /// The guests that it brought: at most 256 by default.
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub guests: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    /// Those that wait for it.
+    #[prost(message, repeated, tag = "10")]
+    pub offers: ::prost::alloc::vec::Vec<InspectedOffer>,
+    /// Those that it left for others, or that its guests left; at most 256.
+    #[prost(message, repeated, tag = "11")]
+    pub offers_left: ::prost::alloc::vec::Vec<InspectedOffer>,
+    #[prost(uint64, tag = "12")]
+    pub offers_left_count: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatsRequest {}
@@ -313,7 +465,8 @@ pub mod admin_client {
                 .insert(GrpcMethod::new("coffre.admin.v1.Admin", "ListMembers"));
             self.inner.unary(req, path, codec).await
         }
-        /// Everything the hoster knows of one member.
+        /// What the data directory holds about one member, but for sealed bytes and hashes
+        /// of secrets. Long lists are cut: beside each stands how many there are.
         pub async fn inspect_member(
             &mut self,
             request: impl tonic::IntoRequest<super::InspectMemberRequest>,
@@ -385,7 +538,8 @@ pub mod admin_server {
             tonic::Response<super::ListMembersResponse>,
             tonic::Status,
         >;
-        /// Everything the hoster knows of one member.
+        /// What the data directory holds about one member, but for sealed bytes and hashes
+        /// of secrets. Long lists are cut: beside each stands how many there are.
         async fn inspect_member(
             &self,
             request: tonic::Request<super::InspectMemberRequest>,

@@ -6,16 +6,13 @@ use serde_json::{Value, json};
 use vault_rpc::admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest};
 use vault_server::admin::{ClientError, connect};
 
-use crate::{Command, MemberCommand, Output, report};
+use crate::{Command, MemberCommand, Output, exit, report};
 
 /// What a command prints: for a person, or for a program.
 pub(crate) struct Report {
     pub(crate) text: String,
     pub(crate) document: Value,
 }
-
-/// No server runs on the data directory.
-const NOT_RUNNING: u8 = 4;
 
 struct Failure {
     code: &'static str,
@@ -46,17 +43,22 @@ pub(crate) fn ask(command: Command) -> ExitCode {
             message,
             exit,
         }) => {
-            if output.json {
-                let document = json!({
-                    "schema": "coffre-server.error/1", "code": code, "message": message,
-                });
-                println!("{document:#}");
-            } else {
-                eprintln!("coffre-server: {message}");
+            match output.json {
+                true => print_error(code, &message),
+                false => eprintln!("coffre-server: {message}"),
             }
             ExitCode::from(exit)
         }
     }
+}
+
+/// An error as a document.
+pub(crate) fn print_error(code: &str, message: &str) {
+    let document = json!({
+        "schema": "coffre-server.error/1", "code": code, "message": message,
+    });
+    // Whoever closed the pipe has seen enough; the exit code says it, too.
+    let _ = writeln!(std::io::stdout(), "{document:#}");
 }
 
 fn answer(command: Command) -> Result<Report, Failure> {
@@ -112,7 +114,7 @@ async fn client(data: PathBuf) -> Result<Client, Failure> {
                 "{error}; start it with: coffre-server run --data {} --listen ADDR:PORT",
                 data.display()
             ),
-            exit: NOT_RUNNING,
+            exit: exit::NOT_RUNNING,
         },
         error => failed(error.to_string()),
     })?;

@@ -7,6 +7,7 @@
 )]
 
 mod ask;
+mod exit;
 mod generate;
 mod quantity;
 mod report;
@@ -18,11 +19,14 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use vault_proto::origin::Origin;
 
-use self::quantity::{Lifetime, Size};
+use self::{
+    quantity::{Lifetime, Size},
+    run::Filter,
+};
 
 /// Hosts encrypted vaults that it cannot read.
 #[derive(Debug, Parser)]
-#[command(name = "coffre-server", version, max_term_width = 100)]
+#[command(name = "coffre-server", version, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,7 +46,10 @@ enum Command {
     /// Members.
     #[command(subcommand)]
     Member(MemberCommand),
-    /// Shows everything that this server knows of a member.
+    /// Shows what the data directory holds about a member.
+    ///
+    /// With --json all of it, but for sealed bytes, hashes of secrets, and lists that
+    /// are cut: beside those stands how long they are.
     Inspect(InspectOptions),
     /// Counts members, vaults, packs and bytes.
     Stats(AskOptions),
@@ -95,7 +102,7 @@ struct RunOptions {
         env = "COFFRE_LOG",
         default_value = "info"
     )]
-    log: String,
+    log: Filter,
 }
 
 #[derive(Debug, Args)]
@@ -149,11 +156,7 @@ struct Output {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help goes to standard output and is no error.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return refuse(&error),
     };
     match cli.command {
         Command::Run(options) => run::run(options),
@@ -161,4 +164,22 @@ fn main() -> ExitCode {
         Command::Man(options) => generate::man(&options),
         command => ask::ask(command),
     }
+}
+
+/// What clap has to say: help, a version, or why the arguments make no sense.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Whoever closed the pipe has seen enough.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let mut arguments = std::env::args_os().skip(1);
+    let text = error.to_string();
+    let message = text.strip_prefix("error: ").unwrap_or(&text);
+    match arguments.any(|argument| argument == "--json") {
+        true => ask::print_error("usage", message.trim_end()),
+        // Standard error may be closed; the code says it, too.
+        false => drop(error.print()),
+    }
+    ExitCode::from(exit::USAGE)
 }

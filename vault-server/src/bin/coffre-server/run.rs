@@ -1,20 +1,34 @@
 //! `coffre-server run`.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, str::FromStr, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 use vault_server::{Config, Renewal, Server, StartError, Tls, TlsError};
 
-use crate::RunOptions;
+use crate::{RunOptions, exit};
 
 /// Threads that may block on the disk at a time. Each costs memory only while
 /// it is used; more would not make a disk faster.
 const BLOCKING_THREADS: usize = 64;
 
-/// What was asked for makes no sense.
-const USAGE: u8 = 2;
+/// What is open beside connections: the ledger's files, and packs that are read and
+/// written.
+const FILES_BESIDE: u64 = 512;
+
+/// A filter that `tracing` understands.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter(String);
+
+impl FromStr for Filter {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        EnvFilter::try_new(text).map(|_| Self(text.to_owned()))
+    }
+}
 
 pub(crate) fn run(options: RunOptions) -> ExitCode {
     match serve(options) {
@@ -22,17 +36,44 @@ pub(crate) fn run(options: RunOptions) -> ExitCode {
         Err(error) => {
             eprintln!("coffre-server: {error:#}");
             match error.downcast_ref() {
-                Some(StartError::NotLoopback) => ExitCode::from(USAGE),
+                Some(StartError::NotLoopback) => ExitCode::from(exit::USAGE),
                 _ => ExitCode::FAILURE,
             }
         }
     }
 }
 
+/// Lets the process open as many files as it may: a connection is one, and few are
+/// allowed at first for the sake of programs that use `select`. Says so when there are
+/// fewer than a full server needs.
+fn allow_open_files(config: &Config) {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+    }
+    let connections = match config.tls {
+        Tls::BehindProxy => config.accepting.connections_of_proxy,
+        Tls::SelfSigned | Tls::Files { .. } => config.accepting.connections,
+    };
+    let wanted = connections as u64 + FILES_BESIDE;
+    // None is no limit.
+    if let Some(may) = getrlimit(Resource::Nofile)
+        .current
+        .filter(|may| *may < wanted)
+    {
+        eprintln!(
+            "WARNING: this process may open {may} files, and takes up to {connections} \
+             connections: when they run out, members wait. Allow {wanted} (LimitNOFILE of \
+             systemd, or ulimit -Hn)."
+        );
+    }
+}
+
 fn serve(options: RunOptions) -> Result<()> {
-    let filter = EnvFilter::try_new(&options.log).context("--log")?;
+    let Filter(filter) = &options.log;
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -44,7 +85,9 @@ fn serve(options: RunOptions) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let server = Server::start(config(options)).await?;
+        let config = config(options);
+        allow_open_files(&config);
+        let server = Server::start(config).await?;
         eprintln!("listening on {}", server.address());
         eprintln!("hoster id {}", server.id());
         loop {

@@ -4,6 +4,8 @@ mod accounts;
 mod fixture;
 mod guests;
 mod heads;
+mod inspection;
+mod link_ends;
 mod links;
 mod offers;
 mod packs;
@@ -79,7 +81,23 @@ macro_rules! suite {
                     packs_that_a_link_names_outlive_their_removal,
                     a_revoked_link_keeps_nothing,
                     a_link_that_ended_stays_ended,
+                }
+            );
+            contract!(
+                of_inspection,
+                $make,
+                crate::store::contract::ledger::inspection {
+                    what_is_kept_of_an_account_is_shown,
+                    what_is_kept_of_a_link_and_a_head_is_shown,
+                }
+            );
+            contract!(
+                of_link_ends,
+                $make,
+                crate::store::contract::ledger::link_ends {
                     an_entry_of_the_log_ends_links,
+                    links_end_with_the_device_that_made_them,
+                    links_of_a_guest_end_with_the_device_that_made_them,
                 }
             );
             contract!(

@@ -75,7 +75,7 @@ pub(super) enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Format,
         Self::Invitations,
         Self::Accounts,

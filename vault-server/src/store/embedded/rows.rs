@@ -400,6 +400,8 @@ struct LinkRow {
     until: Option<u64>,
     #[prost(uint64, tag = "12")]
     record_bytes: u64,
+    #[prost(bytes = "vec", optional, tag = "13")]
+    device: Option<Vec<u8>>,
 }
 
 impl Record for Link {
@@ -419,16 +421,20 @@ impl Record for Link {
             tickets: self.tickets,
             until: self.until.map(UnixTime::seconds),
             record_bytes: self.record_bytes,
+            device: self.device.map(|device| device.to_vec()),
         }
         .encode_to_vec()
     }
 
     fn from_row(id: LinkId, row: &[u8]) -> Result<Self, LedgerError> {
         let row: LinkRow = decode(row)?;
+        let device = row.device.map(|id| DeviceId::from_slice(&id));
         Ok(Self {
             id,
             vault: VaultId::from_slice(&row.vault).map_err(damaged)?,
             account: AccountId::from_slice(&row.account).map_err(damaged)?,
+            // With which device a link was made did not always stand here.
+            device: device.transpose().map_err(damaged)?,
             capsule: PackId::from_slice(&row.capsule).map_err(damaged)?,
             capsule_size: row.capsule_size,
             digest: row.digest.try_into().map_err(damaged)?,

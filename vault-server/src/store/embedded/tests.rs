@@ -1,5 +1,8 @@
 //! What only this store can go wrong with: its directories, its database.
 
+mod older;
+mod shown;
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
@@ -233,6 +236,7 @@ fn guests_from_before_their_bytes_were_counted_are_counted() {
             account: AccountId::from_array([number; 32]),
             after: 0,
             entries: &[vec![number; 100]],
+            removed: &[],
             brought_by: ACCOUNT,
             urgency: Urgency::Ordinary,
             now: NOW,

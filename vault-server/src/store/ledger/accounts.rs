@@ -132,6 +132,8 @@ pub struct NewAccountEntry<'a> {
     pub entry: &'a [u8],
     /// The device that it adds.
     pub added: Option<DeviceId>,
+    /// The device that it removes: links that were made with it end.
+    pub removed: Option<DeviceId>,
     /// Whether it has to wait for room.
     pub urgency: Urgency,
 }
@@ -145,6 +147,8 @@ pub struct LogCopy<'a> {
     pub after: u64,
     /// The encoded entries that follow, verified.
     pub entries: &'a [Vec<u8>],
+    /// The devices that they remove: links that were made with one of them end.
+    pub removed: &'a [DeviceId],
     /// Who brings them.
     pub brought_by: AccountId,
     /// Whether they have to wait for room.

@@ -1,6 +1,6 @@
 //! Links, and the downloads that were begun.
 
-use vault_proto::ids::{AccountId, PackId, VaultId};
+use vault_proto::ids::{AccountId, DeviceId, PackId, VaultId};
 
 use super::LedgerError;
 use crate::{
@@ -83,8 +83,12 @@ pub struct NewLink<'a> {
     pub vault: VaultId,
     /// The newest entry of the vault's log by which the maker may write.
     pub log_seq: u64,
-    /// Who makes it.
+    /// Who makes it,
     pub account: AccountId,
+    /// with which device,
+    pub device: DeviceId,
+    /// and the newest entry of his account's log by which that is one of his.
+    pub account_seq: u64,
     /// The pack that is readable as a whole.
     pub capsule: PackId,
     /// The other packs in strictly ascending order, each with a bit for every
@@ -108,7 +112,7 @@ pub enum LinkCreation {
     Created,
     /// There is another link under this name.
     Exists,
-    /// The vault's log has grown.
+    /// The vault's log has grown, or that of who makes it.
     LostRace,
     /// This pack is not committed.
     NotCommitted(PackId),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod inspection;
 mod links;
 mod offers;
 mod packs;
@@ -11,6 +12,7 @@ use std::io;
 
 pub use accounts::{AccountCreation, AccountLedger, Copied, LogCopy, NewAccount, NewAccountEntry};
 pub use heads::{Commit, HeadCommit, HeadLedger};
+pub use inspection::{HeadChanges, InspectionLedger, WaitingOffer};
 pub use links::{LinkCreation, LinkLedger, LinkOpening, LinksEnd, NewLink};
 pub use offers::{NewOffer, OfferLedger, OfferOutcome};
 pub use packs::{PackLedger, QuotaRoom, Reservation, Reserve};
@@ -40,6 +42,7 @@ pub trait Ledger:
     + HeadLedger
     + OfferLedger
     + LinkLedger
+    + InspectionLedger
     + Send
     + Sync
     + 'static
@@ -118,8 +121,12 @@ impl Default for Terms {
 pub enum Urgency {
     /// It has.
     Ordinary,
-    /// It takes access away, and is taken however full the account is.
+    /// It follows what takes access away, and is taken until the account is twice as
+    /// full as it may be. One member could have others write it again and again.
     CannotWait,
+    /// It takes access away, or the log elsewhere, and is taken however full the
+    /// account is. Of these there are no more than ordinary entries before them.
+    Removal,
 }
 
 /// What became of an entry.

@@ -446,4 +446,22 @@ pub(crate) fn a_member_cannot_fill_the_ledger(ledger: &dyn Ledger) {
     assert_eq!(taken, Appended::Appended);
     let taken = ledger.append_vault_entry(&vault_entry(Urgency::CannotWait));
     assert_eq!(taken.unwrap(), Appended::Appended);
+    // There is an end to that too; to removals there is none.
+    let much = vec![1; limit as usize];
+    let refused = append_own(5, &much, Urgency::CannotWait);
+    assert!(matches!(refused, Appended::RecordsFull(_)), "{refused:?}");
+    let much = NewVaultEntry {
+        seq: 3,
+        entry: &much,
+        ..vault_entry(Urgency::CannotWait)
+    };
+    let refused = ledger.append_vault_entry(&much).unwrap();
+    assert!(matches!(refused, Appended::RecordsFull(_)), "{refused:?}");
+    let taken = append_own(5, much.entry, Urgency::Removal);
+    assert_eq!(taken, Appended::Appended);
+    let taken = ledger.append_vault_entry(&NewVaultEntry {
+        urgency: Urgency::Removal,
+        ..much
+    });
+    assert_eq!(taken.unwrap(), Appended::Appended);
 }

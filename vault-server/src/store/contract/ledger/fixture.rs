@@ -205,6 +205,7 @@ pub(super) fn append_own(
             seq,
             entry,
             added: None,
+            removed: None,
             urgency,
         })
         .unwrap()

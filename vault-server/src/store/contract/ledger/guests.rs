@@ -27,6 +27,7 @@ fn bring_as(
             account: account(number),
             after,
             entries: &entries,
+            removed: &[],
             brought_by: account(by),
             urgency,
             now: NOW,
@@ -98,6 +99,7 @@ pub(crate) fn there_are_so_many_guests_of_one_member(ledger: &dyn Ledger) {
             account: vault_proto::ids::AccountId::from_array(id),
             after: 0,
             entries: &[vec![1; 10]],
+            removed: &[],
             brought_by: account(1),
             urgency: Urgency::CannotWait,
             now: NOW,
@@ -182,6 +184,7 @@ pub(crate) fn a_device_is_found_where_it_was_named_last(ledger: &dyn Ledger) {
             seq,
             entry: &[7; 10],
             added: Some(device(added)),
+            removed: None,
             urgency: Urgency::Ordinary,
         };
         ledger.append_account_entry(&entry).unwrap()

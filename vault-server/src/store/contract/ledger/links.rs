@@ -7,10 +7,7 @@ use crate::{
     clock::UnixTime,
     store::{
         Fullness,
-        ledger::{
-            Appended, Commit, Ledger, LinkCreation, LinkOpening, LinksEnd, NewLink, NewVaultEntry,
-            Terms, Urgency,
-        },
+        ledger::{Appended, Commit, Ledger, LinkCreation, LinkOpening, NewLink, Terms, Urgency},
         records::{Link, LinkId, PackState, Ticket, TicketHash},
     },
 };
@@ -28,12 +25,14 @@ fn ticket(number: u32) -> TicketHash {
 }
 
 /// A link of account 1 to vault 11, whose capsule is pack 1.
-fn new(number: u8) -> NewLink<'static> {
+pub(super) fn new(number: u8) -> NewLink<'static> {
     NewLink {
         id: id(number),
         vault: vault(11),
         log_seq: 1,
         account: account(1),
+        device: device(1),
+        account_seq: 1,
         capsule: pack(1),
         packs: &[],
         digest: [number; 32],
@@ -43,16 +42,16 @@ fn new(number: u8) -> NewLink<'static> {
     }
 }
 
-fn create(ledger: &dyn Ledger, new: &NewLink<'_>) -> LinkCreation {
+pub(super) fn create(ledger: &dyn Ledger, new: &NewLink<'_>) -> LinkCreation {
     ledger.create_link(new).unwrap()
 }
 
-fn open(ledger: &dyn Ledger, number: u8, by: u32, now: UnixTime) -> LinkOpening {
+pub(super) fn open(ledger: &dyn Ledger, number: u8, by: u32, now: UnixTime) -> LinkOpening {
     ledger.open_link(&id(number), &ticket(by), now).unwrap()
 }
 
 /// Opens, which must succeed, and says until when the ticket is good.
-fn opened(ledger: &dyn Ledger, number: u8, by: u32, now: UnixTime) -> UnixTime {
+pub(super) fn opened(ledger: &dyn Ledger, number: u8, by: u32, now: UnixTime) -> UnixTime {
     match open(ledger, number, by, now) {
         LinkOpening::Opened(link, ticket) => {
             assert_eq!((link.id, ticket.link), (id(number), id(number)));
@@ -62,17 +61,17 @@ fn opened(ledger: &dyn Ledger, number: u8, by: u32, now: UnixTime) -> UnixTime {
     }
 }
 
-fn link(ledger: &dyn Ledger, number: u8) -> Option<Link> {
+pub(super) fn link(ledger: &dyn Ledger, number: u8) -> Option<Link> {
     ledger.link(&id(number)).unwrap()
 }
 
-fn record_bytes(ledger: &dyn Ledger) -> u64 {
+pub(super) fn record_bytes(ledger: &dyn Ledger) -> u64 {
     ledger.account(&account(1)).unwrap().unwrap().record_bytes
 }
 
 /// Vault 11 with committed packs 1 (16 KiB), 2 (128 KiB) and 3 (512 KiB), and
 /// pack 4, which is not committed.
-fn three_packs(ledger: &dyn Ledger) {
+pub(super) fn three_packs(ledger: &dyn Ledger) {
     one_vault(ledger);
     for (number, size) in [(1, 16), (2, 128), (3, 512), (4, 16)] {
         upload(ledger, &blob(11, number, size * KIB));
@@ -234,6 +233,10 @@ pub(crate) fn links_count_as_records_until_they_end(ledger: &dyn Ledger) {
     let full = Fullness {
         quota_bytes: limit,
         used_bytes: limit + 1,
+    };
+    let with_pack = NewLink {
+        account_seq: 2,
+        ..with_pack
     };
     let refused = create(ledger, &with_pack);
     assert_eq!(refused, LinkCreation::RecordsFull(full));
@@ -437,51 +440,4 @@ pub(crate) fn a_link_that_ended_stays_ended(ledger: &dyn Ledger) {
         assert_eq!(open(ledger, 1, u32::MAX, NOW), LinkOpening::Over);
     }
     assert_eq!(record_bytes(ledger), before);
-}
-
-pub(crate) fn an_entry_of_the_log_ends_links(ledger: &dyn Ledger) {
-    open_account(ledger, 2);
-    three_packs(ledger);
-    make_vault(ledger, 21);
-    let before = record_bytes(ledger);
-    for (number, by) in [(1, 1), (2, 2), (3, 1)] {
-        let link = NewLink {
-            account: account(by),
-            max_downloads: 9,
-            ..new(number)
-        };
-        assert_eq!(create(ledger, &link), LinkCreation::Created);
-        opened(ledger, number, number.into(), NOW);
-    }
-    let append = |seq, links_end| {
-        let entry = NewVaultEntry {
-            vault: vault(11),
-            seq,
-            head: Some(position(1, 0)),
-            entry: &[1; 100],
-            joined: None,
-            accepted: None,
-            left: None,
-            links_end,
-            urgency: Urgency::Ordinary,
-        };
-        ledger.append_vault_entry(&entry).unwrap()
-    };
-    let there = || [1, 2, 3].map(|number| link(ledger, number).is_some());
-    assert_eq!(append(2, LinksEnd::None), Appended::Appended);
-    assert_eq!(there(), [true; 3]);
-    // One that lost a race ends nothing.
-    assert!(matches!(
-        append(2, LinksEnd::All),
-        Appended::LostRace { .. }
-    ));
-    assert_eq!(there(), [true; 3]);
-    let of = LinksEnd::Of(account(1));
-    assert_eq!(append(3, of), Appended::Appended);
-    assert_eq!(there(), [false, true, false]);
-    assert_eq!(open(ledger, 1, 9, NOW), LinkOpening::Over);
-    assert_eq!(append(4, LinksEnd::All), Appended::Appended);
-    assert_eq!(there(), [false; 3]);
-    assert_eq!(record_bytes(ledger), before + 3 * (100 + 128));
-    assert_eq!(ledger.drop_due_links(NOW.plus(DAY * 9)).unwrap(), 0);
 }

@@ -2,7 +2,7 @@
 
 use vault_proto::ids::{AccountId, DeviceId};
 
-use super::EmbeddedLedger;
+use super::{Changed, EmbeddedLedger};
 use crate::{
     clock::UnixTime,
     store::{
@@ -73,7 +73,13 @@ impl AccountLedger for EmbeddedLedger {
         // Who brought a guest never changes: the lock can be chosen by what was read
         // before it was held. For one that came in between, this copy is too late.
         let sponsor = decide::sponsor(copy, self.account(id)?.as_ref());
-        let _both = self.payers.lock_all([id.as_bytes(), sponsor.as_bytes()]);
+        let (vaults, _locks) = match copy.removed {
+            [] => {
+                let both = [id.as_bytes(), sponsor.as_bytes()];
+                (Vec::new(), self.payers.lock_all(both))
+            }
+            _ => self.lock_vaults_of(id, &sponsor)?,
+        };
         let mut sponsor = self.account(&sponsor)?;
         let account = match self.account(id)? {
             Some(account) => Ok(account),
@@ -85,18 +91,19 @@ impl AccountLedger for EmbeddedLedger {
             Ok(account) => account,
             Err(refused) => return Ok(refused),
         };
+        let log_seq = account.log_seq;
+        let mut changed = Changed::default();
+        changed.note(sponsor.filter(|_| account.standing.is_guest()));
+        changed.note(Some(account));
         let mut batch = self.rocks.batch();
-        if let Some(sponsor) = sponsor.filter(|_| account.standing.is_guest()) {
-            batch.put_account(&sponsor);
-        }
-        batch.put_account(&account);
+        let _ended =
+            self.end_links_of_devices(&mut batch, &vaults, &mut changed, id, copy.removed)?;
+        batch.put_changed(&changed);
         for (seq, entry) in (copy.after + 1..).zip(copy.entries) {
             batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), seq), entry);
         }
         batch.write(Sync::Now)?;
-        Ok(Copied::Copied {
-            log_seq: account.log_seq,
-        })
+        Ok(Copied::Copied { log_seq })
     }
 
     fn account_of(&self, device: &DeviceId) -> Result<Option<AccountId>, LedgerError> {
@@ -154,23 +161,30 @@ impl AccountLedger for EmbeddedLedger {
             seq,
             entry,
             added,
+            removed,
             urgency,
         } = new;
-        let _account = self.payers.lock(id.as_bytes());
-        let account = self.account(id)?;
-        let mut account = account.ok_or(LedgerError::Damaged("no account"))?;
+        let (vaults, _locks) = match removed {
+            None => (Vec::new(), vec![self.payers.lock(id.as_bytes())]),
+            // Others may pay for the vaults that it made links to.
+            Some(_) => self.lock_vaults_of(id, id)?,
+        };
+        let mut changed = Changed::default();
+        let account = changed.account(self, id)?;
         if *seq != account.log_seq + 1 {
             return Ok(Appended::LostRace {
                 head_seq: 0,
                 log_seq: account.log_seq,
             });
         }
-        if let Some(full) = self.add_records(&mut account, entry, *urgency) {
+        if let Some(full) = self.add_records(account, entry, *urgency) {
             return Ok(Appended::RecordsFull(full));
         }
         account.log_seq = *seq;
         let mut batch = self.rocks.batch();
-        batch.put_account(&account);
+        let _ended =
+            self.end_links_of_devices(&mut batch, &vaults, &mut changed, id, removed.as_slice())?;
+        batch.put_changed(&changed);
         batch.put(Table::AccountLog, &keys::of_log(id.as_bytes(), *seq), entry);
         if let Some(device) = added {
             batch.put(Table::Devices, device.as_bytes(), id.as_bytes());

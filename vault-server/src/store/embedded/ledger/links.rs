@@ -2,9 +2,9 @@
 
 use std::sync::MutexGuard;
 
-use vault_proto::ids::{PackId, VaultId};
+use vault_proto::ids::{AccountId, DeviceId, PackId, VaultId};
 
-use super::{EmbeddedLedger, Locked, concatenated};
+use super::{Changed, EmbeddedLedger, Locked, concatenated};
 use crate::{
     clock::UnixTime,
     store::{
@@ -15,8 +15,10 @@ use crate::{
             rocks::{Batch, Table},
             rows::Record,
         },
-        ledger::{LedgerError, LinkCreation, LinkLedger, LinkOpening, NewLink, PackLedger},
-        records::{Account, Link, LinkId, Ticket, TicketHash},
+        ledger::{
+            AccountLedger, LedgerError, LinkCreation, LinkLedger, LinkOpening, NewLink, PackLedger,
+        },
+        records::{Account, Link, LinkId, Ticket, TicketHash, Vault},
     },
 };
 
@@ -24,13 +26,22 @@ use crate::{
 /// counted meanwhile would bring one back.
 #[must_use]
 pub(super) struct EndedLinks<'a> {
-    links: u64,
+    links: Vec<Link>,
     _names: Vec<MutexGuard<'a, ()>>,
+}
+
+impl EndedLinks<'_> {
+    /// Takes what they counted as off what who paid for them has.
+    fn give_back(&self, payer: &mut Account) {
+        for link in &self.links {
+            payer.record_bytes = payer.record_bytes.saturating_sub(link.record_bytes);
+        }
+    }
 }
 
 impl LinkLedger for EmbeddedLedger {
     fn create_link(&self, new: &NewLink<'_>) -> Result<LinkCreation, LedgerError> {
-        let Some(locked) = self.lock(&new.vault)? else {
+        let Some(locked) = self.lock_with(&new.vault, &[new.account])? else {
             return Ok(LinkCreation::NoSuchVault);
         };
         let Locked {
@@ -47,7 +58,9 @@ impl LinkLedger for EmbeddedLedger {
                 false => LinkCreation::Exists,
             });
         }
-        if vault.log_seq != new.log_seq {
+        let maker = self.account(&new.account)?;
+        let account_seq = maker.map_or(0, |account| account.log_seq);
+        if vault.log_seq != new.log_seq || account_seq != new.account_seq {
             return Ok(LinkCreation::LostRace);
         }
         let mut packs = vec![new.capsule];
@@ -195,12 +208,51 @@ impl EmbeddedLedger {
     ) -> Result<EndedLinks<'_>, LedgerError> {
         let mut links = self.links_of(vault)?;
         links.retain(&which);
+        let ended = self.end_these(batch, &links, which)?;
+        ended.give_back(payer);
+        Ok(ended)
+    }
+
+    /// Adds to `batch` that the links which an account made with these devices are
+    /// no more, in all `vaults` of its, and takes them off what who pays for each
+    /// has. All of them are locked.
+    pub(super) fn end_links_of_devices(
+        &self,
+        batch: &mut Batch<'_>,
+        vaults: &[Vault],
+        changed: &mut Changed,
+        account: &AccountId,
+        removed: &[DeviceId],
+    ) -> Result<EndedLinks<'_>, LedgerError> {
+        let which = |link: &Link| link.ends_without(account, removed);
+        let mut links = Vec::new();
+        for vault in vaults {
+            let of_vault = self.links_of(&vault.id)?;
+            links.extend(of_vault.into_iter().filter(which));
+        }
+        let ended = self.end_these(batch, &links, which)?;
+        for link in &ended.links {
+            let vault = vaults.iter().find(|vault| vault.id == link.vault);
+            let vault = vault.ok_or(LedgerError::Damaged("a link of another vault"))?;
+            let payer = changed.account(self, &vault.creator)?;
+            payer.record_bytes = payer.record_bytes.saturating_sub(link.record_bytes);
+        }
+        Ok(ended)
+    }
+
+    fn end_these(
+        &self,
+        batch: &mut Batch<'_>,
+        links: &[Link],
+        which: impl Fn(&Link) -> bool,
+    ) -> Result<EndedLinks<'_>, LedgerError> {
         let names = self.links.lock_all(links.iter().map(|link| &link.id.0));
-        let mut ended = 0;
+        let mut ended = Vec::new();
         for id in links.iter().map(|link| link.id) {
             let Some(link) = self.link(&id)?.filter(&which) else {
                 continue;
             };
+            let vault = &link.vault;
             let named = self.rocks.get(Table::LinkPacks, &id.0)?;
             let named = named.map_or_else(Vec::new, |named| named.to_vec());
             for pack in named.as_chunks::<32>().0 {
@@ -214,8 +266,7 @@ impl EmbeddedLedger {
             if let Some(until) = link.until {
                 batch.delete(Table::Due, &Due::Link(id).key(until));
             }
-            payer.record_bytes = payer.record_bytes.saturating_sub(link.record_bytes);
-            ended += 1;
+            ended.push(link);
         }
         Ok(EndedLinks {
             links: ended,
@@ -223,7 +274,7 @@ impl EmbeddedLedger {
         })
     }
 
-    fn drop_links(
+    pub(super) fn drop_links(
         &self,
         vault: &VaultId,
         which: impl Fn(&Link) -> bool,
@@ -236,11 +287,11 @@ impl EmbeddedLedger {
         } = locked;
         let mut batch = self.rocks.batch();
         let ended = self.end_links(&mut batch, vault, &mut payer, which)?;
-        if ended.links > 0 {
+        if !ended.links.is_empty() {
             batch.put_account(&payer);
             batch.write(Sync::Now)?;
         }
-        Ok(ended.links)
+        Ok(ended.links.len() as u64)
     }
 
     fn drop_expired_tickets_of_links(&self, now: UnixTime) -> Result<(), LedgerError> {

@@ -3,13 +3,14 @@
 mod accounts;
 mod heads;
 mod indexes;
+mod inspection;
 mod links;
 mod offers;
 mod packs;
 mod vaults;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     io,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -58,11 +59,37 @@ impl From<io::Error> for LedgerError {
     }
 }
 
+const NO_VAULT: LedgerError = LedgerError::Damaged("a member of no vault");
+
 /// What a locked vault is changed under.
 struct Locked<'a> {
     vault: Vault,
     payer: Account,
-    _guard: MutexGuard<'a, ()>,
+    _guard: Vec<MutexGuard<'a, ()>>,
+}
+
+/// Accounts that one batch changes, each read once. They are locked.
+#[derive(Default)]
+struct Changed(BTreeMap<AccountId, Account>);
+
+impl Changed {
+    fn note(&mut self, account: Option<Account>) {
+        self.0.extend(account.map(|account| (account.id, account)));
+    }
+
+    fn account(
+        &mut self,
+        ledger: &EmbeddedLedger,
+        id: &AccountId,
+    ) -> Result<&mut Account, LedgerError> {
+        match self.0.entry(*id) {
+            Entry::Occupied(there) => Ok(there.into_mut()),
+            Entry::Vacant(vacant) => {
+                let account = ledger.account(id)?;
+                Ok(vacant.insert(account.ok_or(LedgerError::Damaged("no account"))?))
+            }
+        }
+    }
 }
 
 impl EmbeddedLedger {
@@ -90,12 +117,22 @@ impl EmbeddedLedger {
 
     /// The vault and who pays for it, with the lock that changes need.
     fn lock(&self, id: &VaultId) -> Result<Option<Locked<'_>>, LedgerError> {
+        self.lock_with(id, &[])
+    }
+
+    /// As [`lock`](Self::lock), and the locks of these accounts with it.
+    fn lock_with(
+        &self,
+        id: &VaultId,
+        others: &[AccountId],
+    ) -> Result<Option<Locked<'_>>, LedgerError> {
         let Some(vault) = self.vault(id)? else {
             return Ok(None);
         };
         // Who created a vault never changes: the lock can be chosen by what was
         // read before it was held.
-        let guard = self.payers.lock(vault.creator.as_bytes());
+        let accounts = others.iter().chain([&vault.creator]);
+        let guard = self.payers.lock_all(accounts.map(AccountId::as_bytes));
         let damaged = LedgerError::Damaged("a vault without its creator");
         Ok(Some(Locked {
             vault: self
@@ -104,6 +141,34 @@ impl EmbeddedLedger {
             payer: self.account(&vault.creator)?.ok_or(damaged)?,
             _guard: guard,
         }))
+    }
+
+    /// The vaults that an account is a member of, with the locks of those who pay
+    /// for them, of the account and of `other`.
+    fn lock_vaults_of(
+        &self,
+        account: &AccountId,
+        other: &AccountId,
+    ) -> Result<(Vec<Vault>, Vec<MutexGuard<'_, ()>>), LedgerError> {
+        let read = || {
+            let ids = self.vaults_of(account)?;
+            let vaults = ids.iter().map(|id| self.vault(id)?.ok_or(NO_VAULT));
+            vaults.collect::<Result<Vec<_>, _>>()
+        };
+        let mut vaults = read()?;
+        loop {
+            let payers = vaults.iter().map(|vault| &vault.creator);
+            let accounts = payers.chain([account, other]);
+            let guards = self.payers.lock_all(accounts.map(AccountId::as_bytes));
+            // It may have come into another meanwhile; not with a link of its own
+            // any more, once it is locked.
+            let now = read()?;
+            let locked = |vault: &Vault| vaults.iter().any(|other| other.creator == vault.creator);
+            if now.iter().all(locked) {
+                return Ok((now, guards));
+            }
+            vaults = now;
+        }
     }
 
     fn reserved(&self) -> MutexGuard<'_, HashMap<AccountId, u64>> {
@@ -124,12 +189,12 @@ impl EmbeddedLedger {
         }
     }
 
-    /// Counts an entry; what is full if there is no room, and it has to wait.
+    /// Counts an entry; what is full if there is no room for it.
     fn add_records(&self, payer: &mut Account, entry: &[u8], urgency: Urgency) -> Option<Fullness> {
         let more_bytes = decide::entry_bytes(entry);
-        let full = decide::records_full(payer, more_bytes, &self.terms);
-        if full.is_some() && urgency == Urgency::Ordinary {
-            return full;
+        let refused = decide::entry_refused(payer, more_bytes, urgency, &self.terms);
+        if refused.is_some() {
+            return refused;
         }
         payer.record_bytes = payer.record_bytes.saturating_add(more_bytes);
         None
@@ -160,6 +225,12 @@ impl EmbeddedLedger {
 impl Batch<'_> {
     fn put_record<R: Record>(&mut self, table: Table, key: &[u8], record: &R) {
         self.put(table, key, &record.to_row());
+    }
+
+    fn put_changed(&mut self, changed: &Changed) {
+        for account in changed.0.values() {
+            self.put_account(account);
+        }
     }
 
     fn put_account(&mut self, account: &Account) {

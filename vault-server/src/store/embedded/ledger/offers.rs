@@ -89,7 +89,7 @@ impl OfferLedger for EmbeddedLedger {
 
 impl EmbeddedLedger {
     /// Those of an account whose time comes after `now`.
-    fn waiting(
+    pub(super) fn waiting(
         &self,
         account: &AccountId,
         now: UnixTime,

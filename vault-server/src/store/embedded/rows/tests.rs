@@ -155,6 +155,7 @@ fn a_link() {
         id,
         vault: VaultId::from_array([9; 32]),
         account: AccountId::from_array(A),
+        device: None,
         capsule: PackId::from_array(D),
         capsule_size: 16 << 10,
         digest: H,
@@ -173,7 +174,10 @@ fn a_link() {
     link.max_downloads = 3;
     link.until = Some(UnixTime::from_seconds(1));
     let row = format!("{begin}38{NOW_HEX}4003480350025801608827");
+    // From before it stood there with which device it was made.
     check(&link, id, &row);
+    link.device = Some(DeviceId::from_array(D));
+    check(&link, id, &format!("{row}6a20{}", hex(&D)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
         decide,
         ledger::{
             AccountCreation, AccountLedger, Appended, Copied, LedgerError, LogCopy, NewAccount,
-            NewAccountEntry, Urgency,
+            NewAccountEntry,
         },
         records::{Account, Invitation, InvitationHash, Token, TokenHash},
     },
@@ -81,6 +81,7 @@ impl AccountLedger for MemoryLedger {
         let log_seq = account.log_seq;
         log.extend_from_slice(copy.entries);
         tables.accounts.insert(copy.account, (account, log));
+        tables.end_links(|link| link.ends_without(&copy.account, copy.removed))?;
         Ok(Copied::Copied { log_seq })
     }
 
@@ -138,9 +139,8 @@ impl AccountLedger for MemoryLedger {
             });
         }
         let more_bytes = decide::entry_bytes(new.entry);
-        if let Some(full) = decide::records_full(account, more_bytes, &self.terms)
-            && new.urgency == Urgency::Ordinary
-        {
+        let refused = decide::entry_refused(account, more_bytes, new.urgency, &self.terms);
+        if let Some(full) = refused {
             return Ok(Appended::RecordsFull(full));
         }
         account.record_bytes = account.record_bytes.saturating_add(more_bytes);
@@ -149,6 +149,8 @@ impl AccountLedger for MemoryLedger {
         if let Some(device) = new.added {
             tables.devices.insert(device, new.account);
         }
+        let removed = new.removed.as_slice();
+        tables.end_links(|link| link.ends_without(&new.account, removed))?;
         Ok(Appended::Appended)
     }
 

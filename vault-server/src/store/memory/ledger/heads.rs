@@ -7,7 +7,7 @@ use crate::{
     clock::UnixTime,
     store::{
         decide,
-        ledger::{Commit, HeadCommit, HeadLedger, LedgerError},
+        ledger::{Commit, HeadChanges, HeadCommit, HeadLedger, LedgerError},
         records::HeadRecord,
     },
 };
@@ -45,6 +45,11 @@ impl HeadLedger for MemoryLedger {
         }
         let key = (commit.vault, commit.head.seq);
         tables.roots.insert(key, (commit.root.to_vec(), None));
+        let changes = HeadChanges {
+            adds: commit.adds.to_vec(),
+            removes: commit.removes.to_vec(),
+        };
+        tables.changes.insert(key, changes);
         tables.heads.insert(key, decide::head_record(commit, &plan));
         if let Some((vault, _)) = tables.vaults.get_mut(&commit.vault) {
             vault.head = Some(commit.head);

@@ -25,7 +25,9 @@ impl LinkLedger for MemoryLedger {
                 false => LinkCreation::Exists,
             });
         }
-        if vault.log_seq != new.log_seq {
+        let maker = tables.accounts.get(&new.account);
+        let account_seq = maker.map_or(0, |(account, _)| account.log_seq);
+        if vault.log_seq != new.log_seq || account_seq != new.account_seq {
             return Ok(LinkCreation::LostRace);
         }
         let mut packs = vec![new.capsule];

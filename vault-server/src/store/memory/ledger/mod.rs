@@ -2,6 +2,7 @@
 
 mod accounts;
 mod heads;
+mod inspection;
 mod links;
 mod offers;
 mod packs;
@@ -17,7 +18,7 @@ use vault_proto::ids::{AccountId, DeviceId, PackId, VaultId};
 use crate::{
     clock::UnixTime,
     store::{
-        ledger::{Ledger, LedgerError, Reservation, Terms},
+        ledger::{HeadChanges, Ledger, LedgerError, Reservation, Terms},
         records::{
             Account, HeadRecord, Invitation, InvitationHash, LedgerStats, Link, LinkId, Offer,
             OfferHash, Pack, PackState, Ticket, TicketHash, Token, TokenHash, Usage, Vault,
@@ -43,6 +44,7 @@ struct Tables {
     members: BTreeMap<(AccountId, VaultId), bool>,
     packs: BTreeMap<(VaultId, PackId), Pack>,
     heads: BTreeMap<(VaultId, u64), HeadRecord>,
+    changes: BTreeMap<(VaultId, u64), HeadChanges>,
     /// Each with the time it may be dropped at.
     roots: BTreeMap<(VaultId, u64), (Vec<u8>, Option<UnixTime>)>,
     /// By account, the time at which each is dropped, and hash.

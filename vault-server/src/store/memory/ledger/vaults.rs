@@ -5,9 +5,7 @@ use vault_proto::ids::{AccountId, VaultId};
 use super::{MemoryLedger, Tables, entries_after};
 use crate::store::{
     decide,
-    ledger::{
-        Appended, LedgerError, NewVault, NewVaultEntry, Terms, Urgency, VaultCreation, VaultLedger,
-    },
+    ledger::{Appended, LedgerError, NewVault, NewVaultEntry, Terms, VaultCreation, VaultLedger},
     records::Vault,
 };
 
@@ -85,9 +83,8 @@ impl VaultLedger for MemoryLedger {
         let vault = tables.vaults.get_mut(&new.vault);
         let (vault, log) = vault.ok_or(LedgerError::Damaged("no vault"))?;
         let more_bytes = decide::entry_bytes(new.entry);
-        if let Some(full) = decide::records_full(&payer, more_bytes, &self.terms)
-            && new.urgency == Urgency::Ordinary
-        {
+        let refused = decide::entry_refused(&payer, more_bytes, new.urgency, &self.terms);
+        if let Some(full) = refused {
             return Ok(Appended::RecordsFull(full));
         }
         vault.log_seq = new.seq;
