@@ -4,3 +4,4 @@ mod graph;
 mod layering;
 mod manifests;
 mod metadata;
+mod security_cases;

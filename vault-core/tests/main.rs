@@ -17,3 +17,4 @@ mod streams;
 mod support;
 mod tree_vectors;
 mod trees;
+mod unwraps;

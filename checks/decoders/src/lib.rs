@@ -7,20 +7,22 @@ pub mod cast;
 
 use std::{convert::Infallible, hint::black_box, sync::OnceLock};
 
-use cast::CAST;
+use cast::{CAST, OFFER, VAULT};
 use data_encoding::BASE64URL_NOPAD;
 use prost::Message;
 use vault_core::{
+    boxes::KemPublicKey,
     catalog::Catalog,
     chunk::{ChunkId, ChunkKind, ChunkSource},
     index::{OwnPack, Segment, sorted},
-    keys::{DeviceKeys, RecoveryPhrase, VaultKeys},
+    keys::{AccountSecrets, DeviceKeys, RecoveryPhrase, VaultKeys},
     labels,
     links::{Capsule, LinkSecret, LinkUrl, Links, OpenLinkError},
     offer::{SealedOffer, UnverifiedOffer},
     pack::{MAX_PACK_LEN, MIN_PACK_LEN, TRAILER_LEN, read_pack_entries},
     pairing::{PairingCode, PairingStep},
     root::open_root,
+    seal::Decompressor,
     settings::AccountSettings,
     snapshot::Snapshot,
     stream::StreamRef,
@@ -28,16 +30,20 @@ use vault_core::{
 };
 use vault_proto::{
     account_log::AccountLog,
-    address::Address,
+    address::{Address, parse_fingerprint},
     canonical::decode_canonical,
     device::DevicePublic,
-    head::{Head, SEALED_ROOT_BYTES, SIGNED_HEAD_BYTES, SeenHeads, UnverifiedHead, verify_path},
+    head::{
+        Head, HeadContext, PreviousHeads, SEALED_ROOT_BYTES, SIGNED_HEAD_BYTES, SeenHeads,
+        SignedHead, UnverifiedHead, verify_path,
+    },
     ids::{AccountId, DeviceId, EntryHash, PackId, PackListHash, RootHash, VaultId},
     invitation::Invitation,
+    login::{Hello, Login},
     origin::Origin,
     pack_list::PackList,
     position::LogPosition,
-    sign::{SIGNATURE_BYTES, SignLabel},
+    sign::{SIGNATURE_BYTES, SignLabel, VerifyingKey},
     vault_log::VaultLog,
     wire,
 };
@@ -58,8 +64,10 @@ pub const DECODERS: &[Decoder] = &[
     ("head", head),
     ("head_path", head_path),
     ("invitation", invitation),
+    ("kem_key", kem_key),
     ("link_url", link_url),
     ("links", links),
+    ("login", login),
     ("node", node),
     ("offer", offer),
     ("pack", pack),
@@ -76,7 +84,8 @@ pub const DECODERS: &[Decoder] = &[
 ];
 
 /// A genesis of an account log, then entries that follow it, each preceded by
-/// its length as a varint. Devices of the [`cast`] sign what bears their names.
+/// its length as a varint. Devices of the [`cast`] sign what bears their names, and
+/// try to open the account in the end.
 pub fn account_entry(bytes: &[u8]) {
     let mut rest = bytes;
     let label = SignLabel::AccountEntry;
@@ -88,8 +97,16 @@ pub fn account_entry(bytes: &[u8]) {
     };
     while let Some(entry) = next_entry(&mut rest, label) {
         let before = log.position();
-        if log.append(&entry).is_err() {
+        let told = log.verify_next(&entry);
+        let done = log.append(&entry);
+        assert_eq!(told, done);
+        if done.is_err() {
             assert_eq!(log.position(), before, "a refused entry changes nothing");
+        }
+    }
+    for member in &CAST.members {
+        for device in [&member.laptop, &member.phone, &member.paper] {
+            black_box(AccountSecrets::open(&log, device).is_ok());
         }
     }
 }
@@ -130,6 +147,13 @@ pub fn device_keys(bytes: &[u8]) {
     }
 }
 
+/// A key to seal to.
+pub fn kem_key(bytes: &[u8]) {
+    if let Ok(key) = KemPublicKey::from_slice(bytes) {
+        assert_eq!(key.as_bytes().as_slice(), bytes);
+    }
+}
+
 /// A sealed name of a device.
 pub fn device_name(bytes: &[u8]) {
     for member in &CAST.members {
@@ -137,10 +161,32 @@ pub fn device_name(bytes: &[u8]) {
     }
 }
 
-/// A signed head.
+/// A signed head: as it is, and as the first of the vault of the [`cast`], by the
+/// device that it names if that is one of theirs.
 pub fn head(bytes: &[u8]) {
-    if let Ok(head) = UnverifiedHead::decode(bytes) {
-        assert_eq!(head.to_bytes().as_slice(), bytes);
+    let Ok(head) = UnverifiedHead::decode(bytes) else {
+        return;
+    };
+    assert_eq!(head.to_bytes().as_slice(), bytes);
+    let claims = head.claims();
+    let Some(device) = CAST.device(claims.device.as_bytes()) else {
+        return;
+    };
+    let signature = device.sign(SignLabel::Head, &claims.to_signed_bytes());
+    let signed = SignedHead::new(claims.clone(), signature).to_bytes();
+    let head = UnverifiedHead::decode(&signed).expect("it was decoded before");
+    let author = head.verify_author(&VAULT.log, &CAST.logs);
+    let seen = SeenHeads::none();
+    let context = |previous| HeadContext {
+        vault_log: &VAULT.log,
+        account_logs: &CAST.logs,
+        previous,
+    };
+    let next = head.clone().verify(&context(PreviousHeads::Next(&seen)));
+    assert!(next.is_err() || author.is_ok());
+    if let Ok(path) = seen.follow(vec![head.clone()]) {
+        let along = head.verify(&context(PreviousHeads::Path(&path)));
+        assert_eq!(along.map(drop), next.map(drop), "a path of one is the next");
     }
 }
 
@@ -181,7 +227,7 @@ pub fn root(bytes: &[u8]) {
         hash: EntryHash::from_array([byte; 32]),
     };
     let head = |root: &[u8]| Head {
-        vault: VAULT,
+        vault: VAULT_ID,
         seq: 1,
         previous: None,
         skip: None,
@@ -211,29 +257,129 @@ pub fn root(bytes: &[u8]) {
 pub fn invitation(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         black_box(Invitation::parse(text).is_ok());
+        if let Ok(origin) = Origin::parse_exact(text) {
+            assert_eq!(Origin::parse(text), Ok(origin));
+        }
         black_box(Origin::parse(text).is_ok());
     }
 }
 
-/// A member's address.
+/// A member's address, or a fingerprint alone.
 pub fn address(bytes: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(bytes)
-        && let Ok(address) = Address::parse(text)
-    {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    black_box(parse_fingerprint(text).is_some());
+    if let Ok(address) = Address::parse(text) {
         assert_eq!(Address::parse_exact(&address.to_string()), Ok(address));
     }
 }
 
-/// An offer of membership, as its recipient finds it when he has opened it. The
+/// An offer of membership, as its recipient finds it when he has opened it: a device of
+/// the [`cast`] signs what bears its name, and it is sealed, opened, and verified. The
 /// same bytes are tried as a sealed one, and as its text.
 pub fn offer(bytes: &[u8]) {
-    black_box(UnverifiedOffer::decode(bytes).is_ok());
+    let decoded = UnverifiedOffer::decode(bytes);
+    let signed = match &decoded {
+        Ok(offer) => offer_signed_by(&offer.claims().sender_device, bytes),
+        Err(_) => bytes.to_vec(),
+    };
+    let [sender, recipient] = &CAST.members;
+    if let Some(sealed) = OFFER.with(&signed)
+        && let Ok(opened) = sealed.open(&recipient.secrets)
+    {
+        assert_eq!(opened.claims().recipient, recipient.log.id());
+        let is_his = opened.verify_sender(&sender.log).is_ok();
+        let verified = opened.verify(&sender.log, &VAULT.log);
+        assert!(verified.is_err() || is_his);
+    }
     if let Ok(offer) = SealedOffer::from_slice(bytes) {
         assert_eq!(SealedOffer::parse(&offer.to_text()), Ok(offer));
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         black_box(SealedOffer::parse(text).is_ok());
     }
+}
+
+fn offer_signed_by(device: &DeviceId, signed: &[u8]) -> Vec<u8> {
+    match (
+        CAST.device(device.as_bytes()),
+        wire::SignedOffer::decode(signed),
+    ) {
+        (Some(device), Ok(mut offer)) => {
+            offer.signature = device.sign(SignLabel::Offer, &offer.payload).to_vec();
+            offer.encode_to_vec()
+        }
+        _ => signed.to_vec(),
+    }
+}
+
+/// Both halves of a login: a byte of flags, the nonces, a time, the origin that was
+/// dialled. Flags: who the two are, the channel's exporter, and what is wrong with the
+/// signatures. The last 32 bytes are tried as a key, too.
+pub fn login(bytes: &[u8]) {
+    let Some((&[flags], rest)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let is_set = |bit: u8| flags >> bit & 1 == 1;
+    let Some((client_nonce, rest)) = rest.split_first_chunk() else {
+        return;
+    };
+    let Some((server_nonce, rest)) = rest.split_first_chunk() else {
+        return;
+    };
+    let Some((time, rest)) = rest.split_first_chunk() else {
+        return;
+    };
+    let key = VerifyingKey::from_slice(rest.last_chunk::<32>().map_or(&[], |key| key));
+    let [member, other] = &CAST.members;
+    // The hoster has a key like a device's.
+    let hoster = if is_set(0) {
+        &member.phone
+    } else {
+        &other.phone
+    };
+    let device = if is_set(1) {
+        &member.laptop
+    } else {
+        &member.paper
+    };
+    let Some(Ok(origin)) = std::str::from_utf8(rest).ok().map(Origin::parse) else {
+        return;
+    };
+    let hello = Hello {
+        hoster: member.phone.public().signing_key().hoster_id(),
+        client_nonce: *client_nonce,
+        server_nonce: *server_nonce,
+        time: u64::from_le_bytes(*time),
+        exporter: is_set(2).then_some([3; 32]),
+        origin,
+    };
+    let login = Login {
+        hoster: hello.hoster,
+        client_nonce: hello.client_nonce,
+        server_nonce: hello.server_nonce,
+        time: hello.time,
+        exporter: hello.exporter,
+        account: if is_set(3) {
+            other.log.id()
+        } else {
+            member.log.id()
+        },
+        device: device.id(),
+        origin: hello.origin.clone(),
+    };
+    let mut signature = hoster.sign(SignLabel::Hello, &hello.to_payload());
+    signature[0] ^= u8::from(is_set(4));
+    let verified = hello.verify(hoster.public().signing_key(), &signature);
+    assert_eq!(verified.is_ok(), is_set(0) && !is_set(4));
+    if let Ok(key) = key {
+        black_box(hello.verify(&key, &signature).is_ok());
+    }
+    let mut signature = device.sign(SignLabel::Login, &login.to_payload());
+    signature[63] ^= u8::from(is_set(5));
+    let verified = login.verify(&member.log, &signature);
+    assert_eq!(verified.is_ok(), is_set(1) && !is_set(3) && !is_set(5));
 }
 
 /// A message of a pairing, well sealed: a byte for the step, then the message.
@@ -298,7 +444,9 @@ pub fn link_url(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Ok(link) = LinkUrl::parse(text)
     {
-        assert_eq!(LinkUrl::parse(&link.to_url()), Ok(link));
+        assert_eq!(LinkUrl::parse(&link.to_url()), Ok(link.clone()));
+        // No text is the capsule that it names.
+        assert!(link.open(bytes, None).is_err());
     }
 }
 
@@ -345,6 +493,9 @@ pub fn capsule(bytes: &[u8]) {
         Ok(capsule) => {
             let fields = capsule.fields();
             assert!(fields.nodes.iter().all(|node| node.mode <= 0o777));
+            for chunk in fields.chunks.iter().take(4) {
+                assert!(chunk.open(bytes, &mut Decompressor::default()).is_err());
+            }
             black_box((fields.totals(), fields.blocks().len()));
         }
         Err(error) => assert!(matches!(error, OpenLinkError::Malformed(_)), "{error}"),
@@ -372,7 +523,7 @@ pub fn pack(bytes: &[u8]) {
     };
     let key = sealed::derived(labels::PACK_FOOTER_KEY);
     let place = |part: &str| {
-        let vault = VAULT.as_bytes().as_slice();
+        let vault = VAULT_ID.as_bytes().as_slice();
         [&[1], part.as_bytes(), vault, &1_u64.to_le_bytes()].concat()
     };
     let footer = sealed::seal(&key, &place(labels::PACK_FOOTER), footer);
@@ -430,6 +581,11 @@ pub fn chunk(bytes: &[u8]) {
     let key = *blake3::keyed_hash(&root, id.as_bytes()).as_bytes();
     let sealed = sealed::seal(&key, &[1, kind.to_byte()], rest);
     let opened = keys.open_chunk(1, kind, &id, &sealed);
+    if let Ok(key) = keys.export_chunk_key(1, &id) {
+        let hash = *blake3::hash(&sealed).as_bytes();
+        let through_a_link = key.open_chunk(kind, &hash, &sealed, &mut Decompressor::default());
+        assert!(opened.is_err() || opened == through_a_link);
+    }
     let is_raw = rest.first() == Some(&0) && plaintext.len() <= kind.max_len();
     assert_eq!(opened.ok().as_deref(), is_raw.then_some(plaintext));
 }
@@ -543,24 +699,24 @@ pub fn phrase(bytes: &[u8]) {
     }
 }
 
-const VAULT: VaultId = VaultId::from_array([1; 32]);
+const VAULT_ID: VaultId = VaultId::from_array([1; 32]);
 const EPOCH_SECRET: [u8; 32] = [2; 32];
 
 fn keys() -> VaultKeys {
-    VaultKeys::from_epoch_secrets(VAULT, &[EPOCH_SECRET])
+    VaultKeys::from_epoch_secrets(VAULT_ID, &[EPOCH_SECRET])
 }
 
 /// Sealing as `vault-core/docs/format.md` says it: so a fuzzer gets past the
 /// tags, to what only members can write.
-mod sealed {
-    use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
+pub(crate) mod sealed {
+    use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 
-    pub(super) fn derived(label: &str) -> [u8; 32] {
+    pub(crate) fn derived(label: &str) -> [u8; 32] {
         blake3::derive_key(label, &super::EPOCH_SECRET)
     }
 
     /// Under a nonce of zeros: what is sealed here is nobody's secret.
-    pub(super) fn seal(key: &[u8; 32], associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    pub(crate) fn seal(key: &[u8; 32], associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let nonce = [0; 24];
         let mut sealed = [&nonce, plaintext].concat();
         let tag = XChaCha20Poly1305::new(key.into())
@@ -568,6 +724,23 @@ mod sealed {
             .expect("an input of a fuzzer is short");
         sealed.extend_from_slice(&tag);
         sealed
+    }
+
+    /// What was sealed by whoever it was.
+    pub(crate) fn open(key: &[u8; 32], associated: &[u8], sealed: &[u8]) -> Vec<u8> {
+        let (nonce, rest) = sealed.split_first_chunk().expect("a nonce");
+        let (text, tag) = rest.split_last_chunk().expect("a tag");
+        let mut text = text.to_vec();
+        let nonce = XNonce::from(*nonce);
+        XChaCha20Poly1305::new(key.into())
+            .decrypt_inout_detached(
+                &nonce,
+                associated,
+                text.as_mut_slice().into(),
+                &Tag::from(*tag),
+            )
+            .expect("the key under which it was sealed");
+        text
     }
 }
 

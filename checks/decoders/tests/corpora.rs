@@ -7,22 +7,14 @@ use std::{
 
 use coffre_decoders::{
     DECODERS,
-    cast::{CAST, HOME, rng},
+    cast::{CAST, CastVault, HOME, OFFER, VAULT, rng, root},
 };
 use prost::Message;
-use vault_core::{
-    author::{
-        AccountAuthor, HeadAuthor, HeadChange, NamedDevice, VaultAuthor, create_account,
-        create_vault,
-    },
-    keys::VaultKeys,
-};
+use vault_core::author::{AccountAuthor, NamedDevice, create_account};
 use vault_proto::{
-    head::SeenHeads,
     ids::{HosterId, PackId},
     origin::Origin,
     pack_list::PackList,
-    vault_log::{Role, VaultKind, VaultLog},
     wire,
 };
 
@@ -104,13 +96,25 @@ fn moved() -> Vec<u8> {
     delimited(&[account.genesis, moved.unwrap()])
 }
 
+/// See [`coffre_decoders::login`].
+fn login() -> Vec<u8> {
+    let parts: [&[u8]; 5] = [
+        &[3],
+        &[1; 32],
+        &[2; 32],
+        &1_800_000_000_u64.to_le_bytes(),
+        b"coffre.example:443",
+    ];
+    parts.concat()
+}
+
 fn delimited(entries: &[wire::SignedEntry]) -> Vec<u8> {
     let encode = wire::SignedEntry::encode_length_delimited_to_vec;
     entries.iter().flat_map(encode).collect()
 }
 
 fn accepted() -> Vec<(&'static str, Vec<u8>)> {
-    let (log, heads) = vault();
+    let CastVault { log, heads, .. } = &*VAULT;
     let member = &CAST.members[0];
     let mut account = member.log.clone();
     let author = AccountAuthor {
@@ -127,6 +131,7 @@ fn accepted() -> Vec<(&'static str, Vec<u8>)> {
 
     let root = root();
     let length = u32::try_from(root.encoded_len()).unwrap().to_le_bytes();
+    let oldest = heads.last().unwrap();
     let packs = [1, 2, 3].map(|byte| PackId::from_array([byte; 32]));
     let packs = PackList::from_unordered(packs.to_vec()).unwrap();
     vec![
@@ -137,77 +142,12 @@ fn accepted() -> Vec<(&'static str, Vec<u8>)> {
             "device_name",
             member.secrets.seal_name("laptop", &mut rng(9)).unwrap(),
         ),
-        ("head_path", heads),
+        ("head", oldest.to_vec()),
+        ("head_path", heads.concat()),
+        ("kem_key", member.laptop.kem_key().as_bytes().to_vec()),
+        ("login", login()),
+        ("offer", OFFER.signed.clone()),
         ("pack_list", packs.to_bytes()),
         ("root", [&length[..], &root.encode_to_vec()].concat()),
     ]
-}
-
-fn root() -> wire::Root {
-    wire::Root {
-        minimum_reader: 1,
-        minimum_writer: 1,
-        committed: Some(wire::Timestamp::default()),
-        ..wire::Root::default()
-    }
-}
-
-/// A vault with two members and two epochs, and its heads, the newest first.
-fn vault() -> (VaultLog, Vec<u8>) {
-    let [owner, other] = &CAST.members;
-    let mut rng = rng(7);
-    let made = create_vault(
-        VaultKind::Storage,
-        HOME,
-        &owner.log,
-        &owner.secrets,
-        &owner.laptop,
-        &mut rng,
-    )
-    .unwrap();
-    let mut log = made.log;
-    let append = |log: &mut VaultLog, write: &mut dyn FnMut(&VaultAuthor<'_>) -> _| {
-        let author = VaultAuthor {
-            log: &log.clone(),
-            accounts: &CAST.logs,
-            head: None,
-            account: owner.log.id(),
-            device: &owner.laptop,
-        };
-        let entry: wire::SignedEntry = write(&author);
-        log.append(&entry, &CAST.logs).unwrap();
-    };
-    append(&mut log, &mut |author| {
-        author
-            .add_member(&made.keys, &other.log.id(), Role::Writer, &mut rng)
-            .unwrap()
-    });
-    append(&mut log, &mut |author| {
-        author.rotate(&made.keys, &mut rng).unwrap()
-    });
-    let keys = VaultKeys::open(&log, &owner.secrets).unwrap();
-
-    let mut seen = SeenHeads::none();
-    let mut heads = Vec::new();
-    let (root, nothing) = (root(), PackList::default());
-    for _ in 0..3 {
-        let author = HeadAuthor {
-            vault_log: &log,
-            accounts: &CAST.logs,
-            seen: &seen,
-            keys: &keys,
-            account: owner.log.id(),
-            device: &owner.laptop,
-        };
-        let change = HeadChange {
-            root: &root,
-            adds: &nothing,
-            removes: &nothing,
-            reconciled: None,
-        };
-        let commit = author.commit(change, &mut rng).unwrap();
-        heads.insert(0, commit.head.to_bytes());
-        seen = commit.head.seen().clone();
-    }
-    (log, heads.concat())
 }

@@ -32,21 +32,28 @@ const PASSWORD: &str = "the password of this link";
 /// What all of a server's threads say, to the last detail, whoever of the libraries
 /// they use says it.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// Threads that write to it.
-    fn runtime(&self) -> Runtime {
+    pub(super) fn runtime(&self) -> Runtime {
         let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_ansi(false)
+        let to_the_last_detail = || {
+            tracing_subscriber::fmt()
+                .with_max_level(LevelFilter::TRACE)
+                .with_ansi(false)
+        };
+        // Beside a second one: as long as there is but one, what it wants is asked of
+        // whichever thread comes by first, and other tests' threads want nothing.
+        let beside = Dispatch::new(to_the_last_detail().with_writer(io::sink).finish());
+        let subscriber = to_the_last_detail()
             .with_writer(move || log.clone())
             .finish();
         let dispatch = Dispatch::new(subscriber);
         let threads = Builder::new_multi_thread()
             .enable_all()
             .on_thread_start(move || {
+                let _ = &beside;
                 // Until the thread ends.
                 std::mem::forget(tracing::dispatcher::set_default(&dispatch));
             })
@@ -54,7 +61,7 @@ impl Log {
         threads.unwrap()
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -70,30 +77,19 @@ impl io::Write for Log {
     }
 }
 
-/// Every piece of a link's secret, in every writing.
-struct Pieces(HashSet<[u8; PIECE]>);
+/// Every piece of secrets, in every writing.
+#[derive(Default)]
+pub(super) struct Pieces(HashSet<[u8; PIECE]>);
 
 impl Pieces {
-    fn of(url: &LinkUrl) -> Self {
+    pub(super) fn of(url: &LinkUrl) -> Self {
         let text = url.to_url();
         let fragment = text.split_once('#').unwrap().1;
         let message = BASE64URL_NOPAD.decode(fragment.as_bytes()).unwrap();
         let secret = wire::LinkUrl::decode(&message[..]).unwrap().secret;
-        assert_eq!(secret.len(), 32);
-        let mut pieces = Self(HashSet::new());
+        let mut pieces = Self::default();
         pieces.add(PASSWORD.as_bytes());
-        pieces.add(&secret);
-        pieces.add(HEXLOWER.encode(&secret).as_bytes());
-        pieces.add(HEXUPPER.encode(&secret).as_bytes());
-        // Wherever in a longer text it stands; the letters at both ends are of what
-        // stands beside it, too.
-        for before in 0..3 {
-            let longer = [&vec![0; before][..], &secret, &[0; 2]].concat();
-            for encoding in [BASE64, BASE64URL] {
-                let encoded = encoding.encode(&longer);
-                pieces.add(&encoded.as_bytes()[4..40]);
-            }
-        }
+        pieces.add_secret(&secret);
         // With the # before it. What comes later in the fragment, the hoster's id
         // and the capsule's, is no secret, and in this writing nowhere either.
         let sign = text.find('#').unwrap();
@@ -101,13 +97,30 @@ impl Pieces {
         pieces
     }
 
-    fn add(&mut self, bytes: &[u8]) {
+    /// 32 bytes, as they are and as text.
+    pub(super) fn add_secret(&mut self, secret: &[u8]) {
+        assert_eq!(secret.len(), 32);
+        self.add(secret);
+        self.add(HEXLOWER.encode(secret).as_bytes());
+        self.add(HEXUPPER.encode(secret).as_bytes());
+        // Wherever in a longer text it stands; the letters at both ends are of what
+        // stands beside it, too.
+        for before in 0..3 {
+            let longer = [&vec![0; before][..], secret, &[0; 2]].concat();
+            for encoding in [BASE64, BASE64URL] {
+                let encoded = encoding.encode(&longer);
+                self.add(&encoded.as_bytes()[4..40]);
+            }
+        }
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
         let windows = bytes.windows(PIECE);
         self.0
             .extend(windows.map(|piece| <[u8; PIECE]>::try_from(piece).unwrap()));
     }
 
-    fn are_in(&self, bytes: &[u8]) -> bool {
+    pub(super) fn are_in(&self, bytes: &[u8]) -> bool {
         bytes.windows(PIECE).any(|piece| self.0.contains(piece))
     }
 }

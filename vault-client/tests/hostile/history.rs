@@ -6,7 +6,7 @@ use prost::Message;
 use vault_client::account::{AccountError, VaultSelector};
 use vault_client::backup::BackupError;
 use vault_client::error::ErrorCode;
-use vault_client::remote::SyncRequest;
+use vault_client::remote::{Misbehaviour, RemoteError, SyncRequest};
 use vault_client::vault::{Vault, VaultError};
 use vault_core::author::AccountAuthor;
 use vault_core::keys::{AccountSecrets, DeviceKeys, VaultKeysError};
@@ -577,12 +577,15 @@ fn a_lost_acknowledgement_and_a_crash_make_no_second_signature() {
         drop(orders);
         let planned = plan(&scene.vault, vec![put_pack(&scene.vault)]);
         let (before, head) = (scene.vault.root().unwrap().clone(), scene.vault.head());
+        let believed = scene.person.believed();
         let error = scene.vault.commit(planned.clone()).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
+        let malformed = RemoteError::Misbehaved(Misbehaviour::Malformed);
+        assert_matches!(&error, VaultError::Remote(error) if *error == malformed);
         assert_eq!(
             (scene.vault.root().unwrap(), scene.vault.head()),
             (&before, head)
         );
+        assert_eq!(scene.person.believed(), believed);
 
         let account = scene.person.reopened(&scene.hostile);
         let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
@@ -619,15 +622,17 @@ fn a_race_that_nobody_has_won_is_told() {
         }))
     };
     scene.hostile.orders().commit_head.instead(lost);
-    let head = scene.vault.head();
+    let (head, believed) = (scene.vault.head(), scene.person.believed());
     let planned = plan(&scene.vault, vec![put_pack(&scene.vault)]);
     let error = scene.vault.commit(planned.clone()).unwrap_err();
     assert_matches!(&error, VaultError::UnfoundedRace);
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved);
     scene.files.write("more", b"and more");
     let error = backed_up(&mut scene.vault, &scene.files).unwrap_err();
+    assert_matches!(&error, BackupError::Vault(VaultError::UnfoundedRace));
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
     assert_eq!(scene.vault.head(), head);
+    assert_eq!(scene.person.believed(), believed);
     scene.front().behave();
     backed_up(&mut scene.vault, &scene.files).unwrap();
     let snapshot = newest(&scene.vault).unwrap();
@@ -662,12 +667,13 @@ fn packs_that_are_missing_for_ever_end_a_backup() {
         }))
     };
     scene.hostile.orders().commit_head.instead(missing);
-    let head = scene.vault.head();
+    let (head, believed) = (scene.vault.head(), scene.person.believed());
     scene.files.write("more", b"and more");
     let error = backed_up(&mut scene.vault, &scene.files).unwrap_err();
     assert_matches!(&error, BackupError::PacksLost { .. });
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved);
     assert_eq!(scene.vault.head(), head);
+    assert_eq!(scene.person.believed(), believed);
     scene.front().behave();
     backed_up(&mut scene.vault, &scene.files).unwrap();
     scene.snapshot = newest(&scene.vault).unwrap();

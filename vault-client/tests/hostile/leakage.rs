@@ -1,52 +1,104 @@
 //! What a hoster learns from what it is given: sizes, ranges, and nothing that
 //! tells one content from another.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
 use prost::Message;
+use vault_core::chunker::{ChunkSizes, Chunker, ChunkerKeys};
 use vault_proto::ids::PackId;
-use vault_rpc::hoster::ReadPacksRequest;
+use vault_rpc::hoster::{CommitHeadRequest, ReadPacksRequest};
 
-use super::scene::Scene;
-use crate::engine::{Files, backed_up, noise};
+use super::front::Seen;
+use super::scene::{Hostile, Person, Scene};
+use crate::engine::{Files, assert_restores, backed_up, forget_cache, newest, noise};
 
 /// Bytes that no two packs have in common but by chance of 2^-128.
 const WINDOW: usize = 16;
 
-/// What the hoster sees of a backup and a restore: sizes of packs in the order
-/// of their arrival, and ranges that are read.
-#[derive(Debug, PartialEq, Eq)]
+/// What the hoster sees of a backup, a restore and a check.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Sight {
+    /// Lengths of packs, in the order of their arrival.
     packs: Vec<usize>,
+    /// Offset and length of ranges, ascending.
     reads: Vec<(u32, u32)>,
-    bytes: usize,
+    /// Lengths of sealed roots.
+    roots: Vec<usize>,
+}
+
+impl Sight {
+    /// Of these calls.
+    fn of(calls: &[Seen]) -> Self {
+        let of_kind = |call: &'static str| calls.iter().filter(move |seen| seen.call == call);
+        let ranges = of_kind("read_packs")
+            .flat_map(|seen| ReadPacksRequest::decode(&seen.asked[..]).unwrap().ranges);
+        let mut reads: Vec<_> = ranges.map(|range| (range.offset, range.length)).collect();
+        reads.sort_unstable();
+        let commits = of_kind("commit_head");
+        let commits = commits.map(|seen| CommitHeadRequest::decode(&seen.asked[..]).unwrap());
+        Self {
+            packs: of_kind("put_pack").map(|seen| seen.pack_bytes).collect(),
+            reads,
+            roots: commits.map(|commit| commit.root.len()).collect(),
+        }
+    }
+
+    fn packed_bytes(&self) -> usize {
+        self.packs.iter().sum()
+    }
+
+    fn read_lengths(&self) -> impl Iterator<Item = usize> {
+        self.reads.iter().map(|(_, length)| *length as usize)
+    }
+}
+
+/// What it sees of each.
+struct Sights {
+    backup: Sight,
+    restore: Sight,
+    check: Sight,
 }
 
 impl Scene {
     /// A backup, a restore and a check, as the hoster sees them.
-    fn sight_of(files: Files) -> Sight {
+    fn sights_of(files: Files) -> Sights {
         let mut scene = Self::of(files);
-        let backup = scene.front().seen();
-        scene.front().forget_seen();
+        let sight = |scene: &Self| {
+            let sight = Sight::of(&scene.front().seen());
+            scene.front().forget_seen();
+            sight
+        };
+        let backup = sight(&scene);
         scene.assert_restores_all_but(0);
+        let restore = sight(&scene);
         scene.check().unwrap();
-        let packs = backup.iter().filter(|seen| seen.call == "put_pack");
-        let packs: Vec<_> = packs.map(|seen| seen.pack_bytes).collect();
-        let seen = scene.front().seen().into_iter();
-        let reads = seen
-            .filter(|seen| seen.call == "read_packs")
-            .flat_map(|seen| ReadPacksRequest::decode(&seen.asked[..]).unwrap().ranges)
-            .map(|range| (range.offset, range.length));
-        let mut reads: Vec<_> = reads.collect();
-        reads.sort_unstable();
-        Sight {
-            bytes: packs.iter().sum(),
-            packs,
-            reads,
+        let check = sight(&scene);
+        Sights {
+            backup,
+            restore,
+            check,
         }
     }
+}
+
+/// How many bytes lie in lengths of each class: of up to 2^n bytes, and more than half.
+fn bytes_by_class(lengths: impl IntoIterator<Item = usize>) -> BTreeMap<usize, usize> {
+    let mut classes = BTreeMap::new();
+    for length in lengths {
+        *classes.entry(length.next_power_of_two()).or_default() += length;
+    }
+    classes
+}
+
+/// What differs between two histograms, in thousandths of the first.
+fn difference(one: &BTreeMap<usize, usize>, other: &BTreeMap<usize, usize>) -> usize {
+    let classes: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    let bytes = |of: &BTreeMap<usize, usize>, class| of.get(class).copied().unwrap_or(0);
+    let apart = classes.into_iter();
+    let apart = apart.map(|class| bytes(one, class).abs_diff(bytes(other, class)));
+    apart.sum::<usize>() * 1_000 / one.values().sum::<usize>()
 }
 
 /// Few large files and many small ones, of the same volume once sealed: 21 MiB,
@@ -57,45 +109,220 @@ fn two_corpora_of_one_volume_look_alike() {
     let large: Vec<_> = (0..3).map(|n| noise(n, 7 * MIB)).collect();
     let names: Vec<_> = (0..3).map(|n| format!("film-{n}")).collect();
     let films: Vec<_> = names.iter().map(String::as_str).zip(large).collect();
-    let one = Scene::sight_of(Files::new(&films));
+    let one = Scene::sights_of(Files::new(&films));
     // Records of the small files take some room; they are so much fewer.
-    let other = Scene::sight_of(Files::many(9, 240, 7 * MIB * 3 / 240 - 120));
-    let per_mille = one.bytes.abs_diff(other.bytes) * 1_000 / one.bytes;
-    assert!(per_mille <= 20, "{} and {} bytes", one.bytes, other.bytes);
-    // Both in the same classes of sizes, and nothing else.
-    for sight in [&one, &other] {
-        assert!(sight.packs.iter().all(|length| length.is_power_of_two()));
+    let other = Scene::sights_of(Files::many(9, 240, 7 * MIB * 3 / 240 - 120));
+    let packs = |sights: &Sights| bytes_by_class(sights.backup.packs.iter().copied());
+    assert_alike("packs", &packs(&one), &packs(&other));
+    let roots = |sights: &Sights| bytes_by_class(sights.backup.roots.iter().copied());
+    assert_alike("roots", &roots(&one), &roots(&other));
+    assert_eq!(one.backup.roots.len(), other.backup.roots.len());
+    // A check reads whole packs.
+    let checked = |sights: &Sights| bytes_by_class(sights.check.read_lengths());
+    assert_alike("reads of a check", &checked(&one), &checked(&other));
+    assert_eq!(one.check.reads.len(), other.check.reads.len());
+    // How much a restore reads, and not in how many ranges: those follow the files.
+    let restored = |sights: &Sights| {
+        let bytes = sights.restore.read_lengths().sum::<usize>();
+        BTreeMap::from([(0, bytes)])
+    };
+    assert_alike("volume of a restore", &restored(&one), &restored(&other));
+    // In the classes of sizes, and nothing else.
+    for sights in [&one, &other] {
+        let packs = &sights.backup.packs;
+        assert!(packs.iter().all(|length| length.is_power_of_two()));
         assert!(
-            sight
-                .packs
+            packs
                 .iter()
                 .all(|length| (1 << 14..=1 << 24).contains(length))
         );
     }
 }
 
-/// The same content in another vault, and another content of that length: what
-/// the hoster sees is one and the same, to the byte.
+/// Within 2 %.
+#[track_caller]
+fn assert_alike(what: &str, one: &BTreeMap<usize, usize>, other: &BTreeMap<usize, usize>) {
+    let per_mille = difference(one, other);
+    assert!(per_mille <= 20, "{what}: {per_mille}: {one:?}, {other:?}");
+}
+
+/// A corpus that is a 50th larger is no longer taken for the same.
+#[test]
+fn the_comparison_of_corpora_tells_two_that_differ() {
+    let packs = |count| bytes_by_class(std::iter::repeat_n(1 << 24, count));
+    assert_eq!(difference(&packs(100), &packs(100)), 0);
+    assert_eq!(difference(&packs(100), &packs(102)), 20);
+    let mut smaller = packs(98);
+    smaller.extend(bytes_by_class([1 << 23; 4]));
+    assert_eq!(
+        difference(&packs(100), &smaller),
+        40,
+        "the volume is the same"
+    );
+}
+
+/// Vaults of each kind.
+const VAULTS: u64 = 48;
+/// Bytes of the file in each: about as many as make its pack one of a class more, so that
+/// which class it is depends on how often the file is cut.
+fn length_in(number: u64) -> usize {
+    (1 << 20) - 1_000 - 30 * number as usize
+}
+
+/// How far two samples are apart, from 0 to 1: the greatest distance between their
+/// empirical distributions (Kolmogorov, Smirnov).
+fn distance(one: &[f64], other: &[f64]) -> f64 {
+    let below = |of: &[f64], at: f64| {
+        of.iter().filter(|value| **value <= at).count() as f64 / of.len() as f64
+    };
+    let apart = one.iter().chain(other);
+    let apart = apart.map(|at| (below(one, *at) - below(other, *at)).abs());
+    apart.fold(0.0, f64::max)
+}
+
+/// Whether one tells two samples apart, and errs once in a million times
+/// (Massart: P(D > d) <= 2 e^(-2 d² nm / (n + m)); for few values it is less).
+fn are_told_apart(one: &[f64], other: &[f64]) -> bool {
+    let (n, m) = (one.len() as f64, other.len() as f64);
+    let critical = (-(0.5e-6_f64).ln() / 2.0 * (n + m) / (n * m)).sqrt();
+    distance(one, other) > critical
+}
+
+/// What the hoster sees of one vault with one file, and what it does not: how far from
+/// where it would look for it the file was first cut.
+struct Sample {
+    sight: Sight,
+    cut_from_guess: f64,
+}
+
+/// Where a hoster would look for the first cut that had keys of its own: some under which
+/// the file that it knows is cut early.
+fn guess(content: &[u8]) -> usize {
+    let known = known_file();
+    let chunker = |n| Chunker::new(&ChunkerKeys::new(&[n; 32], &[n; 16]), ChunkSizes::FILE_DATA);
+    let mut chunkers = (1..=u8::MAX).map(chunker);
+    let chunker = chunkers.find(|chunker| chunker.cut(&known) < 800_000);
+    chunker.unwrap().cut(content)
+}
+
+/// One vault after the other, each with its own file, or with as much as there is room
+/// for of the one that the hoster knows.
+fn samples(hostile: &Hostile, person: &Person, content: impl Fn(u64) -> Vec<u8>) -> Vec<Sample> {
+    let known = known_file();
+    let sample = |number| {
+        let content = content(number);
+        let files = Files::new(&[("file", content.clone())]);
+        let name = format!("vault {number} {}", files.path().display());
+        hostile.front.forget_seen();
+        let mut vault = person.account.create_vault(&name).unwrap();
+        backed_up(&mut vault, &files).unwrap();
+        let snapshot = newest(&vault).unwrap();
+        forget_cache(&vault);
+        assert_restores(&vault, &snapshot, &files);
+        let chunker = Chunker::new(vault.keys().unwrap().file_chunker(), ChunkSizes::FILE_DATA);
+        let cut = chunker.cut(&content);
+        Sample {
+            sight: Sight::of(&hostile.front.seen()),
+            cut_from_guess: cut.abs_diff(guess(&known[..length_in(number)])) as f64,
+        }
+    };
+    (0..VAULTS).map(sample).collect()
+}
+
+fn known_file() -> Vec<u8> {
+    noise(1, 1 << 20)
+}
+
+fn unknown_file(number: u64) -> Vec<u8> {
+    noise(1_000 + number, length_in(number))
+}
+
+fn sum(of: impl Iterator<Item = u32>) -> f64 {
+    of.map(f64::from).sum()
+}
+
+/// A file that the hoster knows, in many vaults, and files that it does not: neither
+/// sizes nor places of what is stored and read tell which is which. The vaults differ
+/// among themselves, since each cuts elsewhere.
 #[test]
 fn a_known_file_looks_like_any_other() {
-    let known = || {
-        let text = b"a page that the hoster knows by heart, ";
-        Files::new(&[("known", noise(1, 900_000)), ("page", text.repeat(3))])
-    };
-    let other = Files::new(&[("other", noise(2, 900_000)), ("else", noise(3, 117))]);
-    let [first, again] = [known(), known()].map(Scene::sight_of);
-    assert_eq!(first.packs, again.packs);
-    assert_eq!(first.reads, again.reads);
-    let other = Scene::sight_of(other);
-    assert_eq!(first.packs, other.packs);
-    assert_eq!(first.reads, other.reads);
+    let hostile = Hostile::start();
+    let person = Person::at(&hostile);
+    let known = known_file();
+    let known = samples(&hostile, &person, |number| {
+        known[..length_in(number)].to_vec()
+    });
+    let unknown = samples(&hostile, &person, unknown_file);
+    type Figure = fn(&Sight) -> f64;
+    let figures: [(&str, Figure); 5] = [
+        ("the largest pack", |sight| {
+            *sight.packs.iter().max().unwrap() as f64
+        }),
+        ("packs", |sight| sight.packs.len() as f64),
+        ("the volume of the commits", |sight| {
+            (sight.packed_bytes() + sight.roots.iter().sum::<usize>()) as f64
+        }),
+        ("where is read", |sight| {
+            sum(sight.reads.iter().map(|(offset, _)| *offset))
+        }),
+        ("how much is read", |sight| {
+            sum(sight.reads.iter().map(|(_, length)| *length))
+        }),
+    ];
+    let mut varied = Vec::new();
+    for (what, figure) in figures {
+        let of = |samples: &[Sample]| -> Vec<f64> {
+            samples.iter().map(|sample| figure(&sample.sight)).collect()
+        };
+        let (known, unknown) = (of(&known), of(&unknown));
+        let values: BTreeSet<_> = known.iter().chain(&unknown).map(|v| v.to_bits()).collect();
+        if values.len() > 1 {
+            varied.push(what);
+        }
+        assert!(
+            !are_told_apart(&known, &unknown),
+            "{what}: {known:?} {unknown:?}"
+        );
+    }
+    // What never varies tells nothing, and shows nothing either.
+    for what in [
+        "the largest pack",
+        "the volume of the commits",
+        "how much is read",
+    ] {
+        assert!(varied.contains(&what), "{varied:?}");
+    }
+    // Nor would the cuts themselves, if they showed.
+    let cuts = |samples: &[Sample]| samples.iter().map(|s| s.cut_from_guess).collect::<Vec<_>>();
+    let values: BTreeSet<_> = cuts(&known).iter().map(|cut| cut.to_bits()).collect();
+    assert!(values.len() as u64 > VAULTS / 4);
+    assert!(!are_told_apart(&cuts(&known), &cuts(&unknown)));
+}
+
+/// The same comparison, of vaults that would all cut with one key and show where: it
+/// tells.
+#[test]
+fn cuts_under_one_key_would_tell_a_known_file() {
+    let known = known_file();
+    let from_guess =
+        |content: &[u8], number| guess(content).abs_diff(guess(&known[..length_in(number)])) as f64;
+    let all = 0..VAULTS;
+    let same: Vec<_> = all
+        .clone()
+        .map(|n| from_guess(&known[..length_in(n)], n))
+        .collect();
+    let other: Vec<_> = all.map(|n| from_guess(&unknown_file(n), n)).collect();
+    assert!(are_told_apart(&same, &other), "{}", distance(&same, &other));
+    // And it takes no two halves of one sample for two.
+    let (half, rest) = other.split_at(other.len() / 2);
+    assert!(!are_told_apart(half, rest));
 }
 
 #[test]
 fn reads_do_not_draw_the_chunks_boundaries() {
-    let sight = Scene::sight_of(Files::many(4, 60, 150_000));
-    assert!(!sight.reads.is_empty());
-    for (offset, length) in sight.reads {
+    let Sights { restore, check, .. } = Scene::sights_of(Files::many(4, 60, 150_000));
+    assert!(!restore.reads.is_empty() && !check.reads.is_empty());
+    for (offset, length) in restore.reads.into_iter().chain(check.reads) {
         let end = offset + length;
         assert_eq!(offset % 65_536, 0);
         assert!(
@@ -148,66 +375,6 @@ fn packs_that_are_sealed_again_share_no_substring() {
     };
     assert!(!share_a_substring(one, other));
     assert!(share_a_substring(one, one));
-}
-
-/// Names, contents and keys in all that reached the hoster: requests, packs,
-/// and every file that its server wrote.
-#[test]
-fn nothing_that_reached_the_hoster_holds_a_canary() {
-    let mut scene = Scene::of(Files::new(&[
-        (
-            "canary-directory/canary-file",
-            b"canary-content ".repeat(300),
-        ),
-        ("letter", noise(1, 3_000)),
-    ]));
-    scene.back_up_again();
-    scene.assert_restores_all_but(0);
-    scene.check().unwrap();
-    let (hostile, person) = (&scene.hostile, &scene.person);
-    let mut words: Vec<Vec<u8>> = ["canary", "documents", "a laptop", "letter"]
-        .map(|word| word.as_bytes().to_vec())
-        .to_vec();
-    words.push(noise(1, 3_000)[500..532].to_vec());
-    let secrets = [
-        person.phrase.device_keys().to_secret_bytes(),
-        vault_core::keys::DeviceKeys::from_secret_bytes(
-            &fs::read(person.home.path().join("device.key")).unwrap(),
-        )
-        .unwrap()
-        .to_secret_bytes(),
-    ];
-    for secret in &secrets {
-        words.extend(secret[..].windows(16).step_by(16).map(<[u8]>::to_vec));
-    }
-    let mut wrote: Vec<Vec<u8>> = hostile
-        .front
-        .seen()
-        .into_iter()
-        .map(|seen| seen.asked)
-        .collect();
-    wrote.extend(
-        hostile
-            .front
-            .packs()
-            .into_values()
-            .map(|pack| pack.to_vec()),
-    );
-    collect(hostile.hoster.data.path(), &mut wrote);
-    assert!(wrote.len() > 30);
-    for bytes in &wrote {
-        for word in &words {
-            let found = bytes.windows(word.len()).any(|window| window == &word[..]);
-            assert!(!found, "{:?}", String::from_utf8_lossy(word));
-        }
-    }
-    // The search finds what is there: the ids that a hoster does see.
-    let id = scene.vault.id().to_vec();
-    assert!(
-        wrote
-            .iter()
-            .any(|bytes| bytes.windows(32).any(|at| at == id))
-    );
 }
 
 /// Every file below a directory.

@@ -10,7 +10,9 @@
 //! hoster sends through it is the same, and `network::login` shows who is
 //! talked to at all.
 
+mod canaries;
 mod downgrade;
+mod exchanges;
 mod fragment;
 mod front;
 mod history;

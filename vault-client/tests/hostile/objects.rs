@@ -5,6 +5,7 @@ use std::fs;
 
 use prost::Message;
 use vault_client::account::Account;
+use vault_client::backup::BackupError;
 use vault_client::check::Problem;
 use vault_client::error::ErrorCode;
 use vault_core::chunk::ChunkKind;
@@ -16,6 +17,7 @@ use vault_proto::ids::PackId;
 use vault_proto::wire::Node;
 use vault_rpc::hoster::{Accepted, commit_head_response::Outcome};
 
+use super::history::assert_matches;
 use super::scene::{Person, Scene};
 use crate::engine::{Files, backed_up, noise};
 use crate::support::{pack, rng};
@@ -280,11 +282,26 @@ fn a_chunk_of_one_kind_is_not_taken_for_another() {
     scene.front().lay(&other, Some(second));
     scene.assert_all_refused();
     scene.assert_honest_again();
-    // Nor does either open as the other, whoever says so.
-    let seal = |kind, sealed: &[u8]| keys.open_chunk(1, kind, &id, sealed);
-    let sealed = &one[tree_at..][..tree.sealed_length as usize];
-    assert!(seal(ChunkKind::FileData, sealed).is_err());
-    assert!(seal(ChunkKind::Tree, sealed).is_err());
+    // Nor does either open as the other, whoever says so: under its own id, which is all
+    // that its key is of, it is the kind that refuses.
+    let sealed = [
+        (
+            ChunkKind::Tree,
+            tree.id,
+            &one[tree_at..][..tree.sealed_length as usize],
+        ),
+        (
+            ChunkKind::FileData,
+            id,
+            &two[file_at..][..file.sealed_length as usize],
+        ),
+    ];
+    for (own, id, sealed) in sealed {
+        for kind in [ChunkKind::Tree, ChunkKind::FileData] {
+            let opened = keys.open_chunk(1, kind, &id, sealed);
+            assert_eq!(opened.ok(), (kind == own).then(|| plaintext.clone()));
+        }
+    }
 }
 
 /// A reader knows every key, and with the hoster's help can put a pack of his
@@ -342,9 +359,12 @@ fn an_upload_that_was_acknowledged_and_discarded_is_told() {
         .put_pack
         .instead(|_| Some(Ok(vault_rpc::hoster::PutPackResponse { was_there: false })));
     scene.files.write("new", &noise(99, 3_000));
+    let before = scene.person.believed();
     let error = backed_up(&mut scene.vault, &scene.files).unwrap_err();
+    assert_matches!(&error, BackupError::PacksLost { count: 1 });
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
     assert_eq!(scene.vault.head(), head);
+    assert_eq!(scene.person.believed(), before);
     scene.front().behave();
     backed_up(&mut scene.vault, &scene.files).unwrap();
     scene.snapshot = crate::engine::newest(&scene.vault).unwrap();
@@ -436,18 +456,18 @@ fn a_stranger_finds_no_pack_of_another_vault() {
     let (pack_id, _) = scene.only_pack();
     let there = theirs.remote().have_packs(&theirs.id(), &[pack_id]);
     assert_eq!(there, Ok(vec![false]));
-    let error = theirs
-        .remote()
-        .have_packs(&scene.vault.id(), &[pack_id])
-        .unwrap_err();
+    let (mine, remote) = (scene.vault.id(), theirs.remote());
+    let before = (scene.person.stored(), stranger.stored());
+    let error = remote.have_packs(&mine, &[pack_id]).unwrap_err();
     assert_eq!(error.code(), ErrorCode::NoVault, "{error}");
     let (id, bytes) = pack(&theirs);
-    assert!(
-        theirs
-            .remote()
-            .put_pack(&scene.vault.id(), &id, bytes)
-            .is_err()
+    let error = remote.put_pack(&mine, &id, bytes).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::NoVault, "{error}");
+    assert_eq!(
+        scene.vault.remote().have_packs(&mine, &[id]),
+        Ok(vec![false])
     );
+    assert_eq!((scene.person.stored(), stranger.stored()), before);
 }
 
 /// An empty file is a file without chunks, and an empty directory a directory

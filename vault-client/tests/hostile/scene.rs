@@ -36,7 +36,10 @@ pub(super) struct Hostile {
 
 impl Hostile {
     pub(super) fn start() -> Self {
-        let hoster = Hoster::start_with(Tls::BehindProxy);
+        Self::before(Hoster::start_with(Tls::BehindProxy))
+    }
+
+    pub(super) fn before(hoster: Hoster) -> Self {
         let server = hoster.server_address();
         let front = hoster.tokio().block_on(Front::before(server));
         hoster.relay.lead_to(front.address);
@@ -101,6 +104,18 @@ impl Person {
     /// All that the device has stored.
     pub(super) fn stored(&self) -> Vec<String> {
         stored(self.home.path())
+    }
+
+    /// Likewise, but for what it has itself made and not seen accepted, and what it knows
+    /// of its own files: all that comes from others.
+    pub(super) fn believed(&self) -> Vec<String> {
+        let own = ["pending_pack: ", "own_pack: ", "signed_commit: "];
+        let is_own = |line: &String| {
+            own.iter().any(|table| line.starts_with(table)) || line.contains("/stat.db: ")
+        };
+        let mut lines = self.stored();
+        lines.retain(|line| !is_own(line));
+        lines
     }
 
     /// As another process would open it.
@@ -231,14 +246,21 @@ impl Scene {
     /// written must be right, and nothing of the device may move.
     pub(super) fn restore(&self) -> Restored {
         forget_cache(&self.vault);
+        self.restore_between(|| {}, || {})
+    }
+
+    /// Likewise with what is cached, to which something is done before and after.
+    pub(super) fn restore_between(&self, before: impl FnOnce(), after: impl FnOnce()) -> Restored {
         let (stored, head) = (self.person.stored(), self.vault.head());
         let target = tempfile::tempdir().unwrap();
+        before();
         let result = restored(
             &self.vault,
             &self.snapshot,
             self.files.path(),
             target.path(),
         );
+        after();
         assert_eq!(self.person.stored(), stored);
         assert_eq!(self.vault.head(), head);
         let whole = content_of(self.files.path());

@@ -6,18 +6,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use prost::Message;
 use tonic::Status;
 use vault_client::account::VaultSelector;
 use vault_client::backup::BackupError;
 use vault_client::error::ErrorCode;
+use vault_client::platform::Clock;
 use vault_client::remote::{Misbehaviour, PackRange, RemoteError};
 use vault_client::vault::{Vault, VaultError};
+use vault_proto::login::Hello;
+use vault_proto::sign::SignLabel;
 use vault_rpc::hoster::{
-    ListedVault, LoginResponse, ReadPacksResponse, Reason, SyncVaultResponse, UsageResponse,
-    WatchHeadsResponse,
+    ListedVault, LoginRequest, LoginResponse, ReadPacksResponse, Reason, SyncVaultResponse,
+    UsageResponse, WatchHeadsResponse,
 };
 
 use super::front::{Messages, refusal};
+use super::history::assert_matches;
 use super::scene::Scene;
 use crate::engine::{backed_up, noise};
 use crate::support::hoster::impatient;
@@ -63,6 +68,23 @@ impl Scene {
                 ControlFlow::Continue(())
             });
         (bytes, read.unwrap_err())
+    }
+
+    /// The hoster signs this time from now on.
+    fn say_hello_at(&self, time: u64) {
+        let (key, origin) = (self.hostile.hoster.key(), self.hostile.hoster.origin());
+        self.hostile.orders().hello.tamper(move |asked, answer| {
+            let hello = Hello {
+                hoster: key.public().signing_key().hoster_id(),
+                client_nonce: asked.client_nonce[..].try_into().unwrap(),
+                server_nonce: answer.server_nonce[..].try_into().unwrap(),
+                time,
+                exporter: None,
+                origin: origin.clone(),
+            };
+            answer.time = time;
+            answer.signature = key.sign(SignLabel::Hello, &hello.to_payload()).to_vec();
+        });
     }
 
     /// The same vault, opened by somebody with little patience.
@@ -258,12 +280,25 @@ fn a_token_that_is_none_is_refused() {
     }
 }
 
-/// The hoster signs its time with the rest; what it says of it moves nothing,
-/// and a device whose clock it blames does not change it.
+/// The hoster signs whatever time it likes with the rest. A device asks for none: what
+/// it says of its own stays what its clock says.
 #[test]
 fn lies_about_time_move_nothing() {
     let scene = Scene::small();
     let before = scene.person.stored();
+    for time in [0, 1, u64::MAX] {
+        scene.say_hello_at(time);
+        scene.front().forget_seen();
+        let account = scene.person.reopened(&scene.hostile);
+        account.remote().usage().unwrap();
+        let seen = scene.front().seen();
+        let login = seen.iter().find(|seen| seen.call == "login").unwrap();
+        let login = LoginRequest::decode(&login.asked[..]).unwrap();
+        let clock: &dyn Clock = &scene.hostile.hoster.clock;
+        assert_eq!(login.time, clock.unix_seconds());
+        assert_eq!(scene.person.stored(), before);
+    }
+    // A time that it has not signed is another's.
     scene
         .hostile
         .orders()
@@ -312,10 +347,12 @@ fn lies_about_quota_move_nothing() {
         )))
     });
     scene.files.write("new", &noise(99, 3_000));
+    let before = scene.person.believed();
     let error = backed_up(&mut scene.vault, &scene.files).unwrap_err();
+    assert_matches!(&error, BackupError::Transfer(_));
     assert_eq!(error.code(), ErrorCode::QuotaExceeded, "{error}");
-    assert!(!matches!(error, BackupError::PacksLost { .. }));
     assert_eq!(scene.vault.head(), head);
+    assert_eq!(scene.person.believed(), before);
     scene.front().behave();
     backed_up(&mut scene.vault, &scene.files).unwrap();
     scene.snapshot = crate::engine::newest(&scene.vault).unwrap();

@@ -1,11 +1,13 @@
 //! A real server in this process, behind a relay that can spoil the line.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use tempfile::TempDir;
 use tokio::runtime::Runtime as Tokio;
 use vault_client::account::{Account, Setup};
@@ -13,6 +15,7 @@ use vault_client::platform::{Clock, SystemRandomness};
 use vault_client::remote::grpc::{GrpcConnect, Pace, Retry, Runtime};
 use vault_client::state::FileKeyStore;
 use vault_client::vault::Vault;
+use vault_core::keys::DeviceKeys;
 use vault_proto::invitation::Invitation;
 use vault_proto::origin::Origin;
 use vault_rpc::admin::InviteRequest;
@@ -129,6 +132,15 @@ impl Hoster {
             admin.invite(request).await.unwrap().into_inner()
         });
         Invitation::parse(&invited.url).unwrap()
+    }
+
+    /// The key that says who it is, as whoever runs it has it.
+    pub(crate) fn key(&self) -> DeviceKeys {
+        let digits = fs::read_to_string(self.data.path().join("hoster.key")).unwrap();
+        let seed = HEXLOWER.decode(digits.trim_end().as_bytes()).unwrap();
+        // A device's keys are such a key, and another that nobody asks for here.
+        let keys = DeviceKeys::from_secret_bytes(&[&[1], &seed[..], &[0; 32]].concat());
+        keys.unwrap()
     }
 
     /// What a device at `home` runs on.

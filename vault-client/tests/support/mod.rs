@@ -6,11 +6,13 @@ mod other;
 pub(crate) mod relay;
 mod settings;
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use vault_client::account::{Account, Setup};
@@ -20,6 +22,7 @@ use vault_client::remote::RemoteError;
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::state::FileKeyStore;
 use vault_client::vault::{CommitPlan, Vault};
+use vault_core::index::sorted::SortedSegment;
 use vault_core::keys::RecoveryPhrase;
 use vault_proto::ids::PackId;
 use vault_proto::wire::Root;
@@ -104,9 +107,63 @@ impl Member {
     }
 }
 
-/// Every row of every table of a device's database.
+/// All that a device has stored but for what it can fetch again: the rows of its
+/// databases, and every other file by its hash. What it has fetched is looked at: no
+/// cached pack is another than its name says, and no cached segment.
 pub(crate) fn stored(home: &Path) -> Vec<String> {
-    let database = Connection::open(home.join("state.db")).unwrap();
+    let mut lines = Vec::new();
+    store_directory(home, home, &mut lines);
+    lines.sort();
+    lines
+}
+
+fn store_directory(home: &Path, directory: &Path, lines: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let at = path.strip_prefix(home).unwrap().display();
+        match name {
+            "packs" => assert_packs_are_right(&path),
+            "index" => assert_segments_are_right(&path),
+            "state.db" => lines.extend(rows_of(&path)),
+            "stat.db" => lines.extend(rows_of(&path).map(|row| format!("{at}: {row}"))),
+            // Of the databases, whose rows are there; and empty files.
+            _ if name.ends_with("-wal") || name.ends_with("-shm") => {}
+            "lock" | "account.lock" => assert_eq!(fs::read(&path).unwrap(), b""),
+            _ if path.is_dir() => store_directory(home, &path, lines),
+            _ => lines.push(format!("{at}: {}", blake3::hash(&fs::read(&path).unwrap()))),
+        }
+    }
+}
+
+/// Files named by the hash of what is in them.
+fn assert_packs_are_right(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let id = PackId::of(&fs::read(&path).unwrap()).to_string();
+        assert_eq!(path.file_name().unwrap().to_str(), Some(&id[..]));
+    }
+}
+
+/// Files that say of which sealed segment they are made, and are named so.
+fn assert_segments_are_right(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        let segment = SortedSegment::open(bytes.len() as u64, |at, buffer: &mut [u8]| {
+            let start = usize::try_from(at).map_err(drop)?;
+            let found = bytes.get(start..start + buffer.len()).ok_or(())?;
+            buffer.copy_from_slice(found);
+            Ok::<_, ()>(())
+        });
+        let name = HEXLOWER.encode(segment.unwrap().name());
+        assert_eq!(path.file_name().unwrap().to_str(), Some(&name[..]));
+    }
+}
+
+/// Every row of every table of a database.
+fn rows_of(database: &Path) -> impl Iterator<Item = String> + use<> {
+    let database = Connection::open(database).unwrap();
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
     let mut tables = database.prepare(tables).unwrap();
     let names = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
@@ -125,8 +182,7 @@ pub(crate) fn stored(home: &Path) -> Vec<String> {
             .unwrap();
         lines.extend(found.map(Result::unwrap));
     }
-    lines.sort();
-    lines
+    lines.into_iter()
 }
 
 /// A pack as the hoster sees it: random bytes.
