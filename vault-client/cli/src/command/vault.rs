@@ -222,9 +222,7 @@ pub(super) fn delete(options: &VaultDelete, context: &Context) -> Result<Exit, F
             "--yes deletes without asking",
             "--yes supprime sans demander",
         );
-        if !input::confirm(&question, instead)? {
-            return Ok(Exit::Cancelled);
-        }
+        input::agree(&question, instead)?;
     }
     // One that others are members of lives on for them.
     let has_left = match session.account.delete_vault(&vault.id()) {
@@ -269,11 +267,9 @@ pub(super) fn reconcile(options: &VaultReconcile, context: &Context) -> Result<E
             "--yes goes on without asking",
             "--yes continue sans demander",
         );
-        if !input::confirm(&question, instead)? {
-            return Ok(Exit::Cancelled);
-        }
+        input::agree(&question, instead)?;
     }
-    let cancellation = interrupt::cancellation(vault.remote())?;
+    let cancellation = interrupt::cancellation(vault.remote(), &context.output)?;
     let done = bring_forward(&mut vault, &cancellation)?;
     let fields = ReconcileFields {
         vault: VaultFields::of(&vault),
