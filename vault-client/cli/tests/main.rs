@@ -17,5 +17,6 @@ mod odd_files;
 mod reading;
 mod round_trip;
 mod signup;
+mod system_calls;
 mod terminal;
 mod trees;
