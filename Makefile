@@ -12,7 +12,7 @@ with_env := scripts/with-env
 build_programs := $(with_env) cargo build --workspace --bins --examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install lint fuzz bench instructions rocksdb tools prerequisites
+.PHONY: help demo test build install kills lint fuzz bench instructions rocksdb tools prerequisites
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
@@ -26,6 +26,12 @@ demo: prerequisites ## a whole round trip on a real tree: make demo [DIR=/some/p
 
 test: prerequisites ## every test
 	$(with_env) cargo test --workspace
+
+kills: prerequisites ## kill device and hoster over and over: make kills [TIMES=200] [SEED=1]
+	$(build_programs)
+	@$(with_env) bash -c 'env COFFRE_SERVER="$$CARGO_TARGET_DIR/debug/coffre-server" \
+		COFFRE_KILLS=$${TIMES:-200} $${SEED:+COFFRE_SEED=$$SEED} \
+		cargo test -p coffre --test main -- --nocapture kills::what_was'
 
 build: prerequisites ## coffre and coffre-server, as the demo and the tests use them
 	$(build_programs)

@@ -129,3 +129,58 @@ impl Drop for StopOnDrop {
         self.0.take();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// What was heard, and when.
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(Instant, Progress)>>);
+
+    impl ProgressListener for Heard {
+        fn progress(&self, progress: Progress) {
+            self.0.lock().unwrap().push((Instant::now(), progress));
+        }
+    }
+
+    /// The listener's calls while `work` lasts.
+    fn heard(work: impl FnOnce(&Meter, &Heard)) -> Vec<(Instant, Progress)> {
+        let (meter, heard) = (Meter::default(), Arc::new(Heard::default()));
+        let listener: Arc<dyn ProgressListener> = heard.clone();
+        reporting(&meter, &listener, || work(&meter, &heard));
+        drop(listener);
+        Arc::into_inner(heard).unwrap().0.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_end_is_always_told() {
+        let calls = heard(|meter, _| count(&meter.files, 3));
+        let last = calls.last().expect("a call at the end");
+        assert_eq!(last.1.files, 3);
+    }
+
+    #[test]
+    fn it_is_told_again_and_again_and_at_most_ten_times_a_second() {
+        let begun = Instant::now();
+        let calls = heard(|meter, heard| {
+            while heard.0.lock().unwrap().len() < 4 {
+                count(&meter.bytes, 1);
+                std::thread::yield_now();
+            }
+        });
+        // All but the last, which comes at the end.
+        for (number, (at, _)) in calls[..calls.len() - 1].iter().enumerate() {
+            let least = INTERVAL * (u32::try_from(number).unwrap() + 1);
+            assert!(
+                *at - begun >= least,
+                "call {number} after {:?}",
+                *at - begun
+            );
+        }
+        assert!(calls.len() >= 5, "{} calls", calls.len());
+    }
+}

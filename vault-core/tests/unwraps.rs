@@ -478,6 +478,7 @@ fn measured(opens: &dyn Fn() -> bool) -> bool {
 /// `--toggle-collect` and `--dump-after` of [`measured`]. Prints what is counted, in order.
 #[test]
 #[ignore = "asserts no time: it is to be run under callgrind"]
+#[expect(clippy::print_stdout, reason = "says what the counts are of")]
 fn what_it_takes_to_refuse() {
     let keys = vault_keys();
     let plaintext = random_bytes(1, 4_096);

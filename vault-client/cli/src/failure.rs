@@ -183,7 +183,6 @@ macro_rules! told {
 }
 
 told!(
-    vault_client::backup::BackupError,
     vault_client::check::CheckError,
     vault_client::link::GetError,
     vault_client::link::LinkError,
@@ -192,6 +191,20 @@ told!(
     vault_client::restore::RestoreError,
     vault_client::vault::VaultError,
 );
+
+impl From<vault_client::backup::BackupError> for Failure {
+    fn from(error: vault_client::backup::BackupError) -> Self {
+        use vault_client::backup::BackupError;
+        let failure = Self::new(error.code(), error.to_string());
+        match error {
+            BackupError::Deduplicated(_) => failure.with_hint(words(
+                "--series NAME begins another",
+                "--series NOM en commence une autre",
+            )),
+            _ => failure,
+        }
+    }
+}
 
 impl From<vault_client::account::AccountError> for Failure {
     fn from(error: vault_client::account::AccountError) -> Self {

@@ -70,6 +70,15 @@ pub(crate) fn confirm(question: &str, instead: Words) -> Result<bool, Failure> {
         .map_err(|error| Failure::new(ErrorCode::Cancelled, error.to_string()))
 }
 
+/// Likewise, for what is done only if the answer is yes.
+pub(crate) fn agree(question: &str, instead: Words) -> Result<(), Failure> {
+    if confirm(question, instead)? {
+        return Ok(());
+    }
+    let message = "the answer was no: nothing was changed";
+    Err(Failure::new(ErrorCode::Cancelled, message))
+}
+
 /// A password: typed, or the first line of standard input where that is no
 /// terminal.
 pub(crate) fn password(prompt: &str, again: Option<&str>) -> Result<Zeroizing<String>, Failure> {

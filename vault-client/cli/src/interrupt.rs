@@ -10,21 +10,26 @@ use vault_client::remote::Remote;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::say;
+use crate::output::Output;
 
 /// From now on the first Ctrl-C (or SIGTERM, or SIGHUP) cancels, and ends calls
 /// to the hoster that are under way; the second ends the process.
 ///
 /// Call it once.
-pub(crate) fn cancellation(remote: Arc<dyn Remote>) -> Result<Cancellation, Failure> {
-    listen(move || remote.interrupt())
+pub(crate) fn cancellation(
+    remote: Arc<dyn Remote>,
+    output: &Output,
+) -> Result<Cancellation, Failure> {
+    listen(output, move || remote.interrupt())
 }
 
 /// Likewise, for what waits for nobody long: no call is ended.
-pub(crate) fn visiting() -> Result<Cancellation, Failure> {
-    listen(|| {})
+pub(crate) fn visiting(output: &Output) -> Result<Cancellation, Failure> {
+    listen(output, || {})
 }
 
-fn listen(interrupt: impl Fn() + Send + 'static) -> Result<Cancellation, Failure> {
+fn listen(output: &Output, interrupt: impl Fn() + Send + 'static) -> Result<Cancellation, Failure> {
+    let output = output.clone();
     let cancellation = Cancellation::new();
     let cancelled = cancellation.clone();
     let again = AtomicBool::new(false);
@@ -32,11 +37,10 @@ fn listen(interrupt: impl Fn() + Send + 'static) -> Result<Cancellation, Failure
         if again.swap(true, Ordering::Relaxed) {
             end();
         }
-        let text = say!(
+        output.warn(&say!(
             "stopping; once more to stop at once",
             "arrêt en cours ; encore une fois pour arrêter tout de suite"
-        );
-        anstream::eprintln!("{text}");
+        ));
         cancelled.cancel();
         interrupt();
     };

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use crate::args::Cli;
+use crate::args::{Cli, ProgressMode};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::words;
@@ -47,7 +47,8 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error).into(),
     };
     let name = cli.command.name();
-    let output = Output::new(name, cli.global.json, cli.global.quiet);
+    let json_lines = cli.global.progress == ProgressMode::Json;
+    let output = Output::new(name, cli.global.json, cli.global.quiet).with_json_lines(json_lines);
     let context = Context::new(cli.global, name, output.clone());
     match command::run(&cli.command, &context) {
         Ok(exit) => exit.into(),

@@ -4,9 +4,10 @@
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use vault_client::files::LeftOut;
 
+use crate::document::LeftOutEntry;
 use crate::exit::Exit;
 use crate::failure::{self, Failure};
 use crate::language::{Language, language, say};
@@ -18,6 +19,7 @@ pub(crate) struct Output {
     command: &'static str,
     json: bool,
     quiet: bool,
+    json_lines: bool,
 }
 
 /// A JSON document: all that a command has to say.
@@ -38,13 +40,45 @@ struct ErrorFields<'a> {
     exit_code: u8,
 }
 
+/// A sentence, on a line of its own.
+#[derive(Serialize)]
+struct Remark<'a> {
+    command: &'a str,
+    /// `note` or `warning`.
+    kind: &'a str,
+    message: &'a str,
+}
+
+/// What was left out, on a line of its own.
+#[derive(Serialize)]
+struct LeftOutLine<'a> {
+    command: &'a str,
+    #[serde(flatten)]
+    entry: LeftOutEntry,
+}
+
+impl<'a, T> Document<'a, T> {
+    fn new(name: &str, fields: &'a T) -> Self {
+        Self {
+            schema: format!("coffre.{name}/1"),
+            fields,
+        }
+    }
+}
+
 impl Output {
     pub(crate) fn new(command: &'static str, json: bool, quiet: bool) -> Self {
         Self {
             command,
             json,
             quiet,
+            json_lines: false,
         }
+    }
+
+    /// Likewise, and whether all that goes to standard error is lines of JSON.
+    pub(crate) fn with_json_lines(self, json_lines: bool) -> Self {
+        Self { json_lines, ..self }
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -106,18 +140,42 @@ impl Output {
     /// A remark.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            anstream::eprintln!("{text}");
+            self.remark("note", text);
         }
     }
 
     /// What is not as it should be; not even `--quiet` hides it.
     pub(crate) fn warn(&self, text: &str) {
-        anstream::eprintln!("{text}");
+        self.remark("warning", text);
+    }
+
+    fn remark(&self, kind: &str, text: &str) {
+        if self.json_lines {
+            let command = self.command;
+            print_line(
+                "remark",
+                &Remark {
+                    command,
+                    kind,
+                    message: text,
+                },
+            );
+        } else {
+            anstream::eprintln!("{text}");
+        }
     }
 
     /// What was left out. A document lists it itself.
     pub(crate) fn left_out(&self, left_out: &[LeftOut]) {
-        if !self.json {
+        if self.json {
+            return;
+        }
+        if self.json_lines {
+            for entry in LeftOutEntry::all(left_out) {
+                let command = self.command;
+                print_line("left-out", &LeftOutLine { command, entry });
+            }
+        } else {
             for entry in left_out {
                 let (path, reason) = (show::path(&entry.path), show::reason(entry.reason));
                 self.warn(&say!(
@@ -138,16 +196,18 @@ impl Output {
         else {
             return;
         };
+        let fields = ErrorFields {
+            command: self.command,
+            code: code.as_str(),
+            message,
+            hint: hint.map(|hint| hint.english),
+            exit_code: failure.exit().number(),
+        };
         if self.json {
-            let fields = ErrorFields {
-                command: self.command,
-                code: code.as_str(),
-                message,
-                hint: hint.map(|hint| hint.english),
-                exit_code: failure.exit().number(),
-            };
             // Nobody is left to be told.
             let _ = print_document("error", &fields);
+        } else if self.json_lines {
+            print_line("error", &fields);
         } else {
             let red = anstyle::AnsiColor::Red.on_default().bold();
             match language() {
@@ -165,14 +225,26 @@ impl Output {
 }
 
 fn print_document<T: Serialize>(name: &str, fields: &T) -> io::Result<()> {
-    let document = Document {
-        schema: format!("coffre.{name}/1"),
-        fields,
-    };
+    let document = Document::new(name, fields);
     let mut out = BufWriter::new(io::stdout().lock());
     write_json(&mut out, &document)?;
     out.write_all(b"\n")?;
     out.flush()
+}
+
+/// Prints a document on one line of standard error.
+pub(crate) fn print_line<T: Serialize>(name: &str, fields: &T) {
+    let mut line = Vec::new();
+    let formatter = Harmless(CompactFormatter);
+    let mut serializer = Serializer::with_formatter(&mut line, formatter);
+    if Document::new(name, fields)
+        .serialize(&mut serializer)
+        .is_ok()
+    {
+        line.push(b'\n');
+        // In one piece, so that lines stay whole. Nobody may be listening.
+        let _ = io::stderr().write_all(&line);
+    }
 }
 
 /// Indented JSON, in which everything is escaped that [`show::printable`] escapes:
@@ -183,7 +255,7 @@ fn write_json(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     Ok(value.serialize(&mut serializer)?)
 }
 
-struct Harmless(PrettyFormatter<'static>);
+struct Harmless<F>(F);
 
 /// What the inner formatter lays out.
 macro_rules! laid_out {
@@ -198,7 +270,7 @@ macro_rules! laid_out {
     )*};
 }
 
-impl Formatter for Harmless {
+impl<F: Formatter> Formatter for Harmless<F> {
     laid_out! {
         begin_array();
         end_array();

@@ -1,6 +1,6 @@
 //! How far it is: a bar, lines of JSON, or nothing.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -9,6 +9,7 @@ use vault_client::progress::{NoProgress, Progress, ProgressListener};
 
 use crate::args::ProgressMode;
 use crate::language::{Words, say, words};
+use crate::output;
 use crate::show::{Noun, Size, counted};
 
 /// Shows progress until it is dropped.
@@ -120,7 +121,6 @@ struct Lines {
 
 #[derive(Serialize)]
 struct Line {
-    schema: &'static str,
     command: &'static str,
     files: u64,
     bytes: u64,
@@ -133,7 +133,6 @@ struct Line {
 impl ProgressListener for Lines {
     fn progress(&self, progress: Progress) {
         let line = Line {
-            schema: "coffre.progress/1",
             command: self.command,
             files: progress.files,
             bytes: progress.bytes,
@@ -142,11 +141,7 @@ impl ProgressListener for Lines {
             total_files: progress.total_files,
             total_bytes: progress.total_bytes,
         };
-        if let Ok(mut line) = serde_json::to_vec(&line) {
-            line.push(b'\n');
-            // In one piece, so that lines stay whole. Nobody may be listening.
-            let _ = std::io::stderr().write_all(&line);
-        }
+        output::print_line("progress", &line);
     }
 }
 

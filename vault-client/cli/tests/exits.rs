@@ -136,6 +136,54 @@ fn what_is_left_out_makes_it_partly() {
     ]);
 }
 
+/// Every line of standard error, with `--progress json`.
+fn json_lines(stderr: &str) -> Vec<serde_json::Value> {
+    let lines = stderr.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+#[test]
+fn with_progress_in_json_all_that_is_said_is_lines_of_json() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let directory = tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "text").unwrap();
+    let missing = directory.path().join("missing\u{9b}2J");
+    let (file, missing) = (file.to_str().unwrap(), missing.to_str().unwrap());
+    let run = device.run(&["backup", file, missing, "--progress", "json"]);
+    assert_eq!(run.exit, 3, "{run:?}");
+    assert!(!run.stderr.contains('\u{9b}'), "{run:?}");
+    let told = json_lines(&run.stderr);
+    assert!(told.iter().all(|line| line["command"] == "backup"));
+    let left_out = told
+        .iter()
+        .find(|line| line["schema"] == "coffre.left-out/1");
+    let left_out = left_out.unwrap_or_else(|| panic!("{run:?}"));
+    assert!(
+        left_out["path"]
+            .as_str()
+            .unwrap()
+            .ends_with("/missing\u{9b}2J")
+    );
+    assert_eq!(left_out["reason"], "vanished");
+    assert!(left_out["message"].is_string(), "{left_out}");
+
+    // Why it failed, too, where no document says it.
+    let run = device.run(&["backup", missing, "--progress", "json"]);
+    assert_eq!(run.exit, 2, "{run:?}");
+    let told = json_lines(&run.stderr);
+    let error = told.last().unwrap();
+    assert_eq!(
+        (&error["schema"], &error["code"]),
+        (&"coffre.error/1".into(), &"invalid-argument".into())
+    );
+    assert!(run.stdout.is_empty(), "{run:?}");
+}
+
 #[test]
 fn a_quota_that_is_used_up_is_said_so() {
     let hoster = Hoster::start();
@@ -262,6 +310,15 @@ fn an_interrupted_backup_is_cancelled_and_goes_on_the_next_time() {
     let told: Vec<String> = lines.map(Result::unwrap).collect();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{told:?}");
+    let told = json_lines(&told.join("\n"));
+    let of_schema = |schema| told.iter().filter(move |line| line["schema"] == schema);
+    let remark = of_schema("coffre.remark/1").next().unwrap();
+    assert_eq!(
+        (&remark["command"], &remark["kind"]),
+        (&"backup".into(), &"warning".into())
+    );
+    assert!(remark["message"].as_str().unwrap().starts_with("stopping"));
+    assert_eq!(of_schema("coffre.progress/1").count(), told.len() - 1);
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["code"], "cancelled", "{document:#}");
     device.back_up(directory.path());

@@ -17,7 +17,12 @@ struct Disk {
 impl Disk {
     /// `None` where this user may not mount anything.
     fn mount(options: &str) -> Option<Self> {
-        let place = tempfile::tempdir().unwrap();
+        Self::mount_in(&std::env::temp_dir(), options)
+    }
+
+    /// In a new directory there.
+    fn mount_in(parent: &Path, options: &str) -> Option<Self> {
+        let place = tempfile::tempdir_in(parent).unwrap();
         let disk = Self { place };
         disk.call("mount", &["-t", "tmpfs", "-o", options, "tmpfs"])
             .then_some(disk)
@@ -119,4 +124,34 @@ fn a_disk_that_fills_ends_it_and_the_next_restore_finishes() {
     );
     assert!(document["kept"].as_u64().unwrap() > 0, "{document:#}");
     assert_same(&look(&tree), &disk.target());
+}
+
+/// A backup that stays on its file system has an empty directory where another begins.
+#[test]
+fn another_file_system_is_left_out_where_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    let tree = place.path().canonicalize().unwrap();
+    let Some(disk) = Disk::mount_in(&tree, "size=1m") else {
+        return not_tested("this user may not mount a tmpfs");
+    };
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    fs::write(tree.join("here"), "here").unwrap();
+    fs::write(disk.place.path().join("there"), "there").unwrap();
+    let listed = |options: &[&str]| {
+        let path = tree.to_str().unwrap();
+        let run = device.run(&[&["backup", path][..], options].concat());
+        assert_eq!(run.exit, 0, "{run:?}");
+        let run = device.run(&["ls", "-R", &format!("latest:{path}")]);
+        run.text().to_owned()
+    };
+    let all = listed(&[]);
+    assert!(all.contains("here") && all.contains("/there"), "{all}");
+    let mount = disk.place.path().file_name().unwrap().to_str().unwrap();
+    for option in ["-x", "--one-file-system"] {
+        let some = listed(&[option]);
+        assert!(some.contains("here") && some.contains(mount), "{some}");
+        assert!(!some.contains("/there"), "{some}");
+    }
 }

@@ -2,7 +2,7 @@
 //! acknowledged stays, and the next backup completes.
 //!
 //! ```text
-//! COFFRE_KILLS=200 COFFRE_SEED=1 cargo test -p coffre --test main kills
+//! make kills TIMES=200 SEED=1
 //! ```
 //!
 //! The seed decides what is written, who is killed and after which share of a
@@ -29,6 +29,9 @@ use crate::trees::noise;
 
 /// Without `COFFRE_KILLS`.
 const ROUNDS: u64 = 8;
+/// Who is killed in the first rounds, well within a backup: so that each kind of kill
+/// meets one, whatever the seed.
+const FIRST: [Victim; 2] = [Victim::Device, Victim::Hoster];
 /// Every byte is checked after so many rounds, and after the last.
 const ROUNDS_BETWEEN_CHECKS: u64 = 20;
 /// Long after anything here should have ended.
@@ -53,7 +56,12 @@ fn what_was_acknowledged_outlives_every_kill() {
             kills.check(round);
         }
     }
-    println!("seed {seed}, {rounds} kills: {:?}", kills.seen);
+    let seen = &kills.seen;
+    println!("seed {seed}, {rounds} kills: {seen:?}");
+    // Otherwise nothing was shown.
+    assert!(seen.device_killed > 0, "no backup was cut off: {seen:?}");
+    let fell = seen.hoster_killed_meanwhile;
+    assert!(fell > 0, "no kill of the hoster met a backup: {seen:?}");
 }
 
 /// Tells the seed where a test fails, beside whatever it says itself.
@@ -100,9 +108,11 @@ enum Victim {
     Both,
 }
 
-/// How the interrupted backups ended, for whoever reads along.
+/// What the kills met, and how the interrupted backups ended.
 #[derive(Debug, Default)]
 struct Seen {
+    /// The hoster was killed while the device was backing up.
+    hoster_killed_meanwhile: u64,
     device_killed: u64,
     done_all_the_same: u64,
     unreachable: u64,
@@ -155,14 +165,18 @@ impl Kills {
 
     fn round(&mut self, round: u64) {
         self.tree.change(&mut self.random);
-        let victim = match self.random.below(8) {
-            0..4 => Victim::Device,
-            4..6 => Victim::Hoster,
-            6 => Victim::HosterTwice,
-            _ => Victim::Both,
-        };
+        let first = usize::try_from(round - 1).ok().and_then(|at| FIRST.get(at));
+        let victim = first
+            .copied()
+            .unwrap_or_else(|| match self.random.below(8) {
+                0..4 => Victim::Device,
+                4..6 => Victim::Hoster,
+                6 => Victim::HosterTwice,
+                _ => Victim::Both,
+            });
         // A bit beyond the end, too; every third one late, where commits are.
         let share = match self.random.below(3) {
+            _ if first.is_some() => 10 + self.random.below(40),
             0 => 60 + self.random.below(50),
             _ => self.random.below(110),
         };
@@ -173,6 +187,8 @@ impl Kills {
         pause(delay);
         if matches!(victim, Victim::Device | Victim::Both) {
             child.kill().unwrap();
+        } else if child.try_wait().unwrap().is_none() {
+            self.seen.hoster_killed_meanwhile += 1;
         }
         if !matches!(victim, Victim::Device) {
             self.hoster.kill();

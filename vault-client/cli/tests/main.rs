@@ -19,5 +19,6 @@ mod round_trip;
 mod secrets;
 mod signup;
 mod stolen;
+mod system_calls;
 mod terminal;
 mod trees;

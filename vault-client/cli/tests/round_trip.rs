@@ -138,6 +138,57 @@ fn what_is_there_is_kept_or_replaced_as_asked() {
 }
 
 #[test]
+fn always_replaces_what_only_looks_the_same() {
+    let (_hoster, device, place, tree) = ready();
+    device.back_up(&tree);
+    let target = place.path().join("target");
+    let overwrite = |when| restore(&device, "latest", &tree, &target, &["--overwrite", when]);
+    assert_eq!(overwrite("never").exit, 0);
+    let letter = fs::read(tree.join("documents/letter.txt")).unwrap();
+    let mine = target.join("documents/letter.txt");
+    let modified = fs::metadata(&mine).unwrap().modified().unwrap();
+    let same_length = vec![b'x'; letter.len()];
+    fs::write(&mine, &same_length).unwrap();
+    let file = fs::File::options().write(true).open(&mine).unwrap();
+    file.set_modified(modified).unwrap();
+    let run = overwrite("changed");
+    assert_eq!(fs::read(&mine).unwrap(), same_length, "{run:?}");
+    let run = overwrite("always");
+    assert_eq!(run.exit, 0, "{run:?}");
+    assert_eq!(fs::read(&mine).unwrap(), letter);
+    assert_same(&look(&tree), &target);
+}
+
+#[test]
+fn without_deduplication_all_that_is_read_is_sent() {
+    let (_hoster, device, _place, tree) = ready();
+    let path = tree.to_str().unwrap();
+    device.back_up(&tree);
+    let sent = |arguments: &[&str]| {
+        let document = device.done(arguments);
+        document["uploaded_bytes"].as_u64().unwrap()
+    };
+    // Of another series nothing is sent again, where nothing is said.
+    assert!(sent(&["backup", path, "--series", "other"]) < 100_000);
+    let apart = ["backup", path, "--series", "apart", "--no-deduplication"];
+    assert!(sent(&apart) > 3_000_000);
+    // It stays so, with and without saying it; what has not changed is not read.
+    assert!(sent(&apart) < 100_000);
+    fs::copy(tree.join("photo.raw"), tree.join("copy.raw")).unwrap();
+    assert!(sent(&apart[..4]) > 3_000_000);
+    device.done(&["check", "--read-data"]);
+
+    let (exit, document) = device.json(&["backup", path, "--no-deduplication"]);
+    assert_eq!(
+        (exit, &document["code"]),
+        (2, &"invalid-argument".into()),
+        "{document:#}"
+    );
+    let hint = document["hint"].as_str().unwrap();
+    assert!(hint.contains("--series"), "{document:#}");
+}
+
+#[test]
 fn a_dry_run_stores_nothing() {
     let (_hoster, device, _place, tree) = ready();
     let path = tree.to_str().unwrap();

@@ -50,7 +50,8 @@ fn the_words_are_printed_once() {
         again.stdout.is_empty() && again.stderr.contains("already"),
         "{again:?}"
     );
-    // Nowhere on the device, either.
+    // Nowhere on the device, either: as the secret that they stand for, or as text.
+    assert_phrase_is_forgotten(&device);
     for entry in fs::read_dir(device.home.path()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
@@ -62,6 +63,15 @@ fn the_words_are_printed_once() {
             assert!(!is_there, "{}", path.display());
         }
     }
+}
+
+/// Between signup and the end of the command the device keeps what the words stand
+/// for in a file; not after it.
+#[track_caller]
+fn assert_phrase_is_forgotten(device: &Device) {
+    let home = device.home.path();
+    assert!(home.join("device.key").exists());
+    assert!(!home.join("phrase.key").exists());
 }
 
 #[test]
@@ -96,6 +106,7 @@ fn a_phrase_file_is_private_and_keeps_the_words_off_the_outputs() {
     let phrase = fs::read_to_string(&path).unwrap();
     assert_eq!(phrase.split_whitespace().count(), 24);
     let document: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_phrase_is_forgotten(&device);
     assert_eq!(document["schema"], "coffre.signup/1");
     assert_eq!(document["phrase_file"]["path"], file);
     assert!(document.get("phrase").is_none());
@@ -139,6 +150,7 @@ fn a_document_holds_the_words_only_without_a_file() {
     let hoster = Hoster::start();
     let device = Device::new();
     let run = sign_up(&device, &hoster.invitation(PLENTY), &["--json"]);
+    assert_phrase_is_forgotten(&device);
     let document: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(
         document["phrase"]

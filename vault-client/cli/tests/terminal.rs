@@ -214,6 +214,64 @@ fn two_words_are_asked_back() {
     assert!(run.stdout.is_empty(), "{run:?}");
 }
 
+/// A key and not a line: that is all that is waited for.
+fn press(session: &mut Session, key: &str) {
+    session.keyboard.write_all(key.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_no_is_told_and_changes_nothing() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    for command in ["delete", "reconcile"] {
+        for (more, told) in [
+            (&["--json"][..], "\"code\": \"cancelled\""),
+            (&[], "the answer was no"),
+        ] {
+            let arguments = [&["vault", command, "papers"][..], more].concat();
+            let mut session = Session::start(&device, &arguments);
+            session.until("papers");
+            press(&mut session, "n");
+            session.until(told);
+            assert_eq!(session.child.wait().unwrap().code(), Some(130));
+        }
+    }
+    let list = device.done(&["vault", "list"]);
+    assert_eq!(list["vaults"][0]["name"], "papers", "{list:#}");
+}
+
+/// Whether a bar was drawn: it is wiped away in the end.
+fn has_bar(screen: &[u8]) -> bool {
+    let screen = String::from_utf8_lossy(screen);
+    assert!(screen.contains("snapshot "), "{screen:?}");
+    screen.contains("\u{1b}[2K")
+}
+
+#[test]
+fn there_is_a_bar_on_a_terminal_and_nowhere_else() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().to_str().unwrap();
+    let backup = |number: u64, more: &[&str]| {
+        let content = crate::trees::noise(number, 30_000_000);
+        std::fs::write(place.path().join("file"), content).unwrap();
+        screen(&device, &[&["backup", path][..], more].concat(), "")
+    };
+    let seen = backup(1, &[]);
+    assert!(has_bar(&seen));
+    // What counts is in it, and not only in the summary.
+    let text = String::from_utf8_lossy(&seen);
+    assert!(text.contains(" MB new; "), "{text:?}");
+    assert!(!has_bar(&backup(2, &["--progress", "none"])));
+    let quiet = backup(3, &["--quiet"]);
+    assert!(quiet.is_empty(), "{:?}", String::from_utf8_lossy(&quiet));
+    let run = device.run(&["backup", path]);
+    assert!(run.exit == 0 && run.stderr.is_empty(), "{run:?}");
+}
+
 #[test]
 fn an_address_is_drawn_for_a_camera() {
     let hoster = Hoster::start();

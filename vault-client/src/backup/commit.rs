@@ -6,11 +6,12 @@ use vault_core::{
     chunk::ChunkKind,
     chunker::Chunker,
     index::IndexEntry,
-    pack::FinishedPack,
+    pack::{FinishedPack, PackBuilder},
     snapshot::{Snapshot, SnapshotFields, SnapshotId},
     stream::AppendError,
+    timestamp::Timestamp,
 };
-use vault_proto::wire::Root;
+use vault_proto::{pack_list::MAX_LISTED_PACKS, wire::Root};
 
 use super::BackupError;
 use crate::{
@@ -23,6 +24,11 @@ use crate::{
 /// How often a commit is tried again after another device was first.
 const RACES: usize = 16;
 
+/// How many packs a head claims beside those that are written with it: half of
+/// what it may. The other half is far more than the index of these takes, and what
+/// was still open when the commit began.
+pub(super) const PACKS_PER_HEAD: usize = MAX_LISTED_PACKS / 2;
+
 /// What a backup has sent and no head holds yet, and the series it belongs to.
 pub(super) struct Committer<'a> {
     pub(super) vault: &'a mut Vault,
@@ -30,6 +36,8 @@ pub(super) struct Committer<'a> {
     pub(super) series: Series,
     pub(super) snapshot_chunker: Chunker,
     pub(super) list_chunker: Chunker,
+    /// See [`PACKS_PER_HEAD`].
+    pub(super) packs_per_head: usize,
     /// Packs that have arrived, in this run or in one before it.
     pub(super) unclaimed: Vec<SentPack>,
     pub(super) pack_bytes: u64,
@@ -44,6 +52,14 @@ pub(super) struct Committer<'a> {
 pub(super) struct Committed {
     pub(super) snapshot: SnapshotId,
     pub(super) head_seq: u64,
+}
+
+/// A head that only has to be signed: all that its root names has arrived.
+struct Prepared {
+    root: Root,
+    /// How many of the unclaimed packs it claims, the first ones.
+    claims: usize,
+    segments: Vec<OwnSegment>,
 }
 
 impl Committer<'_> {
@@ -61,71 +77,138 @@ impl Committer<'_> {
             };
             let snapshot = Snapshot::new(fields)?;
             let id = snapshot.id(&|kind, bytes| keys.chunk_id(kind, bytes));
-            let (root, segments) = self.write(worker, &snapshot)?;
-            let adds = self.unclaimed.iter().map(|pack| pack.id).collect();
-            let plan = CommitPlan {
-                adds,
-                removes: Vec::new(),
-                root,
+            let head_seq = match self.prepare(worker, &snapshot)? {
+                Some(prepared) => self.send(worker, prepared)?,
+                None => None,
             };
-            let committed = match self.vault.commit(plan) {
-                // Somebody was removed while the backup ran.
-                Err(VaultError::RotationDue) => return Err(BackupError::Overtaken),
-                committed => committed?,
-            };
-            match committed {
-                CommitResult::Committed(head) => {
-                    self.claimed(worker, segments)?;
+            match head_seq {
+                Some(head_seq) => {
                     return Ok(Committed {
                         snapshot: id,
-                        head_seq: head.seq,
+                        head_seq,
                     });
                 }
-                CommitResult::LostRace => self.rebase()?,
-                CommitResult::Missing(packs) => {
-                    // What arrived is gone: the next run sends it again.
-                    self.vault
-                        .state()
-                        .remove_pending_packs(&self.vault.id(), &packs)?;
-                    return Err(BackupError::PacksLost { count: packs.len() });
-                }
+                None => self.rebase()?,
             }
         }
         Err(BackupError::TooManyRaces)
     }
 
-    /// Writes all that the root will name, and waits until it has arrived.
-    fn write(
+    /// Signs a head and sends it; its number, unless another device was first.
+    fn send(
+        &mut self,
+        worker: &ChunkWorker,
+        prepared: Prepared,
+    ) -> Result<Option<u64>, BackupError> {
+        let claimed = &self.unclaimed[..prepared.claims];
+        let plan = CommitPlan {
+            adds: claimed.iter().map(|pack| pack.id).collect(),
+            removes: Vec::new(),
+            root: prepared.root,
+        };
+        let committed = match self.vault.commit(plan) {
+            // Somebody was removed while the backup ran.
+            Err(VaultError::RotationDue) => return Err(BackupError::Overtaken),
+            committed => committed?,
+        };
+        match committed {
+            CommitResult::Committed(head) => {
+                self.claimed(worker, prepared.claims, prepared.segments)?;
+                Ok(Some(head.seq))
+            }
+            CommitResult::LostRace => Ok(None),
+            CommitResult::Missing(packs) => {
+                // What arrived is gone: the next run sends it again.
+                self.vault
+                    .state()
+                    .remove_pending_packs(&self.vault.id(), &packs)?;
+                Err(BackupError::PacksLost { count: packs.len() })
+            }
+        }
+    }
+
+    /// Writes all that the root of a snapshot will name, and waits until it has
+    /// arrived. None when another device was first meanwhile.
+    fn prepare(
         &mut self,
         worker: &mut ChunkWorker,
         snapshot: &Snapshot,
-    ) -> Result<(Root, Vec<OwnSegment>), BackupError> {
-        let old_root = self.vault.root()?.clone();
+    ) -> Result<Option<Prepared>, BackupError> {
+        let catalog = self.catalog_with(worker, snapshot)?.encode();
+        let store = worker.store().clone();
+        // Files go on being saved during a checkpoint.
+        let _held = store.hold();
+        self.drain(worker)?;
+        // Before the open packs are taken: what they hold must be in this head.
+        if !self.claim_surplus(worker)? {
+            return Ok(None);
+        }
+        let (closed, last) = store.assembler().flush();
+        for pack in closed {
+            store.send(pack)?;
+        }
+        self.drain(worker)?;
+        let finished = snapshot.fields().finished;
+        let all = self.unclaimed.len();
+        self.write(worker, last, all, Some(&catalog), finished)
+            .map(Some)
+    }
+
+    fn catalog_with(
+        &self,
+        worker: &mut ChunkWorker,
+        snapshot: &Snapshot,
+    ) -> Result<Catalog, BackupError> {
         let mut reader = self.opened.reader.clone();
-        let mut catalog = read_catalog(&old_root, &reader)?;
+        let mut catalog = read_catalog(self.vault.root()?, &reader)?;
         if catalog.series_by_id(self.series.id()).is_none() {
             catalog.add_series(self.series.clone())?;
         }
-        let catalog = add_snapshot(
+        add_snapshot(
             &catalog,
             snapshot,
             &self.snapshot_chunker,
             &self.list_chunker,
             &mut reader,
             worker,
-        )?;
+        )
+    }
 
-        let store = worker.store().clone();
-        // Files go on being saved during a checkpoint.
-        let _held = store.hold();
-        let (closed, last) = store.assembler().flush();
-        for pack in closed {
-            store.send(pack)?;
+    /// Commits what is more than one head may claim, in heads of their own. Each has
+    /// the index of what it claims, so that nothing is lost if no other follows.
+    /// False when another device was first.
+    fn claim_surplus(&mut self, worker: &ChunkWorker) -> Result<bool, BackupError> {
+        while self.unclaimed.len() > self.packs_per_head {
+            let keys = self.opened.keys.clone();
+            let epoch = keys.current_epoch();
+            let open = PackBuilder::new(keys, epoch);
+            let now = self.vault.now();
+            let prepared = self.write(worker, open, self.packs_per_head, None, now)?;
+            if self.send(worker, prepared)?.is_none() {
+                return Ok(false);
+            }
         }
-        self.drain(worker)?;
+        Ok(true)
+    }
+
+    /// Writes the index of what `last` holds and of the first `claims` unclaimed
+    /// packs, and a catalog if there is a new one; the root that names them.
+    fn write(
+        &mut self,
+        worker: &ChunkWorker,
+        last: PackBuilder,
+        claims: usize,
+        catalog: Option<&[u8]>,
+        committed: Timestamp,
+    ) -> Result<Prepared, BackupError> {
+        let old_root = self.vault.root()?.clone();
+        let store = worker.store();
         let mut tail = Tail::new(self.opened.keys.clone(), last, store.rng());
-        let catalog_at = tail.place(ChunkKind::Catalog, &catalog.encode())?;
-        let known: Vec<IndexEntry> = self.unclaimed.iter().flat_map(entries_of).collect();
+        let catalog_at = catalog
+            .map(|catalog| tail.place(ChunkKind::Catalog, catalog))
+            .transpose()?;
+        let claimed = &self.unclaimed[..claims];
+        let known: Vec<IndexEntry> = claimed.iter().flat_map(entries_of).collect();
         let segments = write_segments(
             &mut tail,
             known,
@@ -139,26 +222,37 @@ impl Committer<'_> {
             .map(keep_metadata(&self.opened))
             .collect::<Result<Vec<_>, _>>();
         kept.map_err(TransferError::Cache)?;
+        let before = self.unclaimed.len();
         for pack in packs {
             store.send_finished(pack)?;
         }
         self.drain(worker)?;
+        // The head claims these, too.
+        let tails = self.unclaimed.len() - before;
+        self.unclaimed.rotate_right(tails);
+        let claims = claims + tails;
 
         let (segments, own) = segments.resolve(&places);
-        let added: u64 = self.unclaimed.iter().map(|pack| u64::from(pack.size)).sum();
+        let claimed = &self.unclaimed[..claims];
+        let added: u64 = claimed.iter().map(|pack| u64::from(pack.size)).sum();
         let root = Root {
             minimum_reader: old_root.minimum_reader.max(1),
             minimum_writer: old_root.minimum_writer.max(1),
-            committed: Some(snapshot.fields().finished.to_wire()),
-            catalog: Some(located(&places, catalog_at)),
+            committed: Some(committed.to_wire()),
+            catalog: match catalog_at {
+                Some(at) => Some(located(&places, at)),
+                None => old_root.catalog,
+            },
             segments,
-            pack_count: old_root
-                .pack_count
-                .saturating_add(self.unclaimed.len() as u64),
+            pack_count: old_root.pack_count.saturating_add(claims as u64),
             pack_bytes: old_root.pack_bytes.saturating_add(added),
             ..old_root
         };
-        Ok((root, own))
+        Ok(Prepared {
+            root,
+            claims,
+            segments: own,
+        })
     }
 
     /// Takes what has arrived from the uploads.
@@ -179,10 +273,11 @@ impl Committer<'_> {
         Ok(())
     }
 
-    /// A head holds everything now.
+    /// A head holds the first of the unclaimed packs now.
     fn claimed(
         &mut self,
         worker: &ChunkWorker,
+        claims: usize,
         segments: Vec<OwnSegment>,
     ) -> Result<(), TransferError> {
         for (at, plaintext) in segments {
@@ -191,14 +286,15 @@ impl Committer<'_> {
         self.opened
             .index
             .follow(&self.vault.root()?.segments, &self.opened.reader)?;
-        self.opened.index.clear_pending();
-        let claimed: Vec<_> = self.unclaimed.iter().map(|pack| pack.id).collect();
-        for pack in self.unclaimed.drain(..) {
+        self.opened.index.keep_pending(&self.unclaimed[claims..]);
+        let claimed: Vec<_> = self.unclaimed.drain(..claims).collect();
+        for pack in &claimed {
             worker.store().release(&pack.entries);
         }
+        let ids: Vec<_> = claimed.iter().map(|pack| pack.id).collect();
         self.vault
             .state()
-            .remove_pending_packs(&self.vault.id(), &claimed)?;
+            .remove_pending_packs(&self.vault.id(), &ids)?;
         Ok(())
     }
 
@@ -219,6 +315,9 @@ impl Committer<'_> {
         let catalog = read_catalog(root, &self.opened.reader)?;
         // Another device may have begun the same series meanwhile.
         if let Some(theirs) = catalog.series_by_name(self.series.name()) {
+            if theirs.is_deduplicated() != self.series.is_deduplicated() {
+                return Err(BackupError::Overtaken);
+            }
             self.series = theirs.clone();
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use vault_core::{stream::StreamRef, tree::Metadata};
@@ -15,6 +16,10 @@ use crate::{
     files::{CachedDirectory, Comparison, ReadFile, Reason, Visited},
     transfer::TransferError,
 };
+
+/// How long is waited for a file before it is looked whether to stop, or to
+/// commit what there is.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// What the walk's threads find out about a directory.
 pub(super) struct Inspected {
@@ -71,26 +76,23 @@ impl DirectoryJob {
         self.changed.notify_all();
     }
 
-    /// Waits for a file, whose saving must have been ordered.
+    /// A file, whose saving must have been ordered; `None` if it is not there
+    /// after a moment.
     pub(super) fn take(
         &self,
         index: usize,
         stop: &Stop,
-    ) -> Result<Result<SavedFile, Reason>, TransferError> {
-        let mut saved = self.lock();
-        loop {
-            if let Some(file) = saved.remove(&index) {
-                return Ok(file);
-            }
-            if stop.is_set() {
-                return Err(TransferError::Stopped);
-            }
-            // Woken by `deliver`; the time-out is for `stop`, which wakes nobody.
-            saved = self
-                .changed
-                .wait_timeout(saved, std::time::Duration::from_millis(100))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+    ) -> Result<Option<Result<SavedFile, Reason>>, TransferError> {
+        let is_awaited = |saved: &mut HashMap<_, _>| !saved.contains_key(&index) && !stop.is_set();
+        let mut saved = self
+            .changed
+            .wait_timeout_while(self.lock(), MOMENT, is_awaited)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        match saved.remove(&index) {
+            Some(file) => Ok(Some(file)),
+            None if stop.is_set() => Err(TransferError::Stopped),
+            None => Ok(None),
         }
     }
 

@@ -42,6 +42,9 @@ pub enum BackupError {
     /// The catalog does not list the series it was just given.
     #[error("the series is not in the catalog")]
     Series,
+    /// The series was begun with deduplication, and stays as it was begun.
+    #[error("the series {0:?} is deduplicated, and stays so")]
+    Deduplicated(String),
     /// The hoster lost packs between their upload and the commit. They are
     /// sent again by the next backup.
     #[error("the hoster lost {count} packs before they were committed; back up again")]
@@ -63,9 +66,11 @@ impl BackupError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Roots(_) | Self::Catalog(_) | Self::Snapshot(_) | Self::Series => {
-                ErrorCode::InvalidArgument
-            }
+            Self::Roots(_)
+            | Self::Catalog(_)
+            | Self::Snapshot(_)
+            | Self::Series
+            | Self::Deduplicated(_) => ErrorCode::InvalidArgument,
             Self::Walk(_) => ErrorCode::LocalState,
             Self::Vault(error) => error.code(),
             Self::Transfer(error) => error.code(),

@@ -11,43 +11,44 @@
 //! hoster is noted on the device before it is sent, so that a run that is cut
 //! short is continued by the next, which sends nothing again.
 
+mod checkpoints;
 mod commit;
 mod directory_job;
 mod error;
+mod options;
 mod save_file;
 mod seal_pool;
 mod tree_builder;
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use vault_core::{
-    catalog::{Series, SeriesKind},
+    catalog::{Catalog, Series, SeriesKind},
     chunker::{ChunkSizes, Chunker},
-    seal::CompressionLevel,
-    snapshot::{SeriesId, SnapshotFields, SnapshotId},
+    snapshot::{SeriesId, SnapshotFields},
     stream::StreamRef,
     timestamp::Timestamp,
 };
 
-pub use self::error::BackupError;
 use self::{
-    commit::{Committed, Committer, adopt_pending},
+    checkpoints::Checkpoints,
+    commit::{Committed, Committer, PACKS_PER_HEAD, adopt_pending},
     directory_job::{DirectoryJob, Inspected, SavedFile, Stop},
     save_file::{FileSaver, ReadBuffer, SaveError},
     seal_pool::SealPool,
     tree_builder::TreeBuilder,
 };
+pub use self::{
+    error::BackupError,
+    options::{BackupOptions, BackupReport},
+};
 use crate::{
     contents::{Opened, read_catalog},
-    files::{
-        Excludes, LeftOut, NodeKind, OwnerNames, Reason, Roots, StatCache, SystemOwners, Walk,
-        WalkOptions,
-    },
+    files::{NodeKind, OwnerNames, Reason, Roots, StatCache, SystemOwners, Walk, WalkOptions},
     progress::{Cancellation, Meter, ProgressListener, reporting},
     remote::Traffic,
     transfer::{ChunkWorker, Destination, Outbox, Slots, Store, TransferError},
@@ -66,86 +67,6 @@ const ORDERED_FILES: usize = 256;
 const RESTARTS: usize = 4;
 /// Directories between the walk and the tree.
 const DIRECTORIES_AHEAD: usize = 64;
-
-/// How to back up.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct BackupOptions {
-    /// Absolute paths.
-    pub paths: Vec<PathBuf>,
-    /// The series; without one, that of this device and these paths.
-    pub series: Option<String>,
-    /// What to leave out.
-    pub excludes: Excludes,
-    /// Whether to stay on the file system of each path.
-    pub one_file_system: bool,
-    /// Read everything, store nothing.
-    pub dry_run: bool,
-    /// How hard to compress.
-    pub compression: CompressionLevel,
-    /// A checkpoint is committed when this long has passed since the last
-    /// commit, or this many bytes were uploaded.
-    pub checkpoint_interval: Duration,
-    /// See [`Self::checkpoint_interval`].
-    pub checkpoint_bytes: u64,
-    /// The program and its version, for the snapshot.
-    pub program: String,
-}
-
-impl BackupOptions {
-    /// The usual way to back up `paths`.
-    #[must_use]
-    pub fn new(paths: Vec<PathBuf>) -> Self {
-        Self {
-            paths,
-            series: None,
-            excludes: Excludes::default(),
-            one_file_system: false,
-            dry_run: false,
-            compression: CompressionLevel::default(),
-            checkpoint_interval: Duration::from_secs(15 * 60),
-            checkpoint_bytes: 4 << 30,
-            program: concat!("coffre ", env!("CARGO_PKG_VERSION")).to_owned(),
-        }
-    }
-}
-
-/// What a backup did.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct BackupReport {
-    /// The snapshot; none in a dry run.
-    pub snapshot: Option<SnapshotId>,
-    /// The name of its series.
-    pub series: String,
-    /// Files in the snapshot.
-    pub files: u64,
-    /// Directories in it.
-    pub directories: u64,
-    /// Other nodes in it.
-    pub others: u64,
-    /// Bytes of all files, holes left out.
-    pub bytes: u64,
-    /// Bytes of chunks that the vault did not hold yet, before compression;
-    /// trees and the catalog included.
-    pub new_bytes: u64,
-    /// Bytes of packs that were uploaded.
-    pub uploaded_bytes: u64,
-    /// How many of those are filler.
-    pub filler_bytes: u64,
-    /// Packs that were uploaded.
-    pub packs: u64,
-    /// What passed over the network in this run.
-    pub traffic: Traffic,
-    /// Seconds it took.
-    pub elapsed: Duration,
-    /// What is missing in the snapshot, or may be inconsistent in it.
-    pub left_out: Vec<LeftOut>,
-    /// Paths of directories that are empty in the snapshot because a file
-    /// system begins there that holds no files, but what the kernel has to say:
-    /// `/proc`, `/sys`.
-    pub pseudo_file_systems: Vec<Vec<u8>>,
-}
 
 /// Backs up into a vault.
 ///
@@ -192,6 +113,7 @@ struct Run<'a> {
     cancellation: &'a Cancellation,
     opened: Opened,
     committer: Committer<'a>,
+    checkpoints: Checkpoints,
     stat_cache: Arc<StatCache>,
     list_chunker: Chunker,
     started: Timestamp,
@@ -221,14 +143,7 @@ impl<'a> Run<'a> {
             .series
             .clone()
             .unwrap_or_else(|| default_series(vault.first_device_name(), roots));
-        let series = match catalog.series_by_name(&name) {
-            Some(series) => series.clone(),
-            None => Series::new(
-                SeriesId::from_array(vault.random()),
-                name,
-                SeriesKind::Backup,
-            )?,
-        };
+        let series = series_of(&catalog, name, options, || vault.random())?;
         let metadata_keys = opened.keys.metadata_chunker();
         let list_chunker = Chunker::new(metadata_keys, ChunkSizes::METADATA);
         let stat_cache = Arc::new(StatCache::open(&vault.directory()?.join("stat.db")));
@@ -237,19 +152,26 @@ impl<'a> Run<'a> {
         } else {
             adopt_pending(vault, &opened)?
         };
+        let started = vault.now();
         Ok(Self {
             options,
             roots,
             meter,
             cancellation,
             stat_cache,
-            started: vault.now(),
+            checkpoints: Checkpoints::new(
+                options.checkpoint_interval,
+                options.checkpoint_bytes,
+                started,
+            ),
+            started,
             device: vault.device(),
             device_name,
             committer: Committer {
                 snapshot_chunker: Chunker::new(metadata_keys, ChunkSizes::CATALOG),
                 list_chunker: list_chunker.clone(),
                 series,
+                packs_per_head: options.packs_per_head.clamp(1, PACKS_PER_HEAD),
                 unclaimed,
                 pack_bytes: 0,
                 filler_bytes: 0,
@@ -360,20 +282,12 @@ impl<'a> Run<'a> {
         let owners = OwnerNames::new(SystemOwners);
         let chunker = self.list_chunker.clone();
         let mut tree = TreeBuilder::new(worker, chunker, owners, self.started, self.meter, stop);
-        let mut committed_at = Instant::now();
-        let mut committed_bytes = 0;
         for directory in directories {
-            tree.add(&directory)?;
-            let uploaded = self.meter.read().transferred_bytes;
-            if !self.options.dry_run
-                && (committed_at.elapsed() >= self.options.checkpoint_interval
-                    || uploaded - committed_bytes >= self.options.checkpoint_bytes)
-            {
-                let partial = tree.partial_root()?;
-                self.commit(&mut tree, partial, false)?;
-                committed_at = Instant::now();
-                committed_bytes = self.meter.read().transferred_bytes;
+            tree.begin(directory)?;
+            while tree.step()? {
+                self.commit_if_due(&mut tree)?;
             }
+            self.commit_if_due(&mut tree)?;
         }
         if self.cancellation.is_cancelled() {
             return Err(TransferError::Cancelled.into());
@@ -402,6 +316,21 @@ impl<'a> Run<'a> {
             left_out: std::mem::take(&mut tree.left_out),
             pseudo_file_systems: std::mem::take(&mut tree.pseudo),
         })
+    }
+
+    /// Commits what is saved so far, when it is time.
+    fn commit_if_due(&mut self, tree: &mut TreeBuilder<'_>) -> Result<(), BackupError> {
+        let uploaded = self.meter.read().transferred_bytes;
+        let now = self.committer.vault.now();
+        if self.options.dry_run || !self.checkpoints.are_due(now, uploaded) {
+            return Ok(());
+        }
+        let partial = tree.partial_root()?;
+        self.commit(tree, partial, false)?;
+        let uploaded = self.meter.read().transferred_bytes;
+        self.checkpoints
+            .committed(self.committer.vault.now(), uploaded);
+        Ok(())
     }
 
     fn commit(
@@ -508,6 +437,27 @@ fn save_file(
         read,
         metadata: metadata.metadata,
         problem: metadata.problem,
+    })
+}
+
+/// The series of that name, or a new one.
+fn series_of(
+    catalog: &Catalog,
+    name: String,
+    options: &BackupOptions,
+    id: impl FnOnce() -> [u8; 16],
+) -> Result<Series, BackupError> {
+    if let Some(series) = catalog.series_by_name(&name) {
+        if options.without_deduplication && series.is_deduplicated() {
+            return Err(BackupError::Deduplicated(name));
+        }
+        return Ok(series.clone());
+    }
+    let series = Series::new(SeriesId::from_array(id()), name, SeriesKind::Backup)?;
+    Ok(if options.without_deduplication {
+        series.without_deduplication()
+    } else {
+        series
     })
 }
 

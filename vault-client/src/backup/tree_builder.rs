@@ -1,6 +1,9 @@
 //! From saved files to directories, from the leaves up to `/`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use vault_core::{
     chunker::Chunker,
@@ -34,6 +37,8 @@ pub(super) struct TreeBuilder<'a> {
     stop: &'a Stop,
     /// Nodes of directories that are done, by the directory that holds them.
     waiting: HashMap<VisitedId, Vec<Waiting>>,
+    /// The directory that is being written.
+    open: Option<Open>,
     pub(super) totals: Totals,
     pub(super) left_out: Vec<LeftOut>,
     /// Directories of which only the name is saved: the kernel's own file
@@ -43,6 +48,20 @@ pub(super) struct TreeBuilder<'a> {
     records: Vec<(RecordBuilder, StreamRef)>,
     root: Option<StreamRef>,
 }
+
+/// A directory of which some entries are written.
+struct Open {
+    job: Arc<DirectoryJob>,
+    /// Nodes of the directories in it that are still to be written.
+    children: BTreeMap<Vec<u8>, Node>,
+    writer: DirectoryWriter<Chunker>,
+    record: RecordBuilder,
+    /// The place of the next entry in the listing.
+    next: usize,
+}
+
+/// What came of an entry: its node, unless it was left out.
+type Taken = (Option<Node>, Settled);
 
 /// A directory that is done and whose parent is not.
 struct Waiting {
@@ -67,6 +86,7 @@ impl<'a> TreeBuilder<'a> {
             meter,
             stop,
             waiting: HashMap::new(),
+            open: None,
             totals: Totals::default(),
             left_out: Vec::new(),
             pseudo: Vec::new(),
@@ -75,8 +95,9 @@ impl<'a> TreeBuilder<'a> {
         }
     }
 
-    /// Takes the next directory, and waits for its files.
-    pub(super) fn add(&mut self, job: &DirectoryJob) -> Result<(), TransferError> {
+    /// Begins the next directory. Its entries are taken by [`Self::step`], until
+    /// there are no more.
+    pub(super) fn begin(&mut self, job: Arc<DirectoryJob>) -> Result<(), TransferError> {
         let visited = &job.visited;
         self.left_out.extend(visited.left_out.iter().cloned());
         if visited.content == Content::Gone {
@@ -85,38 +106,56 @@ impl<'a> TreeBuilder<'a> {
         if visited.content == Content::PseudoFileSystem {
             self.pseudo.push(visited.path());
         }
-        let mut children: BTreeMap<Vec<u8>, Node> = self
+        let children: BTreeMap<Vec<u8>, Node> = self
             .waiting
             .remove(&visited.id)
             .into_iter()
             .flatten()
             .map(|child| (child.node.name().as_bytes().to_vec(), child.node))
             .collect();
-        let content = match self.unchanged(job, &children)? {
-            Some(content) => content,
-            None => self.write(job, &mut children)?,
-        };
-        let Some(parent) = visited.parent else {
-            self.root = Some(content);
+        if let Some(content) = self.unchanged(&job, &children)? {
+            self.close(&job, content);
             return Ok(());
-        };
-        self.totals.directories += 1;
-        let metadata = visited.metadata(&self.owners);
-        if let Some(reason) = metadata.problem {
-            self.leave_out(visited.path(), reason);
         }
-        if let Some(node) = self.node(
-            visited.path(),
-            visited.name(),
-            NodeContent::Directory { content },
-            metadata.metadata,
-        ) {
-            self.waiting.entry(parent).or_default().push(Waiting {
-                path: visited.path(),
-                node,
-            });
-        }
+        self.open = Some(Open {
+            children,
+            writer: DirectoryWriter::new(self.chunker.clone()),
+            record: RecordBuilder::new(visited.path(), self.started),
+            next: 0,
+            job,
+        });
         Ok(())
+    }
+
+    /// Takes one more entry of the directory that was begun; false when it is done.
+    /// Waits for a file for a moment only, so that the caller can look after other
+    /// things meanwhile.
+    pub(super) fn step(&mut self) -> Result<bool, TransferError> {
+        let Some(mut open) = self.open.take() else {
+            return Ok(false);
+        };
+        let job = open.job.clone();
+        let Some(entry) = job.visited.listing.entry(open.next) else {
+            let content = open.writer.finish(&mut self.worker)?;
+            self.records.push((open.record, content.clone()));
+            self.close(&job, content);
+            return Ok(false);
+        };
+        let taken = match entry.stat.kind {
+            NodeKind::Directory => Some((open.children.remove(entry.name), Settled::Yes)),
+            NodeKind::File => self.file(&job, open.next, &entry)?,
+            _ => Some(self.other(&job, open.next, &entry)),
+        };
+        if let Some((node, settled)) = taken {
+            open.next += 1;
+            if let Some(node) = node {
+                add(&mut open.writer, &node, &mut self.worker)?;
+                let record = &mut open.record;
+                record.push(entry.name, &entry.stat, settled, &node.encode());
+            }
+        }
+        self.open = Some(open);
+        Ok(true)
     }
 
     /// The tree, once `/` was added.
@@ -124,24 +163,33 @@ impl<'a> TreeBuilder<'a> {
         self.root.as_ref()
     }
 
-    /// A tree of the directories that are done so far. Those above them stand
-    /// in with the least that lets them be entered.
+    /// A tree of what is done so far. Directories that are not, and those above
+    /// them, stand in with the least that lets them be entered.
     pub(super) fn partial_root(&mut self) -> Result<StreamRef, TransferError> {
+        let open = match &self.open {
+            Some(open) => {
+                let done = open.record.nodes().map(Node::decode);
+                let done = done.map(|node| node.expect("a node that was encoded"));
+                // What is done comes before what is not, by name too.
+                let nodes = done.chain(open.children.values().cloned());
+                let mut writer = DirectoryWriter::new(self.chunker.clone());
+                for node in nodes {
+                    add(&mut writer, &node, &mut self.worker)?;
+                }
+                Some((open.job.visited.path(), writer.finish(&mut self.worker)?))
+            }
+            None => None,
+        };
         let mut top = Partial::default();
         for waiting in self.waiting.values().flatten() {
-            let components: Vec<_> = waiting
-                .path
-                .split(|byte| *byte == b'/')
-                .filter(|name| !name.is_empty())
-                .collect();
-            if components.len() > PARTIAL_DEPTH {
-                continue;
+            if let Some(place) = top.at(&waiting.path) {
+                place.done = Some(Done::Node(waiting.node.clone()));
             }
-            let mut place = &mut top;
-            for name in components {
-                place = place.below.entry(name.to_vec()).or_default();
-            }
-            place.node = Some(waiting.node.clone());
+        }
+        if let Some((path, content)) = open
+            && let Some(place) = top.at(&path)
+        {
+            place.done = Some(Done::Content(content));
         }
         self.write_partial(top)
     }
@@ -199,44 +247,43 @@ impl<'a> TreeBuilder<'a> {
         Ok(Some(cached.content().clone()))
     }
 
-    fn write(
-        &mut self,
-        job: &DirectoryJob,
-        children: &mut BTreeMap<Vec<u8>, Node>,
-    ) -> Result<StreamRef, TransferError> {
-        let mut writer = DirectoryWriter::new(self.chunker.clone());
-        let mut record = RecordBuilder::new(job.visited.path(), self.started);
-        for (index, entry) in job.visited.listing.iter().enumerate() {
-            let (node, settled) = match entry.stat.kind {
-                NodeKind::Directory => (children.remove(entry.name), Settled::Yes),
-                NodeKind::File => self.file(job, index, &entry)?,
-                _ => self.other(job, index, &entry),
-            };
-            let Some(node) = node else { continue };
-            writer
-                .add(&node, &mut self.worker)
-                .map_err(|error| match error {
-                    AddError::Sink(error) => error,
-                    _ => TransferError::Stopped,
-                })?;
-            record.push(entry.name, &entry.stat, settled, &node.encode());
+    /// A directory is done: its node waits for its parent.
+    fn close(&mut self, job: &DirectoryJob, content: StreamRef) {
+        let visited = &job.visited;
+        let Some(parent) = visited.parent else {
+            self.root = Some(content);
+            return;
+        };
+        self.totals.directories += 1;
+        let metadata = visited.metadata(&self.owners);
+        if let Some(reason) = metadata.problem {
+            self.leave_out(visited.path(), reason);
         }
-        let content = writer.finish(&mut self.worker)?;
-        self.records.push((record, content.clone()));
-        Ok(content)
+        if let Some(node) = self.node(
+            visited.path(),
+            visited.name(),
+            NodeContent::Directory { content },
+            metadata.metadata,
+        ) {
+            self.waiting.entry(parent).or_default().push(Waiting {
+                path: visited.path(),
+                node,
+            });
+        }
     }
 
+    /// A regular file; `None` while it is not saved yet.
     fn file(
         &mut self,
         job: &DirectoryJob,
         index: usize,
         entry: &Entry<'_>,
-    ) -> Result<(Option<Node>, Settled), TransferError> {
+    ) -> Result<Option<Taken>, TransferError> {
         if let Some(node) = cached_node(job, index) {
             let bytes = data_bytes(&node);
             self.count_file(bytes);
             count(&self.meter.bytes, bytes);
-            return Ok((Some(node), Settled::Yes));
+            return Ok(Some((Some(node), Settled::Yes)));
         }
         let path = || {
             job.visited
@@ -249,10 +296,11 @@ impl<'a> TreeBuilder<'a> {
             metadata,
             problem,
         } = match job.take(index, self.stop)? {
-            Ok(saved) => saved,
-            Err(reason) => {
+            None => return Ok(None),
+            Some(Ok(saved)) => saved,
+            Some(Err(reason)) => {
                 self.leave_out(path(), reason);
-                return Ok((None, Settled::No));
+                return Ok(Some((None, Settled::No)));
             }
         };
         let mut settled = settled_unless(problem);
@@ -276,16 +324,11 @@ impl<'a> TreeBuilder<'a> {
                 .ok(),
             node => node,
         };
-        Ok((node, settled))
+        Ok(Some((node, settled)))
     }
 
     /// A symlink, FIFO, socket or device.
-    fn other(
-        &mut self,
-        job: &DirectoryJob,
-        index: usize,
-        entry: &Entry<'_>,
-    ) -> (Option<Node>, Settled) {
+    fn other(&mut self, job: &DirectoryJob, index: usize, entry: &Entry<'_>) -> Taken {
         if let Some(node) = cached_node(job, index) {
             self.totals.others += 1;
             return (Some(node), Settled::Yes);
@@ -342,12 +385,16 @@ impl<'a> TreeBuilder<'a> {
         self.left_out.push(LeftOut { path, reason });
     }
 
+    /// The stream of a directory that is not done.
     fn write_partial(&mut self, partial: Partial) -> Result<StreamRef, TransferError> {
+        if let Some(Done::Content(content)) = partial.done {
+            return Ok(content);
+        }
         let mut writer = DirectoryWriter::new(self.chunker.clone());
         for (name, below) in partial.below {
-            let node = match below.node {
-                Some(node) => node,
-                None => {
+            let node = match below.done {
+                Some(Done::Node(node)) => node,
+                _ => {
                     let content = NodeContent::Directory {
                         content: self.write_partial(below)?,
                     };
@@ -364,22 +411,52 @@ impl<'a> TreeBuilder<'a> {
                     Node::new(name, content, metadata).expect("a plain directory")
                 }
             };
-            writer
-                .add(&node, &mut self.worker)
-                .map_err(|error| match error {
-                    AddError::Sink(error) => error,
-                    _ => TransferError::Stopped,
-                })?;
+            add(&mut writer, &node, &mut self.worker)?;
         }
         writer.finish(&mut self.worker)
     }
 }
 
-/// A directory on the way to some that are done.
+fn add(
+    writer: &mut DirectoryWriter<Chunker>,
+    node: &Node,
+    worker: &mut ChunkWorker,
+) -> Result<(), TransferError> {
+    writer.add(node, worker).map_err(|error| match error {
+        AddError::Sink(error) => error,
+        _ => TransferError::Stopped,
+    })
+}
+
+/// A directory that is done, or on the way to some that are.
 #[derive(Default)]
 struct Partial {
-    node: Option<Node>,
+    done: Option<Done>,
     below: BTreeMap<Vec<u8>, Partial>,
+}
+
+/// What there is of a directory.
+enum Done {
+    /// All of it.
+    Node(Node),
+    /// Some of its entries.
+    Content(StreamRef),
+}
+
+impl Partial {
+    /// The place of a path below this one; none too far down.
+    fn at(&mut self, path: &[u8]) -> Option<&mut Self> {
+        let names = path.split(|byte| *byte == b'/');
+        let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
+        if names.len() > PARTIAL_DEPTH {
+            return None;
+        }
+        let mut place = self;
+        for name in names {
+            place = place.below.entry(name.to_vec()).or_default();
+        }
+        Some(place)
+    }
 }
 
 /// The node of an entry that the cache knows as it is.

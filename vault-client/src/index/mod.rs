@@ -236,12 +236,12 @@ impl VaultIndex {
         pending.extend(entries_of(pack).map(|entry| (entry.id, entry)));
     }
 
-    /// Forgets what was pending: a root that was followed holds it now.
-    pub(crate) fn clear_pending(&self) {
-        self.pending
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+    /// Forgets what was pending, but for what these packs hold: a root that was
+    /// followed holds the rest now.
+    pub(crate) fn keep_pending(&self, packs: &[SentPack]) {
+        let entries = packs.iter().flat_map(entries_of);
+        let kept = entries.map(|entry| (entry.id, entry)).collect();
+        *self.pending.write().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
     /// How many segments place a chunk just there.

@@ -35,6 +35,7 @@ pub use self::error::RestoreError;
 use self::{
     batch::{Batch, WantedChunk},
     file_work::{FileWork, Links, Outcome},
+    verify::Verification,
 };
 use crate::{
     contents::{Contents, ContentsError, NamedSnapshot},
@@ -125,8 +126,10 @@ pub fn restore(
     let meter = Meter::default();
     let totals = snapshot.snapshot.fields().totals;
     if node.is_none() {
-        count(&meter.total_files, totals.files);
-        count(&meter.total_bytes, totals.bytes);
+        // To verify is to go through all of it once more.
+        let times = if options.verify { 2 } else { 1 };
+        count(&meter.total_files, totals.files * times);
+        count(&meter.total_bytes, totals.bytes * times);
     }
     let mut report = reporting(&meter, listener, || {
         let run = Run {
@@ -183,6 +186,8 @@ impl Run<'_> {
         let Self {
             contents,
             tree,
+            meter,
+            cancellation,
             report,
             missed,
             ..
@@ -193,7 +198,13 @@ impl Run<'_> {
         report.left_out.extend(finished.left_out);
         report.dropped_privileges = finished.dropped_privileges;
         if options.verify {
-            verify::verify(contents, node, tree, path, &mut report)?;
+            let mut verification = Verification {
+                contents,
+                meter,
+                cancellation,
+                report: &mut report,
+            };
+            verification.run(node, tree, path)?;
         }
         Ok(report)
     }

@@ -12,67 +12,130 @@ use super::{RestoreError, RestoreReport, file_work::pieces};
 use crate::{
     contents::{Contents, ContentsError},
     files::{Directory, FileReader, LeftOut, Reason},
+    progress::{Cancellation, Meter, count},
+    transfer::TransferError,
 };
 
-/// Compares the contents of every file below `target` with the snapshot: its
+/// Compares the contents of every file below a target with the snapshot: its
 /// chunks are named again from what the disk gives back, and where the snapshot
-/// has holes there must be zeros. Never goes through a symlink below `target`.
-pub(super) fn verify(
-    contents: &Contents,
-    node: Option<&Node>,
-    tree: &StreamRef,
-    target: &Path,
-    report: &mut RestoreReport,
-) -> Result<(), RestoreError> {
-    let left_out = report.left_out.iter().map(|entry| entry.path.clone());
-    let left_out: HashSet<_> = left_out.collect();
-    let mut way = Way::new(target);
-    let tree = match node {
-        None => tree,
-        Some(node) => match node.directory() {
-            Some(directory) => directory,
-            None => return verify_file(contents, node, &[], &mut way, &left_out, report),
-        },
-    };
-    let mut source = contents.opened().reader.clone();
-    let mut walk = Walk::new(tree);
-    while let Some(step) = walk.next(&mut source).map_err(ContentsError::from)? {
-        if let Step::Node(node) = step {
-            let above = walk.path().split_last().map_or(&[][..], |(_, above)| above);
-            verify_file(contents, &node, above, &mut way, &left_out, report)?;
-        }
-    }
-    Ok(())
+/// has holes there must be zeros. Never goes through a symlink below the target.
+pub(super) struct Verification<'a> {
+    pub(super) contents: &'a Contents,
+    pub(super) meter: &'a Meter,
+    pub(super) cancellation: &'a Cancellation,
+    pub(super) report: &'a mut RestoreReport,
 }
 
-fn verify_file(
-    contents: &Contents,
-    node: &Node,
-    above: &[NodeName],
-    way: &mut Way<'_>,
-    left_out: &HashSet<Vec<u8>>,
-    report: &mut RestoreReport,
-) -> Result<(), RestoreError> {
-    if !matches!(node.content(), NodeContent::File { .. }) {
-        return Ok(());
+impl Verification<'_> {
+    pub(super) fn run(
+        &mut self,
+        node: Option<&Node>,
+        tree: &StreamRef,
+        target: &Path,
+    ) -> Result<(), RestoreError> {
+        let left_out = self.report.left_out.iter();
+        let left_out: HashSet<_> = left_out.map(|entry| entry.path.clone()).collect();
+        let mut way = Way::new(target);
+        let tree = match node {
+            None => tree,
+            Some(node) => match node.directory() {
+                Some(directory) => directory,
+                None => return self.verify(node, &[], &mut way, &left_out),
+            },
+        };
+        let mut source = self.contents.opened().reader.clone();
+        let mut walk = Walk::new(tree);
+        while let Some(step) = walk.next(&mut source).map_err(ContentsError::from)? {
+            self.go_on()?;
+            if let Step::Node(node) = step {
+                let above = walk.path().split_last().map_or(&[][..], |(_, above)| above);
+                self.verify(&node, above, &mut way, &left_out)?;
+            }
+        }
+        Ok(())
     }
-    let mut path = Vec::new();
-    for name in above.iter().chain([node.name()]) {
-        path.push(b'/');
-        path.extend_from_slice(name.as_bytes());
+
+    fn go_on(&self) -> Result<(), TransferError> {
+        if self.cancellation.is_cancelled() {
+            return Err(TransferError::Cancelled);
+        }
+        Ok(())
     }
-    if left_out.contains(&path) {
-        return Ok(());
+
+    fn verify(
+        &mut self,
+        node: &Node,
+        above: &[NodeName],
+        way: &mut Way<'_>,
+        left_out: &HashSet<Vec<u8>>,
+    ) -> Result<(), RestoreError> {
+        if !matches!(node.content(), NodeContent::File { .. }) {
+            return Ok(());
+        }
+        let mut path = Vec::new();
+        for name in above.iter().chain([node.name()]) {
+            path.push(b'/');
+            path.extend_from_slice(name.as_bytes());
+        }
+        if left_out.contains(&path) {
+            return Ok(());
+        }
+        let outcome = match way.open(above, node.name()) {
+            Ok(file) => self.compare(node, &file)?,
+            Err(reason) => Err(reason),
+        };
+        count(&self.meter.files, 1);
+        match outcome {
+            Ok(()) => self.report.verified += 1,
+            Err(reason) => self.report.left_out.push(LeftOut { path, reason }),
+        }
+        Ok(())
     }
-    let outcome = match way.open(above, node.name()) {
-        Ok(file) => compare(contents, node, &file)?,
-        Err(reason) => Err(reason),
-    };
-    match outcome {
-        Ok(()) => report.verified += 1,
-        Err(reason) => report.left_out.push(LeftOut { path, reason }),
+
+    /// Whether the file holds what its node says; if not, or if it cannot be told,
+    /// the reason.
+    fn compare(&self, node: &Node, file: &FileReader) -> Result<Result<(), Reason>, ContentsError> {
+        let NodeContent::File {
+            content,
+            size,
+            holes,
+        } = node.content()
+        else {
+            return Ok(Ok(()));
+        };
+        if file.stat().size != *size {
+            return Ok(Err(Reason::Different));
+        }
+        for hole in holes {
+            match file.is_zero(hole) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Err(Reason::Different)),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        let opened = self.contents.opened();
+        let mut source = opened.reader.clone();
+        let mut chunks = StreamChunks::new(content);
+        let mut position = 0;
+        while let Some(chunk) = chunks.next(&mut source)? {
+            self.go_on()?;
+            let mut data = vec![0; chunk.length as usize];
+            for (offset, start, end) in pieces(holes, position, u64::from(chunk.length)) {
+                let piece = &mut data[start as usize..end as usize];
+                match file.read_block(piece, offset) {
+                    Ok(length) if length == piece.len() => {}
+                    Ok(_) => return Ok(Err(Reason::Different)),
+                    Err(reason) => return Ok(Err(reason)),
+                }
+            }
+            if opened.keys.chunk_id(ChunkKind::FileData, &data) != chunk.id {
+                return Ok(Err(Reason::Different));
+            }
+            position += u64::from(chunk.length);
+            count(&self.meter.bytes, u64::from(chunk.length));
+        }
+        Ok(Ok(()))
     }
-    Ok(())
 }
 
 /// The directories that lead to the file looked at last, open.
@@ -108,50 +171,4 @@ impl<'a> Way<'a> {
         }
         at.open_file(name.as_bytes())
     }
-}
-
-/// Whether the file holds what its node says; if not, or if it cannot be told,
-/// the reason.
-fn compare(
-    contents: &Contents,
-    node: &Node,
-    file: &FileReader,
-) -> Result<Result<(), Reason>, ContentsError> {
-    let NodeContent::File {
-        content,
-        size,
-        holes,
-    } = node.content()
-    else {
-        return Ok(Ok(()));
-    };
-    if file.stat().size != *size {
-        return Ok(Err(Reason::Different));
-    }
-    for hole in holes {
-        match file.is_zero(hole) {
-            Ok(true) => {}
-            Ok(false) => return Ok(Err(Reason::Different)),
-            Err(reason) => return Ok(Err(reason)),
-        }
-    }
-    let mut source = contents.opened().reader.clone();
-    let mut chunks = StreamChunks::new(content);
-    let mut position = 0;
-    while let Some(chunk) = chunks.next(&mut source)? {
-        let mut data = vec![0; chunk.length as usize];
-        for (offset, start, end) in pieces(holes, position, u64::from(chunk.length)) {
-            let piece = &mut data[start as usize..end as usize];
-            match file.read_block(piece, offset) {
-                Ok(length) if length == piece.len() => {}
-                Ok(_) => return Ok(Err(Reason::Different)),
-                Err(reason) => return Ok(Err(reason)),
-            }
-        }
-        if contents.opened().keys.chunk_id(ChunkKind::FileData, &data) != chunk.id {
-            return Ok(Err(Reason::Different));
-        }
-        position += u64::from(chunk.length);
-    }
-    Ok(Ok(()))
 }

@@ -281,7 +281,8 @@ impl Vault {
     /// also sends again what this device has signed and not seen accepted.
     ///
     /// # Errors
-    /// [`VaultError`]; nothing has changed then.
+    /// [`VaultError`]. Without the lock nothing has changed then; under it, what is
+    /// new may have been taken in, and some of what was signed may stand by now.
     pub fn refresh(&mut self) -> Result<(), VaultError> {
         self.fetch()?;
         if self.lock.strong_count() > 0 {

@@ -86,8 +86,12 @@ impl Files {
         content_of(self.path()).len()
     }
 
+    /// Without checkpoints for the time that passes: the clock of these tests goes a
+    /// second each time that it is looked at.
     pub(crate) fn options(&self) -> BackupOptions {
-        BackupOptions::new(vec![self.path().to_owned()])
+        let mut options = BackupOptions::new(vec![self.path().to_owned()]);
+        options.checkpoint_interval = Duration::MAX;
+        options
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use vault_client::account::Account;
-use vault_client::backup::{BackupError, back_up};
+use vault_client::backup::{BackupError, BackupOptions, back_up};
+use vault_client::contents::ContentsError;
 use vault_client::error::ErrorCode;
-use vault_client::progress::Cancellation;
+use vault_client::progress::{Cancellation, Progress, ProgressListener};
 use vault_client::remote::RemoteError;
 use vault_client::remote::memory::{Call, MemoryHoster};
 use vault_client::restore::{RestoreOptions, restore};
@@ -15,21 +16,22 @@ use vault_client::vault::Vault;
 use vault_proto::ids::{PackId, VaultId};
 
 use super::{
-    Event, Eventful, Files, assert_restores, assert_whole, backed_up, content_of, silent, snapshots,
+    Event, Eventful, Files, assert_restores, assert_whole, backed_up, content_of,
+    newest as newest_complete, silent, snapshots,
 };
 use crate::support::{Member, line_lost, setup};
 
 const MIB: usize = 1 << 20;
 
 /// A device to which something happens.
-struct Stage {
-    member: Member,
-    events: Eventful,
-    vault: Vault,
+pub(super) struct Stage {
+    pub(super) member: Member,
+    pub(super) events: Eventful,
+    pub(super) vault: Vault,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let member = Member::new();
         member.account.create_vault("documents").unwrap();
         let events = Eventful::new(&member.hoster);
@@ -51,6 +53,16 @@ impl Stage {
         number: usize,
         chosen: impl Fn(Event) -> bool + Send + Sync + 'static,
     ) -> bool {
+        self.cancelled_with(&files.options(), number, chosen)
+    }
+
+    /// Likewise, with options.
+    pub(super) fn cancelled_with(
+        &mut self,
+        options: &BackupOptions,
+        number: usize,
+        chosen: impl Fn(Event) -> bool + Send + Sync + 'static,
+    ) -> bool {
         let cancellation = Cancellation::new();
         let cancel = cancellation.clone();
         let count = AtomicUsize::new(0);
@@ -59,7 +71,7 @@ impl Stage {
                 cancel.cancel();
             }
         });
-        let result = back_up(&mut self.vault, &files.options(), &silent(), &cancellation);
+        let result = back_up(&mut self.vault, options, &silent(), &cancellation);
         self.events.quiet();
         match result {
             // Cancelled too late to matter, or never.
@@ -73,7 +85,7 @@ impl Stage {
 }
 
 /// How often each pack was sent.
-fn sent(hoster: &MemoryHoster) -> BTreeMap<PackId, usize> {
+pub(super) fn sent(hoster: &MemoryHoster) -> BTreeMap<PackId, usize> {
     let mut sent = BTreeMap::new();
     for call in hoster.calls() {
         if let Call::PutPack(pack) = call {
@@ -151,18 +163,10 @@ fn checkpoints_survive_a_cancelled_backup() {
     let mut stage = Stage::new();
     // Far more than is on its way at once: some of it has arrived before the end.
     let files = Files::many(1, 500, 200_000);
-    let cancellation = Cancellation::new();
-    let cancel = cancellation.clone();
-    stage.events.on(move |event| {
-        if event == Event::BeforeCommit {
-            cancel.cancel();
-        }
-    });
     let mut options = files.options();
     options.checkpoint_bytes = 1;
-    let error = back_up(&mut stage.vault, &options, &silent(), &cancellation).unwrap_err();
-    assert_eq!(error.code(), ErrorCode::Cancelled, "{error}");
-    stage.events.quiet();
+    let is_commit = |event| event == Event::BeforeCommit;
+    assert!(stage.cancelled_with(&options, 0, is_commit));
 
     stage.vault.refresh().unwrap();
     let checkpoints = snapshots(&stage.vault);
@@ -173,6 +177,9 @@ fn checkpoints_survive_a_cancelled_backup() {
             .all(|found| !found.snapshot.is_complete())
     );
     assert_whole(&mut stage.vault);
+    // It is not the latest: that is one that has everything.
+    let error = newest_complete(&stage.vault).unwrap_err();
+    assert!(matches!(error, ContentsError::NoSnapshot(_)), "{error}");
     // What a checkpoint holds can be restored.
     let newest = checkpoints.last().unwrap();
     let target = tempfile::tempdir().unwrap();
@@ -183,7 +190,7 @@ fn checkpoints_survive_a_cancelled_backup() {
     assert!(!part.is_empty());
     assert!(part.iter().all(|(path, bytes)| whole[path] == *bytes));
 
-    // The next backup reads those files no more, and sends none of their chunks.
+    // The next backup sends none of their chunks.
     let held: u64 = part.values().map(|bytes| bytes.len() as u64).sum();
     let report = backed_up(&mut stage.vault, &files).unwrap();
     let data: u64 = whole.values().map(|bytes| bytes.len() as u64).sum();
@@ -193,6 +200,16 @@ fn checkpoints_survive_a_cancelled_backup() {
     assert_restores(&stage.vault, &latest, &files);
     assert_whole(&mut stage.vault);
     assert!(sent(&stage.member.hoster).values().all(|times| *times == 1));
+
+    // And the latest stays the latest when a checkpoint comes after it.
+    for number in 0..500 {
+        let content = super::noise(90_000 + number, 200_000);
+        files.write(&format!("more/{number}"), &content);
+    }
+    assert!(stage.cancelled_with(&options, 0, is_commit));
+    let newest = snapshots(&stage.vault).pop().unwrap();
+    assert!(!newest.snapshot.is_complete());
+    assert_eq!(newest_complete(&stage.vault).unwrap(), latest);
 }
 
 #[test]
@@ -322,6 +339,64 @@ fn a_cancelled_restore_is_completed_by_the_next() {
     let report = super::restored(&stage.vault, &newest, files.path(), target.path()).unwrap();
     assert_eq!(report.left_out, []);
     assert_eq!(content_of(target.path()), content_of(files.path()));
+}
+
+/// The last that a listener heard.
+#[derive(Default)]
+struct Last(Mutex<Progress>);
+
+impl ProgressListener for Last {
+    fn progress(&self, progress: Progress) {
+        *self.0.lock().unwrap() = progress;
+    }
+}
+
+/// What is read again is counted, and cancelling ends it between two chunks.
+#[test]
+fn a_verification_tells_how_far_it_is_and_can_be_cancelled() {
+    let mut stage = Stage::new();
+    let size = 9 * MIB;
+    let files = Files::new(&[("long", super::noise(1, size))]);
+    backed_up(&mut stage.vault, &files).unwrap();
+    let newest = snapshots(&stage.vault).pop().unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let path = files.path().join("long");
+    let restored = |cancellation: &Cancellation| {
+        let mut options = RestoreOptions::default();
+        options.verify = true;
+        let last = Arc::new(Last::default());
+        let listener: Arc<dyn ProgressListener> = last.clone();
+        let path = path.to_str().unwrap().as_bytes();
+        let (vault, target) = (&stage.vault, target.path());
+        let result = restore(
+            vault,
+            &newest,
+            path,
+            target,
+            &options,
+            &listener,
+            cancellation,
+        );
+        let progress = *last.0.lock().unwrap();
+        (result, progress)
+    };
+    let (report, progress) = restored(&Cancellation::new());
+    let report = report.unwrap();
+    assert_eq!((report.files, report.verified), (1, 1));
+    // Once written, once read.
+    assert_eq!((progress.files, progress.bytes), (2, 2 * size as u64));
+
+    // It is there: all that is to be done is to read it.
+    let cancelled = Cancellation::new();
+    cancelled.cancel();
+    let (result, progress) = restored(&cancelled);
+    let error = result.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Cancelled, "{error}");
+    assert_eq!(progress.bytes, 0);
+    let (report, progress) = restored(&Cancellation::new());
+    let report = report.unwrap();
+    assert_eq!((report.kept, report.verified), (1, 1));
+    assert_eq!((progress.files, progress.bytes), (1, size as u64));
 }
 
 /// The hoster says no to a call; which one must not matter.

@@ -67,7 +67,8 @@ pub(crate) struct Global {
 pub(crate) enum ProgressMode {
     /// A bar, on a terminal
     Auto,
-    /// A line of JSON, up to ten times a second
+    /// A line of JSON, up to ten times a second; whatever else is said there is
+    /// a line of JSON, too
     Json,
     /// Not at all
     None,
@@ -211,6 +212,13 @@ pub(crate) struct Backup {
     /// this device and these paths
     #[arg(long, value_name = "NAME")]
     pub(crate) series: Option<String>,
+    /// Begins a series without deduplication: all that is read is sent
+    ///
+    /// How much is sent then does not tell the hoster whether the vault held it
+    /// already. A series that was begun so stays so, also without this option;
+    /// files that have not changed since its last snapshot are not read.
+    #[arg(long)]
+    pub(crate) no_deduplication: bool,
     /// Leaves out what matches
     ///
     /// A pattern is much like one of .gitignore: `*.o` for a name anywhere,

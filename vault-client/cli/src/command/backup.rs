@@ -46,7 +46,7 @@ pub(super) fn run(options: &Backup, context: &Context) -> Result<Exit, Failure> 
     let how = backup_options(options)?;
     let session = context.session()?;
     let mut vault = session.vault_to_save_in(&options.vault)?;
-    let cancellation = interrupt::cancellation(vault.remote())?;
+    let cancellation = interrupt::cancellation(vault.remote(), &context.output)?;
     let showing = context.progress(UPLOADED);
     let report = back_up(&mut vault, &how, showing.listener(), &cancellation);
     drop(showing);
@@ -119,6 +119,7 @@ fn backup_options(options: &Backup) -> Result<BackupOptions, Failure> {
     let excludes = Excludes::new(&patterns).map_err(|error| Failure::usage(error.to_string()))?;
     let mut how = BackupOptions::new(paths);
     how.series = options.series.clone();
+    how.without_deduplication = options.no_deduplication;
     how.excludes = excludes;
     how.one_file_system = options.one_file_system;
     how.dry_run = options.dry_run;

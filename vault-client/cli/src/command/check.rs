@@ -45,7 +45,7 @@ struct ProblemFields {
 pub(super) fn run(options: &Check, context: &Context) -> Result<Exit, Failure> {
     let session = context.session()?;
     let mut vault = session.vault(&options.vault)?;
-    let cancellation = interrupt::cancellation(vault.remote())?;
+    let cancellation = interrupt::cancellation(vault.remote(), &context.output)?;
     let showing = context.progress(READ);
     let read_data = options.read_data.unwrap_or(ReadData::Nothing);
     let report = check(&mut vault, read_data, showing.listener(), &cancellation);

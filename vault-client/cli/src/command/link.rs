@@ -132,7 +132,7 @@ pub(super) fn create(options: &LinkCreate, context: &Context) -> Result<Exit, Fa
         password,
         ..LinkOptions::default()
     };
-    let cancellation = interrupt::cancellation(vault.remote())?;
+    let cancellation = interrupt::cancellation(vault.remote(), &context.output)?;
     let showing = context.progress(READ);
     let created = link::create(
         &mut vault,
@@ -281,7 +281,7 @@ pub(super) fn get(options: &LinkGet, context: &Context) -> Result<Exit, Failure>
     } else {
         None
     };
-    let cancellation = interrupt::visiting()?;
+    let cancellation = interrupt::visiting(&context.output)?;
     let download = LinkDownload::begin(&*setup.connect, &url, &cancellation)?;
     let mut opened = download.open(password.as_ref());
     // Another try with the same download, where somebody is there to type.

@@ -71,7 +71,7 @@ fn new(hoster: &str, options: &Pair, context: &Context) -> Result<Exit, Failure>
     let name = input::device_name(options.device.as_deref());
     let setup = context.setup()?;
     let mut device = NewDevice::begin(&setup, &origin, &name)?;
-    let cancellation = interrupt::visiting()?;
+    let cancellation = interrupt::visiting(&context.output)?;
     // The code has to be seen before anything else happens, whatever form the
     // result is wanted in: it goes where remarks go.
     let code = device.code();
@@ -117,7 +117,7 @@ fn new(hoster: &str, options: &Pair, context: &Context) -> Result<Exit, Failure>
 /// On a device of the account.
 fn old(code: &PairingCode, options: &Pair, context: &Context) -> Result<Exit, Failure> {
     let account: Account = context.session()?.account;
-    let cancellation = interrupt::cancellation(account.remote())?;
+    let cancellation = interrupt::cancellation(account.remote(), &context.output)?;
     let list = match language() {
         Language::English => PhraseLanguage::English,
         Language::French => PhraseLanguage::French,

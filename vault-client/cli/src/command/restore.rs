@@ -45,7 +45,7 @@ pub(super) fn run(options: &Restore, context: &Context) -> Result<Exit, Failure>
     let named = contents.snapshot(options.what.snapshot.as_str(), series)?;
     drop(contents);
     let how = restore_options(options);
-    let cancellation = interrupt::cancellation(vault.remote())?;
+    let cancellation = interrupt::cancellation(vault.remote(), &context.output)?;
     let showing = context.progress(DOWNLOADED);
     let path = options.what.path_or_root();
     let report = restore(

@@ -256,9 +256,7 @@ pub(super) fn delete(options: &VaultDelete, context: &Context) -> Result<Exit, F
             "--yes goes on without asking",
             "--yes continue sans demander",
         );
-        if !input::confirm(&question, instead)? {
-            return Ok(Exit::Cancelled);
-        }
+        input::agree(&question, instead)?;
     }
     // What was asked, and nothing else: who is in it may have changed meanwhile.
     let has_left = others > 0;
@@ -300,11 +298,9 @@ pub(super) fn reconcile(options: &VaultReconcile, context: &Context) -> Result<E
             "--yes goes on without asking",
             "--yes continue sans demander",
         );
-        if !input::confirm(&question, instead)? {
-            return Ok(Exit::Cancelled);
-        }
+        input::agree(&question, instead)?;
     }
-    let cancellation = interrupt::cancellation(vault.remote())?;
+    let cancellation = interrupt::cancellation(vault.remote(), &context.output)?;
     let done = bring_forward(&mut vault, &cancellation)?;
     let fields = ReconcileFields {
         vault: VaultFields::of(&vault),

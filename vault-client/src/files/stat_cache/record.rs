@@ -117,6 +117,18 @@ impl RecordBuilder {
         self.count += 1;
     }
 
+    /// The encoded nodes of the entries so far, in their order.
+    pub fn nodes(&self) -> impl Iterator<Item = &[u8]> {
+        let mut reader = Reader {
+            rest: &self.entries,
+            length: self.entries.len(),
+        };
+        std::iter::from_fn(move || {
+            let (start, end) = reader.row()?.node;
+            self.entries.get(start as usize..end as usize)
+        })
+    }
+
     /// Ends with the directory's own stream, and the head that it is part of.
     #[must_use]
     pub fn finish(self, content: &StreamRef, head_seq: u64) -> DirectoryRecord {
@@ -413,7 +425,7 @@ mod tests {
         Some(cached.iter().len())
     }
 
-    fn body() -> Vec<u8> {
+    fn record() -> RecordBuilder {
         let stat = Stat {
             kind: NodeKind::File,
             size: 70_000,
@@ -433,12 +445,23 @@ mod tests {
             record.push(name, &stat, Settled::Yes, &[9; 40]);
             record.push(name, &stat, Settled::No, &[8; 200]);
         }
-        record.finish(&StreamRef::EMPTY, 1).body
+        record
+    }
+
+    fn body() -> Vec<u8> {
+        record().finish(&StreamRef::EMPTY, 1).body
     }
 
     #[test]
     fn a_record_that_was_written_is_read() {
         assert_eq!(read_all(body()), Some(6));
+    }
+
+    #[test]
+    fn nodes_are_there_before_the_record_is_finished() {
+        let (trusted, other) = ([9; 40], [8; 200]);
+        let expected = [&trusted[..], &other].repeat(3);
+        assert_eq!(record().nodes().collect::<Vec<_>>(), expected);
     }
 
     proptest! {
