@@ -231,6 +231,7 @@ impl<'a> Fetch<'a> {
                 .map(|(account, log)| (*account, log.position().seq))
                 .collect(),
             without_root: false,
+            until_head_seq: 0,
         }
     }
 
