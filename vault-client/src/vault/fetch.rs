@@ -13,6 +13,7 @@ use vault_proto::vault_log::{VaultLog, VaultLogError};
 use vault_proto::wire::SignedEntry;
 
 use super::commit::links_of;
+use super::hint::is_replaced;
 use super::view::{Place, View};
 use super::{Member, VaultError, guest};
 use crate::remote::{RemoteError, SyncAnswer, SyncRequest};
@@ -130,6 +131,11 @@ fn explain(error: VaultError, member: &Member, base: Option<&View>) -> VaultErro
                 committed,
                 got,
             }
+        }
+        VaultError::Head(HeadError::Fork { seq })
+            if base.is_some_and(|base| is_replaced(member, base)) =>
+        {
+            VaultError::Replaced { seq }
         }
         error if error.is_not_found() => {
             // A vault with other managers may have lost this member.

@@ -17,8 +17,10 @@ mod error;
 mod fetch;
 mod freshness;
 mod guest;
+mod hint;
 mod member;
 mod reach;
+mod turn;
 mod upkeep;
 mod view;
 
@@ -38,6 +40,7 @@ pub use error::VaultError;
 pub use freshness::Freshness;
 pub(crate) use guest::{GuestAt, put_log};
 pub(crate) use member::Member;
+pub(crate) use turn::Shown;
 pub use upkeep::Upkeep;
 use view::View;
 pub(crate) use view::replay_account;
