@@ -61,7 +61,7 @@ fn text(document: &Value, field: &str) -> String {
 }
 
 /// Where the hoster is, as members tell it.
-fn place(hoster: &Hoster) -> String {
+pub(crate) fn place(hoster: &Hoster) -> String {
     let invitation = hoster.invitation(PLENTY);
     let (place, _) = invitation.split_once("/invite#").unwrap();
     place.strip_prefix("coffre://").unwrap().to_owned()
@@ -137,7 +137,7 @@ fn is_six_words(line: &str) -> bool {
 }
 
 /// Pairs a new device; the words that each side was told are those that it types.
-fn pair(old: &Device, new: &Device, hoster: &str) -> (Value, Value) {
+pub(crate) fn pair(old: &Device, new: &Device, hoster: &str) -> (Value, Value) {
     let mut joining = Talk::start(
         new,
         &[
