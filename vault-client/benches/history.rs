@@ -217,6 +217,7 @@ fn writer(
         head_seq: 0,
         accounts: Vec::new(),
         without_root: true,
+        until_head_seq: 0,
     });
     let entries = answer.expect("an honest hoster").accounts;
     let friends = hoster.visitor().fetch_account_log(&friend, 0);
@@ -284,6 +285,7 @@ fn print_costs(scene: &Scene, what: &str, past: &Past, head_seq: u64, knows_entr
             Vec::new()
         },
         without_root: false,
+        until_head_seq: 0,
     };
     let answer = scene.remote.sync_vault(&request).expect("an honest hoster");
     let (_home, account) = past.device(&scene.hoster);

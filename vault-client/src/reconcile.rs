@@ -8,32 +8,45 @@
 //!
 //! Never by itself: a hoster that went back looks like one that hides what is
 //! newer. What the hoster shows must be what this device has seen to come before
-//! the newest head; anything else is a fork, and refused.
+//! the newest head, or be what another device has brought forward, which it says in
+//! a head that names one that this device has seen; anything else is a fork, and
+//! refused.
 //!
 //! Lost entries are sent again as they were signed, each at the head that it
-//! names. Packs that the device still has are uploaded again. What is gone is
-//! left out of the index, so that the next backup of the same files stores it
-//! anew and older snapshots are whole again.
+//! names. What was in the vault is then put to what is in it now, whoever has
+//! committed that meanwhile: snapshots, and packs that the device still has. What is
+//! gone is left out of the index, so that the next backup of the same files stores
+//! it anew and older snapshots are whole again.
+//!
+//! Each device does all of it, and finds nothing left to do where another one was
+//! first; so any of them goes on where one was interrupted.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod catalog;
+mod contents;
 
-use bytes::Bytes;
-use vault_core::{chunk::ChunkKind, pack::PackBuilder};
-use vault_proto::{
-    ids::PackId,
-    wire::{Located, Root},
-};
+use vault_core::author::AuthorError;
+use vault_proto::{head::HeadError, ids::PackId, wire::Root};
 
 use crate::{
-    contents::{ContentsError, Opened, read_catalog},
+    contents::ContentsError,
     error::ErrorCode,
-    index::{IndexError, Tail, VaultIndex, located, rewrite_segments},
-    platform::Rng,
     progress::Cancellation,
-    remote::MAX_PACKS_PER_CALL,
     transfer::TransferError,
-    vault::{CommitPlan, CommitResult, Vault, VaultError},
+    vault::{CommitPlan, CommitResult, Shown, Upkeep, Vault, VaultError},
 };
+
+/// How often a commit is tried again after another device was first.
+const RACES: usize = 16;
+
+/// What came of one step.
+#[derive(PartialEq, Eq)]
+enum Step {
+    /// There is nothing left to do.
+    Done,
+    Taken,
+    /// Another device was first.
+    LostRace,
+}
 
 /// What was brought back, and what was not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,9 +54,18 @@ use crate::{
 pub struct Reconciled {
     /// The hoster's newest head; 0 for none.
     pub from: u64,
-    /// The newest head that it had lost. The vault stands behind it now; the same
-    /// as [`Self::from`] when the hoster was not behind.
+    /// The newest head that it had lost, as far as this device knows. The vault
+    /// stands there or behind it now; the same as [`Self::from`] when nothing was
+    /// lost.
     pub lost: u64,
+    /// Whether nothing was lost, and the hoster had more: that was fetched.
+    pub refreshed: bool,
+    /// Whether another device had brought the vault forward, or begun to, and this
+    /// one has followed it.
+    pub taken_over: bool,
+    /// Whether somebody who may write has to go on with it: this device has
+    /// followed, and may not.
+    pub under_way: bool,
     /// Entries of the vault's log that were sent again.
     pub entries: u64,
     /// Packs that were uploaded again.
@@ -54,6 +76,8 @@ pub struct Reconciled {
     /// Whether the list of what was in the vault is gone itself: it is again what
     /// it was at [`Self::from`].
     pub contents_lost: bool,
+    /// How many heads that this device had seen were lost with that list.
+    pub heads_not_brought_back: u64,
 }
 
 /// Why a vault could not be brought forward.
@@ -66,6 +90,9 @@ pub enum ReconcileError {
     /// Packs or the index.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// What a member's device has put into the vault is malformed.
+    #[error(transparent)]
+    Contents(#[from] ContentsError),
     /// Somebody else commits. Repeating the call goes on where it was.
     #[error("other devices keep committing; try again later")]
     Overtaken,
@@ -78,6 +105,7 @@ impl ReconcileError {
         match self {
             Self::Vault(error) => error.code(),
             Self::Transfer(error) => error.code(),
+            Self::Contents(error) => error.code(),
             Self::Overtaken => ErrorCode::VaultBusy,
         }
     }
@@ -88,205 +116,120 @@ impl ReconcileError {
         match self {
             Self::Vault(error) => error.is_transient(),
             Self::Transfer(error) => error.is_transient(),
+            Self::Contents(error) => error.is_transient(),
             Self::Overtaken => true,
         }
     }
 }
 
-/// Brings a vault forward again after its hoster went back.
+/// Brings a vault forward again after its hoster went back, or follows a device that
+/// has.
 ///
 /// # Errors
-/// See [`ReconcileError`]. Where the hoster does not show an earlier state of
-/// what this device has seen, nothing has changed. After any other error, repeat
-/// the call: it goes on where it was.
+/// See [`ReconcileError`]. Where the hoster shows neither an earlier state of what
+/// this device has seen nor one that says it takes the place of that, nothing has
+/// changed. After any other error, repeat the call: it goes on where it was.
 pub fn reconcile(
     vault: &mut Vault,
     cancellation: &Cancellation,
 ) -> Result<Reconciled, ReconcileError> {
     let _lock = vault.lock()?;
     let mut report = Reconciled::default();
-    let Some(lost) = begin(vault)? else {
-        report.from = vault.head().map_or(0, |at| at.seq);
+    begin(vault, &mut report)?;
+    report.from = newest(vault);
+    let Some(lost) = vault.lost_seq()? else {
         report.lost = report.from;
         return Ok(report);
     };
-    report.from = vault.head().map_or(0, |at| at.seq);
+    report.refreshed = false;
     report.lost = lost;
+    let mut races = 0;
     loop {
         if cancellation.is_cancelled() {
             return Err(TransferError::Cancelled.into());
         }
-        if vault.resend_entry()? {
-            report.entries += 1;
-        } else if vault.head().map_or(0, |at| at.seq) < lost {
-            let root = stamped(vault, vault.root()?.clone());
-            commit(vault, Vec::new(), root)?;
-        } else if vault.lacks_entries()? {
-            return Err(VaultError::CannotReconcile.into());
-        } else {
-            break;
+        match step(vault, lost, &mut report)? {
+            Step::Done => break,
+            Step::Taken => {}
+            Step::LostRace if races == RACES => return Err(ReconcileError::Overtaken),
+            Step::LostRace => races += 1,
         }
-    }
-    if vault.head().map_or(0, |at| at.seq) == lost {
-        bring_back(vault, &mut report)?;
-    } else if vault.root()?.last_removal_seq <= lost {
-        // Somebody has gone on from the older state: what he has stored since is
-        // not thrown away for what was before.
-        report.contents_lost = true;
     }
     vault.forget_lost()?;
     Ok(report)
 }
 
-/// Goes back with the hoster, or on with what was begun; the number of the newest
-/// head that was lost.
-fn begin(vault: &mut Vault) -> Result<Option<u64>, VaultError> {
-    if let Some(begun) = vault.lost_seq()? {
-        vault.refresh()?;
-        return Ok(Some(begun));
-    }
-    let Some(behind) = vault.look_behind()? else {
-        return Ok(None);
-    };
-    vault.rewind(behind)?;
-    vault.lost_seq()
-}
-
-/// Commits a head behind those that were lost, with what they led to.
-fn bring_back(vault: &mut Vault, report: &mut Reconciled) -> Result<(), ReconcileError> {
-    let Some(lost) = vault.lost_root()? else {
-        return Ok(());
-    };
-    let opened = match Opened::at(vault, &lost) {
-        Ok(opened) => Some(opened),
-        // The index itself is gone.
-        Err(error) if error.is_lasting() => None,
-        Err(error) => return Err(error.into()),
-    };
-    let opened = match opened {
-        Some(opened) => catalog_of(&lost, &opened)?.map(|catalog| (opened, catalog)),
-        None => None,
-    };
-    let Some((opened, catalog)) = opened else {
-        report.contents_lost = true;
-        let root = Root {
-            last_removal_seq: vault.head().map_or(0, |at| at.seq) + 1,
-            ..stamped(vault, vault.root()?.clone())
-        };
-        commit(vault, Vec::new(), root)?;
-        return Ok(());
-    };
-    let wanted = packs_of(&lost, &opened.index)?;
-    let held = committed_packs(vault, &opened)?;
-    let ids: Vec<_> = wanted.keys().copied().collect();
-    let there = opened.remote.have_packs(&vault.id(), &ids);
-    let there = there.map_err(TransferError::from)?;
-    let mut adds = Vec::new();
-    let mut gone = BTreeSet::new();
-    for (pack, there) in ids.into_iter().zip(there) {
-        if !there {
-            match kept(&opened, &pack, wanted[&pack]) {
-                Some(bytes) => {
-                    let put = opened.remote.put_pack(&vault.id(), &pack, bytes);
-                    put.map_err(TransferError::from)?;
-                    report.uploaded.push(pack);
-                }
-                None => {
-                    gone.insert(pack);
-                    continue;
-                }
+/// Turns to what the hoster shows, where it has lost something; or fetches what it has
+/// more.
+fn begin(vault: &mut Vault, report: &mut Reconciled) -> Result<(), VaultError> {
+    match vault.look()? {
+        Shown::Same if vault.lost_seq()?.is_none() => {}
+        // Under the lock, what this device has signed for it is sent again.
+        Shown::Same => vault.refresh()?,
+        Shown::Ahead => {
+            vault.refresh()?;
+            report.refreshed = true;
+        }
+        Shown::Lost(turn) => {
+            let may_follow = turn.is_replaced() && turn.has_entries_of(vault);
+            if !vault.may_write() && !may_follow {
+                return Err(AuthorError::Head(HeadError::MayNotWrite).into());
             }
-        }
-        if !held.contains(&pack) {
-            adds.push(pack);
+            report.taken_over = turn.is_replaced();
+            vault.turn_to(*turn)?;
         }
     }
-    report.gone = gone.iter().copied().collect();
-    let root = rebuild(vault, &opened, &lost, catalog, &wanted, &gone, &mut adds)?;
-    while adds.len() > MAX_PACKS_PER_CALL {
-        let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
-        let same = stamped(vault, vault.root()?.clone());
-        commit(vault, some, same)?;
-    }
-    commit(vault, adds, root)?;
     Ok(())
 }
 
-/// The root that was lost, with an index of what there is.
-fn rebuild(
-    vault: &Vault,
-    opened: &Opened,
-    lost: &Root,
-    catalog: Vec<u8>,
-    wanted: &BTreeMap<PackId, u32>,
-    gone: &BTreeSet<PackId>,
-    adds: &mut Vec<PackId>,
-) -> Result<Root, ReconcileError> {
-    let before = vault.root()?;
-    let still = |at: &Option<Located>, or: &Option<Located>| {
-        let is_gone =
-            |at: &Located| PackId::from_slice(&at.pack).is_ok_and(|id| gone.contains(&id));
-        match at {
-            Some(at) if is_gone(at) => or.clone(),
-            at => at.clone(),
-        }
-    };
-    let mut root = Root {
-        settings: still(&lost.settings, &before.settings),
-        links: still(&lost.links, &before.links),
-        ..stamped(vault, lost.clone())
-    };
-    root.last_removal_seq = vault.head().map_or(0, |at| at.seq) + 1;
-    let there = wanted.iter().filter(|(pack, _)| !gone.contains(pack));
-    root.pack_count = 0;
-    root.pack_bytes = 0;
-    for (_, size) in there {
-        root.pack_count += 1;
-        root.pack_bytes += u64::from(*size);
+/// Takes the next step.
+fn step(vault: &mut Vault, lost: u64, report: &mut Reconciled) -> Result<Step, ReconcileError> {
+    if vault.resend_entry()? {
+        report.entries += 1;
+        return Ok(Step::Taken);
     }
-    if lost.catalog.is_none() && lost.segments.is_empty() {
-        return Ok(root);
+    let lacks_entries = vault.lacks_entries()?;
+    if lacks_entries && (newest(vault) >= lost || !vault.may_write()) {
+        let first = vault.log().position().seq + 1;
+        return Err(VaultError::EntriesLeftBehind { first }.into());
     }
-    let mut entries = Vec::new();
-    let collected = opened.index.for_each(|entry| {
-        if !gone.contains(&entry.pack) {
-            entries.push(*entry);
-        }
-        Ok::<_, IndexError>(())
-    });
-    collected.map_err(TransferError::from)?;
-    let keys = vault.keys()?;
-    let open = PackBuilder::new(keys.clone(), keys.current_epoch());
-    let mut tail = Tail::new(keys, open, Rng::new(vault.randomness()));
-    let catalog_at = tail.place(ChunkKind::Catalog, &catalog)?;
-    let segments = rewrite_segments(&mut tail, entries)?;
-    let (packs, places) = tail.finish();
-    for pack in packs {
-        root.pack_count += 1;
-        root.pack_bytes += pack.bytes.len() as u64;
-        adds.push(pack.id);
-        let kept = opened.cache.keep(&pack.id, &pack.bytes);
-        kept.map_err(TransferError::Cache)?;
-        let put = opened
-            .remote
-            .put_pack(&vault.id(), &pack.id, Bytes::from(pack.bytes));
-        put.map_err(TransferError::from)?;
+    if !vault.may_write() {
+        report.under_way = newest(vault) < lost || contents::is_to_be_written(vault)?;
+        return Ok(Step::Done);
     }
-    root.segments = segments.resolve(&places).0;
-    root.catalog = Some(located(&places, catalog_at));
-    Ok(root)
+    // Nothing is committed before it. Where entries are missing, it is the next of them,
+    // and was sent again.
+    if !lacks_entries && vault.log().rotation_due() && vault.keep_up()? == Upkeep::Due {
+        return Err(VaultError::RotationDue.into());
+    }
+    if newest(vault) < lost {
+        let plan = CommitPlan {
+            adds: Vec::new(),
+            removes: Vec::new(),
+            root: stamped(vault, vault.root()?.clone()),
+        };
+        return Ok(match commit(vault, plan)? {
+            true => Step::Taken,
+            false => Step::LostRace,
+        });
+    }
+    Ok(match contents::write(vault, report)? {
+        true => Step::Done,
+        false => Step::LostRace,
+    })
 }
 
-fn commit(vault: &mut Vault, adds: Vec<PackId>, root: Root) -> Result<(), ReconcileError> {
-    let plan = CommitPlan {
-        adds,
-        removes: Vec::new(),
-        root,
-    };
-    match vault.commit(plan)? {
-        CommitResult::Committed(_) => Ok(()),
-        CommitResult::LostRace | CommitResult::Missing(_) => Err(ReconcileError::Overtaken),
+/// Commits; true if it stands, and false if another device was first.
+fn commit(vault: &mut Vault, plan: CommitPlan) -> Result<bool, ReconcileError> {
+    match vault.commit_anyway(plan)? {
+        CommitResult::Committed(_) => Ok(true),
+        CommitResult::LostRace => Ok(false),
+        CommitResult::Missing(_) => Err(ReconcileError::Overtaken),
     }
+}
+
+fn newest(vault: &Vault) -> u64 {
+    vault.head().map_or(0, |at| at.seq)
 }
 
 fn stamped(vault: &Vault, root: Root) -> Root {
@@ -294,42 +237,4 @@ fn stamped(vault: &Vault, root: Root) -> Root {
         committed: Some(vault.now().to_wire()),
         ..root
     }
-}
-
-/// The encoded catalog that was lost; none if it is gone.
-fn catalog_of(root: &Root, opened: &Opened) -> Result<Option<Vec<u8>>, TransferError> {
-    match read_catalog(root, &opened.reader) {
-        Ok(catalog) => Ok(Some(catalog.encode())),
-        Err(ContentsError::Transfer(error)) if !error.is_lasting() => Err(error),
-        Err(_) => Ok(None),
-    }
-}
-
-/// The packs that a root leads to, with their sizes, but for those that hold
-/// nothing but its index.
-fn packs_of(root: &Root, index: &VaultIndex) -> Result<BTreeMap<PackId, u32>, TransferError> {
-    let mut packs = BTreeMap::new();
-    for at in root.settings.iter().chain(&root.links) {
-        let id = PackId::from_slice(&at.pack).map_err(|_| TransferError::Unknown)?;
-        packs.insert(id, at.pack_size);
-    }
-    index.for_each(|entry| {
-        packs.insert(entry.pack, entry.pack_size);
-        Ok::<_, IndexError>(())
-    })?;
-    Ok(packs)
-}
-
-/// The packs that the hoster's newest head leads to: they are claimed already.
-fn committed_packs(vault: &Vault, opened: &Opened) -> Result<BTreeSet<PackId>, TransferError> {
-    let apart = tempfile::tempdir_in(vault.directory()?).map_err(TransferError::Cache)?;
-    let index = VaultIndex::open(apart.path().to_owned(), None)?;
-    index.follow(&vault.root()?.segments, &opened.reader)?;
-    Ok(packs_of(vault.root()?, &index)?.into_keys().collect())
-}
-
-/// The bytes of a pack, if this device has kept it whole.
-fn kept(opened: &Opened, pack: &PackId, size: u32) -> Option<Bytes> {
-    let bytes = opened.cache.read(pack, 0, size)?;
-    (PackId::of(&bytes) == *pack).then(|| Bytes::from(bytes))
 }

@@ -107,6 +107,7 @@ fn an_older_head_shown_as_the_newest_is_a_step_back() {
         head_seq,
         accounts: vec![(member.account.id(), 1)],
         without_root: false,
+        until_head_seq: 0,
     };
     let heads = sight.sync_vault(&all(0)).unwrap().heads;
     let older = heads[1].clone();
@@ -465,6 +466,7 @@ fn another_vaults_answer_is_noticed() {
         head_seq: 0,
         accounts: vec![(member.account.id(), 1)],
         without_root: false,
+        until_head_seq: 0,
     };
     let swapped = paper.remote.sync_vault(&request).unwrap();
     let error = refused(&member, &mut vault, move |answer| *answer = swapped.clone());

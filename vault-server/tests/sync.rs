@@ -50,6 +50,7 @@ impl Reader {
                 })
                 .collect(),
             without_root: false,
+            until_head_seq: 0,
         }
     }
 
@@ -146,6 +147,7 @@ async fn a_long_way_is_a_short_answer() {
             seq: 1,
         }],
         without_root: true,
+        until_head_seq: 0,
     };
     let answer = alice.sync(known.clone()).await.unwrap();
     assert!(answer.accounts.is_empty() && answer.vault_entries.is_empty());
@@ -170,6 +172,48 @@ async fn a_long_way_is_a_short_answer() {
     let answer = alice.sync(from_the_future).await.unwrap();
     assert!(answer.heads.is_empty());
     assert_eq!(answer.newest_head_seq, 64);
+}
+
+#[tokio::test]
+async fn heads_are_told_up_to_one_that_is_asked_for() {
+    let server = TestServer::start().await;
+    let mut alice = server.member().await;
+    let mut vault = alice.create_vault().await;
+    let mut made = Vec::new();
+    for _ in 0..12 {
+        alice.commit(&mut vault, &none(), &none()).await;
+        made.push(vault.seen.newest().unwrap().clone());
+    }
+    let ask = |head_seq, until_head_seq| SyncVaultRequest {
+        vault: vault.id().to_vec(),
+        vault_log_seq: 1,
+        head_seq,
+        accounts: Vec::new(),
+        without_root: false,
+        until_head_seq,
+    };
+    let seqs = |answer: &SyncVaultResponse| -> Vec<u64> {
+        let heads = answer.heads.iter();
+        heads
+            .map(|head| UnverifiedHead::decode(head).unwrap().seq())
+            .collect()
+    };
+    // One head by its number, and its root.
+    let answer = alice.sync(ask(6, 7)).await.unwrap();
+    let head = UnverifiedHead::decode(&answer.heads[0]).unwrap();
+    assert_eq!((answer.heads.len(), head.claims()), (1, &made[6]));
+    assert_eq!(RootHash::of(&answer.root), made[6].root);
+    assert_eq!(answer.newest_head_seq, 12);
+    // The way to it, and none.
+    let answer = alice.sync(ask(0, 11)).await.unwrap();
+    assert_eq!(seqs(&answer), [11, 10, 8]);
+    assert!(seqs(&alice.sync(ask(9, 7)).await.unwrap()).is_empty());
+    // None is asked for, or one that is not there yet: up to the newest.
+    for until in [0, 12, 13, u64::MAX] {
+        let answer = alice.sync(ask(8, until)).await.unwrap();
+        assert_eq!(seqs(&answer), [12], "until {until}");
+        assert_eq!(RootHash::of(&answer.root), made[11].root);
+    }
 }
 
 #[tokio::test]

@@ -86,6 +86,16 @@ impl Hoster {
         }
     }
 
+    /// Stops the server, does something to its data, and starts it again where it was.
+    pub(crate) fn restarted(&mut self, change: impl FnOnce(&Path)) {
+        let listen = self.address();
+        self.stop();
+        change(self.data.path());
+        let config = Config::new(self.data.path().to_owned(), listen);
+        let server = self.runtime.block_on(Server::start(config)).unwrap();
+        self.server = Some(server);
+    }
+
     /// The packs that are files, not rows.
     pub(crate) fn pack_files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();

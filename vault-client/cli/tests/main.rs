@@ -15,6 +15,7 @@ mod names;
 mod nginx;
 mod odd_files;
 mod reading;
+mod reconcile;
 mod round_trip;
 mod secrets;
 mod signup;

@@ -32,7 +32,9 @@ use vault_proto::{
     wire::{Located, SegmentRef},
 };
 
-pub(crate) use new_segments::{OwnSegment, Tail, located, rewrite_segments, write_segments};
+pub(crate) use new_segments::{
+    OwnSegment, PlacedAt, Tail, located, rewrite_segments, write_segments,
+};
 pub(crate) use own_packs::OwnPacks;
 
 use crate::{

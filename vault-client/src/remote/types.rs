@@ -44,6 +44,9 @@ pub struct SyncRequest {
     pub accounts: Vec<(AccountId, u64)>,
     /// Leaves the sealed root out, when the caller only wants to know.
     pub without_root: bool,
+    /// The head to tell of as if it were the newest; 0, and a number beyond the
+    /// newest, for that.
+    pub until_head_seq: u64,
 }
 
 /// What is new in a vault, as the hoster tells it.
@@ -53,12 +56,13 @@ pub struct SyncAnswer {
     pub accounts: Vec<(AccountId, Vec<SignedEntry>)>,
     /// New entries of the vault log, in ascending order.
     pub vault_entries: Vec<SignedEntry>,
-    /// Signed heads on the shortest path from the newest to the one after the
-    /// requested, newest first. Empty when there is nothing new.
+    /// Signed heads on the shortest path from the newest, or the one that was
+    /// asked for as such, to the one after the requested, newest first. Empty when
+    /// there is nothing new.
     pub heads: Vec<Vec<u8>>,
-    /// The sealed root of the newest head, also when that is not new.
+    /// The sealed root of the head that they lead to, also when that is not new.
     pub root: Vec<u8>,
-    /// Of the newest head; 0 while there is none.
+    /// Of the newest head, whatever was asked for; 0 while there is none.
     pub newest_head_seq: u64,
     /// There is more; ask again from what was sent.
     pub more: bool,

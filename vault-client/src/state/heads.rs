@@ -144,12 +144,7 @@ impl State {
                 forget_signed_commit(database, &progress.vault, adds)?;
             }
             freshness::follow(database, progress)?;
-            for at in &progress.links {
-                database.execute(
-                    "INSERT OR REPLACE INTO seen_head (vault, seq, hash) VALUES (?1, ?2, ?3)",
-                    params![vault, signed(at.seq)?, at.hash.as_bytes()],
-                )?;
-            }
+            write_links(database, &progress.vault, &progress.links)?;
             if let Some(head) = &progress.head {
                 write_head(database, &progress.vault, head)?;
                 let seq = head.seen.position().map_or(0, |at| at.seq);
@@ -251,6 +246,20 @@ fn forget_signed_commit(
         database.execute(
             "DELETE FROM pending_pack WHERE vault = ?1 AND pack = ?2",
             [vault, pack.as_bytes()],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn write_links(
+    database: &Transaction<'_>,
+    vault: &VaultId,
+    links: &[HeadPosition],
+) -> Result<(), StateError> {
+    for at in links {
+        database.execute(
+            "INSERT OR REPLACE INTO seen_head (vault, seq, hash) VALUES (?1, ?2, ?3)",
+            params![vault.as_bytes(), signed(at.seq)?, at.hash.as_bytes()],
         )?;
     }
     Ok(())

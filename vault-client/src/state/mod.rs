@@ -37,6 +37,7 @@ pub use home::{AccountLock, Home, VaultLock};
 pub(crate) use joining::{JoiningRow, JoiningWay, ToldRow};
 pub use keys::{FileKeyStore, KeySlot, KeyStore};
 pub(crate) use logs::NewEntries;
+pub(crate) use lost::TurnTo;
 pub use pending::PendingPack;
 pub(crate) use vaults::VaultRow;
 

@@ -61,6 +61,8 @@ impl Vault {
         ) -> Result<Option<SignedEntry>, AuthorError>,
     ) -> Result<Option<LogPosition>, VaultError> {
         let _lock = self.held()?;
+        // Theirs are the next places.
+        self.check_entries_stand()?;
         for _ in 0..RACES {
             self.fetch()?;
             self.settle()?;

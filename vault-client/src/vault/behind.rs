@@ -1,112 +1,41 @@
-//! A hoster that went back: from where on, and back to where it was.
-//!
-//! Only what the hoster shows in full, and what this device has seen to come
-//! before the newest head, is believed: anything else is a fork.
+//! What a hoster has lost, while it is brought back.
 
 use vault_core::root::open_root;
-use vault_proto::head::{HeadError, UnverifiedHead};
+use vault_proto::head::{Head, UnverifiedHead};
 use vault_proto::ids::HeadHash;
-use vault_proto::position::HeadPosition;
 use vault_proto::wire::Root;
 
-use super::append::{agree, named_head};
-use super::view::View;
-use super::{Vault, VaultError, fetch};
-use crate::state::{Advanced, StateError, StoredHead};
-
-/// An earlier state of a vault, as its hoster shows it, verified.
-pub(crate) struct Behind {
-    view: View,
-    head: Option<StoredHead>,
-}
+use super::append::named_head;
+use super::{Vault, VaultError};
+use crate::state::StateError;
 
 impl Vault {
-    /// What the hoster shows, when it is an earlier state of what this device
-    /// has seen; `None` when it is not behind.
-    ///
-    /// # Errors
-    /// [`VaultError::Head`] and [`VaultError::LogFork`] when it shows another
-    /// story; [`VaultError::CannotReconcile`] when this device has not seen enough
-    /// to tell; and the others.
-    pub(crate) fn look_behind(&self) -> Result<Option<Behind>, VaultError> {
-        let (theirs, progress) = fetch::from_nothing(&self.member, &self.id)?;
-        let ours = &self.view;
-        let length = theirs.vault_log.position().seq;
-        if ours.vault_log.hash_at(length) != theirs.vault_log.hash_at(length) {
-            return Err(VaultError::LogFork);
-        }
-        for (account, log) in &theirs.accounts {
-            if ours
-                .accounts
-                .get(account)
-                .is_some_and(|held| !agree(held, log))
-            {
-                return Err(VaultError::LogFork);
-            }
-        }
-        let (shown, known) = (theirs.seen.position(), ours.seen.position());
-        if shown == known && length == ours.vault_log.position().seq {
-            return Ok(None);
-        }
-        if let Some(shown) = shown {
-            match self.seen_hash(shown.seq)? {
-                Some(hash) if hash == shown.hash => {}
-                Some(_) => return Err(VaultError::Head(HeadError::Fork { seq: shown.seq })),
-                None if known.is_some_and(|known| known.seq > shown.seq) => {
-                    return Err(VaultError::CannotReconcile);
-                }
-                None => return Err(VaultError::Head(HeadError::Fork { seq: shown.seq })),
-            }
-        }
-        Ok(Some(Behind {
-            view: theirs,
-            head: progress.head,
-        }))
-    }
-
-    /// Goes back with the hoster, keeping what was lost apart, and sends it the
-    /// entries of the own account's log that it has lost.
-    pub(crate) fn rewind(&mut self, behind: Behind) -> Result<(), VaultError> {
-        let Some(from) = self.head() else {
-            return Err(VaultError::CannotReconcile);
-        };
-        let Behind { view, head } = behind;
-        let held = view.accounts.get(&self.member.account);
-        let held = held.map_or(0, |log| log.position().seq);
-        let held = usize::try_from(held).unwrap_or(usize::MAX);
-        for entry in self.own_log().entries().iter().skip(held) {
-            self.member.remote.append_account_entry(entry)?;
-        }
-        let entries = view.vault_log.position().seq;
-        let state = &self.member.state;
-        match state.rewind(&self.id, from, head.as_ref(), entries)? {
-            Advanced::Done => {}
-            _ => return Err(VaultError::Overtaken),
-        }
-        self.view = View {
-            accounts: self.view.accounts.clone(),
-            ..view
-        };
-        Ok(())
-    }
-
     /// The number of the newest head that was lost; `None` when nothing is being
     /// brought back.
     pub(crate) fn lost_seq(&self) -> Result<Option<u64>, VaultError> {
-        let tip = self.member.state.lost_tip(&self.id)?;
-        Ok(tip.map(|tip| tip.seq))
+        Ok(self.member.state.lost_seq(&self.id)?)
     }
 
-    /// What the newest head that was lost had signed for. The log has to be whole
+    /// How many heads are being brought back, as far as they are known.
+    pub(crate) fn count_lost_heads(&self) -> Result<u64, VaultError> {
+        let newest = self.lost_seq()?;
+        let oldest = self.member.state.oldest_lost_seq(&self.id)?;
+        let of = |newest: u64| newest.saturating_sub(oldest.unwrap_or(newest).min(newest)) + 1;
+        Ok(newest.map_or(0, of))
+    }
+
+    /// What the heads that were kept whole had signed for, in ascending order, with
+    /// their numbers; the last is the newest that was lost. The log has to be whole
     /// again, for the keys in it.
-    pub(crate) fn lost_root(&self) -> Result<Option<Root>, VaultError> {
-        let Some(tip) = self.member.state.lost_tip(&self.id)? else {
-            return Ok(None);
-        };
-        let head = UnverifiedHead::decode(&tip.head)
-            .map_err(|_| StateError::Damaged("a head that was lost"))?;
-        let root = open_root(self.view.keys()?, head.claims(), &tip.root);
-        root.map(Some).map_err(VaultError::Root)
+    pub(crate) fn lost_roots(&self) -> Result<Vec<(u64, Root)>, VaultError> {
+        let lost = self.member.state.whole_lost_heads(&self.id)?;
+        let roots = lost.into_iter().map(|lost| {
+            let head = UnverifiedHead::decode(&lost.head)
+                .map_err(|_| StateError::Damaged("a head that was lost"))?;
+            let root = open_root(self.view.keys()?, head.claims(), &lost.root);
+            Ok((head.seq(), root.map_err(VaultError::Root)?))
+        });
+        roots.collect()
     }
 
     /// Sends the next lost entry again, unchanged, if it may stand now: it names
@@ -117,7 +46,8 @@ impl Vault {
             return Ok(false);
         };
         let named = named_head(&entry)?;
-        if named != self.head() && named != self.replaced_head()? {
+        let replaced = self.view.seen.newest().and_then(Head::replaced);
+        if named != self.head() && named != replaced {
             return Ok(false);
         }
         self.member.remote.append_vault_entry(&self.id, &entry)?;
@@ -131,29 +61,38 @@ impl Vault {
         Ok(true)
     }
 
-    /// The lost head whose place the newest one has taken.
-    fn replaced_head(&self) -> Result<Option<HeadPosition>, VaultError> {
-        let newest = self.view.seen.newest();
-        Ok(newest.and_then(|head| {
-            let hash: HeadHash = head.reconciled?;
-            Some(HeadPosition {
-                seq: head.seq,
-                hash,
-            })
-        }))
+    /// Whether the vault's log still lacks entries that were lost.
+    ///
+    /// # Errors
+    /// [`VaultError::EntriesLeftBehind`] where others stand in their places.
+    pub(crate) fn lacks_entries(&self) -> Result<bool, VaultError> {
+        let standing = self.view.vault_log.entries();
+        for (seq, lost) in self.member.state.lost_entries(&self.id)? {
+            let index = usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX);
+            match standing.get(index) {
+                Some(entry) if entry.payload == lost.payload => {}
+                Some(_) => return Err(VaultError::EntriesLeftBehind { first: seq }),
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
-    /// Whether the vault's log still lacks entries that were lost.
-    pub(crate) fn lacks_entries(&self) -> Result<bool, VaultError> {
-        let seq = self.view.vault_log.position().seq + 1;
-        Ok(self.member.state.lost_entry(&self.id, seq)?.is_some())
+    /// Refuses to write as long as entries that were lost do not stand again: who was
+    /// removed by one could read it.
+    pub(super) fn check_entries_stand(&self) -> Result<(), VaultError> {
+        if self.lacks_entries()? {
+            return Err(VaultError::BeingBroughtForward);
+        }
+        Ok(())
     }
 
     pub(crate) fn forget_lost(&self) -> Result<(), VaultError> {
         Ok(self.member.state.forget_lost(&self.id)?)
     }
 
-    fn seen_hash(&self, seq: u64) -> Result<Option<HeadHash>, VaultError> {
+    /// The hash of a head on the way to the newest that was seen, if it is known.
+    pub(super) fn seen_hash(&self, seq: u64) -> Result<Option<HeadHash>, VaultError> {
         if let Some(newest) = self.head().filter(|newest| newest.seq == seq) {
             return Ok(Some(newest.hash));
         }

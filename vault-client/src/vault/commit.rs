@@ -74,6 +74,14 @@ impl Vault {
     /// lock finds out, by sending it again.
     pub fn commit(&mut self, plan: CommitPlan) -> Result<CommitResult, VaultError> {
         let _lock = self.held()?;
+        self.check_entries_stand()?;
+        self.commit_anyway(plan)
+    }
+
+    /// Likewise, also while entries that the hoster has lost do not stand again: the
+    /// heads that they name come first.
+    pub(crate) fn commit_anyway(&mut self, plan: CommitPlan) -> Result<CommitResult, VaultError> {
+        let _lock = self.held()?;
         if self.view.place() != self.member.state.vault_place(&self.id)? {
             // Another handle of this device has moved on: the plan was made on
             // a state that is over, and its place in the chain is taken.

@@ -43,6 +43,48 @@ pub enum VaultError {
     /// the newest came after it: another device has seen more.
     #[error("this device has not seen enough to bring the vault forward; try another one")]
     CannotReconcile,
+    /// The hoster shows another head than one that was seen, and heads that take the
+    /// place of lost ones: another device has brought the vault forward again, after
+    /// the hoster had restored a backup. To follow it is for the member to say.
+    #[error(
+        "there is another head at {seq}: another device has brought this vault forward again; \
+         if the hoster has told you that it restored an old backup, \
+         `coffre vault reconcile` follows it"
+    )]
+    Replaced {
+        /// The newest place where they differ.
+        seq: u64,
+    },
+    /// Another device has brought the vault forward again, and did not know any of
+    /// the heads that this one has seen: whether what it went on from came after
+    /// them, nobody can tell.
+    #[error(
+        "the vault was brought forward again by a device that did not know of head {known}, \
+         nor of others that this one has seen; set this device up anew"
+    )]
+    NotBroughtBack {
+        /// The newest head that was seen.
+        known: u64,
+    },
+    /// The vault was brought forward again without entries of its log that this
+    /// device has, and they cannot be sent again: heads or entries have come in
+    /// their place. What they did, such as removing a member, is undone.
+    #[error(
+        "the vault was brought forward again without entries of its log from {first} on; \
+         repeat on another device what they did, such as removing a member, \
+         then set this device up anew"
+    )]
+    EntriesLeftBehind {
+        /// The first of them.
+        first: u64,
+    },
+    /// The vault is being brought forward again, and entries of its log are still to
+    /// be sent: until then, nothing is written to it.
+    #[error(
+        "the vault is being brought forward again, and not all of its log stands: \
+         `coffre vault reconcile` goes on with it"
+    )]
+    BeingBroughtForward,
     /// What was to be confirmed is no printed head of this vault: a letter is
     /// wrong, or it is another vault's.
     #[error("that is no printed head of this vault")]
@@ -138,6 +180,10 @@ impl VaultError {
             Self::HosterWentBack { .. }
             | Self::PrintedHeadMissing { .. }
             | Self::CannotReconcile
+            | Self::Replaced { .. }
+            | Self::NotBroughtBack { .. }
+            | Self::EntriesLeftBehind { .. }
+            | Self::BeingBroughtForward
             | Self::Hidden
             | Self::AccountLog { .. }
             | Self::VaultLog(_)

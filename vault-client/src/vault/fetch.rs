@@ -13,6 +13,7 @@ use vault_proto::vault_log::{VaultLog, VaultLogError};
 use vault_proto::wire::SignedEntry;
 
 use super::commit::links_of;
+use super::hint::is_replaced;
 use super::view::{Place, View};
 use super::{Member, VaultError, guest};
 use crate::remote::{SyncAnswer, SyncRequest};
@@ -126,6 +127,11 @@ fn explain(error: VaultError, member: &Member, base: Option<&View>) -> VaultErro
                 got,
             }
         }
+        VaultError::Head(HeadError::Fork { seq })
+            if base.is_some_and(|base| is_replaced(member, base)) =>
+        {
+            VaultError::Replaced { seq }
+        }
         error if error.is_not_found() => {
             // A vault with other managers may have lost this member.
             let alone = base.is_some_and(|base| {
@@ -226,6 +232,7 @@ impl<'a> Fetch<'a> {
                 .map(|(account, log)| (*account, log.position().seq))
                 .collect(),
             without_root: false,
+            until_head_seq: 0,
         }
     }
 

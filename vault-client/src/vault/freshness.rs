@@ -114,6 +114,7 @@ impl Vault {
             head_seq: printed.seq,
             accounts: Vec::new(),
             without_root: true,
+            until_head_seq: 0,
         };
         let answer = self.member.remote.sync_vault(&request)?;
         let heads = answer.heads.iter().map(|head| UnverifiedHead::decode(head));

@@ -18,8 +18,10 @@ mod error;
 mod fetch;
 mod freshness;
 mod guest;
+mod hint;
 mod member;
 mod reach;
+mod turn;
 mod upkeep;
 mod view;
 
@@ -41,6 +43,7 @@ pub use error::VaultError;
 pub use freshness::Freshness;
 pub(crate) use guest::{GuestAt, put_log};
 pub(crate) use member::Member;
+pub(crate) use turn::Shown;
 pub use upkeep::Upkeep;
 pub use view::UnreadableRoot;
 use view::View;

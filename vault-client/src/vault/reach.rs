@@ -80,6 +80,7 @@ impl Vault {
                 .map(|(account, log)| (*account, log.position().seq))
                 .collect(),
             without_root: true,
+            until_head_seq: 0,
         };
         let heads = self.member.remote.sync_vault(&request)?.heads;
         let heads = heads.iter().map(|head| UnverifiedHead::decode(head));

@@ -102,6 +102,7 @@ fn what_a_removed_device_signs_is_refused_by_all_even_by_who_knows_nothing() {
         head_seq: 0,
         accounts: Vec::new(),
         without_root: false,
+        until_head_seq: 0,
     };
     let answer = thief.remote.sync_vault(&request).unwrap();
     let (heads, root) = (answer.heads.clone(), answer.root.clone());

@@ -6,7 +6,7 @@ use vault_client::progress::Cancellation;
 use vault_client::reconcile::{Reconciled, reconcile};
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{CommitOutcome, CommitRequest, Refusal, RefusalReason, RemoteError};
-use vault_client::vault::{Upkeep, Vault, VaultError};
+use vault_client::vault::{Vault, VaultError};
 use vault_proto::entry::UnsignedEntry;
 use vault_proto::ids::{AccountId, HeadHash};
 use vault_proto::position::HeadPosition;
@@ -18,15 +18,15 @@ use super::{Files, assert_whole, backed_up, noise, snapshots};
 use crate::support::{Member, Other, forge, line_lost, rng};
 
 /// A member's vault with one backup in it, which another member may write to.
-struct Shared {
-    owner: Member,
-    writer: Member,
-    files: Files,
-    vault: Vault,
+pub(super) struct Shared {
+    pub(super) owner: Member,
+    pub(super) writer: Member,
+    pub(super) files: Files,
+    pub(super) vault: Vault,
 }
 
 impl Shared {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let owner = Member::new();
         let mut vault = owner.account.create_vault("family").unwrap();
         let writer = Member::at(&owner.hoster);
@@ -53,7 +53,7 @@ impl Shared {
         }
     }
 
-    fn at(&self, hoster: &MemoryHoster) -> Vault {
+    pub(super) fn at(&self, hoster: &MemoryHoster) -> Vault {
         let account = self.owner.reopened_at(hoster);
         account.open_vault(&VaultSelector::Only).unwrap()
     }
@@ -65,7 +65,7 @@ impl Shared {
     }
 
     /// Another backup, and then the writer is removed; the keys are not changed.
-    fn remove_writer(&mut self) -> (HeadPosition, SignedEntry) {
+    pub(super) fn remove_writer(&mut self) -> (HeadPosition, SignedEntry) {
         self.files.write("more", &noise(5, 40_000));
         backed_up(&mut self.vault, &self.files).unwrap();
         let (head, id) = (self.vault.head().unwrap(), self.writer.account.id());
@@ -78,16 +78,9 @@ impl Shared {
     }
 }
 
-/// Brings a vault forward again, and changes its keys where that has to be done
-/// before.
+/// Brings a vault forward again; its keys are changed where that has to be done before.
 fn brought_back(vault: &mut Vault) -> Reconciled {
-    let cancellation = Cancellation::new();
-    if let Ok(report) = reconcile(vault, &cancellation) {
-        return report;
-    }
-    assert!(vault.log().rotation_due());
-    assert_eq!(vault.keep_up().unwrap(), Upkeep::Rotated);
-    reconcile(vault, &cancellation).unwrap()
+    reconcile(vault, &Cancellation::new()).unwrap()
 }
 
 fn assert_goes_on(vault: &mut Vault, files: &Files, removed: &AccountId) {
@@ -117,6 +110,40 @@ fn a_lost_removal_stands_again_and_the_keys_are_changed() {
     assert_eq!(paper.look(vault.id()).seen.position(), vault.head());
     paper.commit(vault.id());
     vault.refresh().unwrap();
+}
+
+#[test]
+fn a_lost_removal_stands_again_wherever_it_breaks() {
+    for calls in 0..12 {
+        let mut shared = Shared::new();
+        let old = shared.owner.hoster.fork();
+        shared.remove_writer();
+        old.fail_after(calls, line_lost());
+        let done = reconcile(&mut shared.at(&old), &Cancellation::new());
+        old.behave();
+        let mut vault = shared.at(&old);
+        // Nor does it stop who has nothing new to learn.
+        let shown = vault.refresh();
+        assert!(shown.is_ok() || done.is_err());
+        brought_back(&mut vault);
+        assert_goes_on(&mut vault, &shared.files, &shared.writer.account.id());
+    }
+}
+
+#[test]
+fn many_lost_entries_are_sent_again() {
+    let mut shared = Shared::new();
+    let old = shared.owner.hoster.fork();
+    shared.remove_writer();
+    let paper = shared.owner.paper();
+    for _ in 0..30 {
+        paper.append(shared.vault.id(), |author, keys| {
+            author.rotate(keys, &mut rng()).unwrap()
+        });
+    }
+    shared.vault.refresh().unwrap();
+    let report = brought_back(&mut shared.at(&old));
+    assert_eq!(report.entries, 31);
 }
 
 /// The entries name the head that was lost first: it is that one which the head in

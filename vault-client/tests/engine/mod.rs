@@ -2,13 +2,17 @@
 
 mod changing;
 mod checkpoints;
+mod collusion;
 mod common;
 mod hostile;
+mod interrupted;
 mod lies;
 mod lost_entries;
 mod races;
+mod readers;
 mod reconcile;
 mod recovery;
+mod second_device;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -471,6 +471,7 @@ fn a_head_that_is_signed_for_something_else_is_refused() {
         head_seq: 2,
         accounts: vec![(paper.account, 1)],
         without_root: false,
+        until_head_seq: 0,
     };
     let answer = paper.remote.sync_vault(&request).unwrap();
     scene.show_forged((answer.heads[0].clone(), answer.root), 3);

@@ -30,7 +30,12 @@ impl Branch {
     fn put_into(&self, asked: &SyncVaultRequest, answer: &mut SyncVaultResponse) {
         let seq = |head: &[u8]| UnverifiedHead::decode(head).unwrap().seq();
         let heads = self.heads.iter().rev().map(|(head, _)| head.clone());
-        answer.heads = heads.filter(|head| seq(head) > asked.head_seq).collect();
+        let until = match asked.until_head_seq {
+            0 => u64::MAX,
+            until => until,
+        };
+        let heads = heads.filter(|head| seq(head) > asked.head_seq && seq(head) <= until);
+        answer.heads = heads.collect();
         let (newest, root) = self.heads.last().unwrap();
         answer.newest_head_seq = seq(newest);
         answer.root = match asked.without_root {

@@ -2,7 +2,7 @@
 
 pub(crate) mod hoster;
 mod machine;
-mod other;
+pub(crate) mod other;
 pub(crate) mod relay;
 mod settings;
 

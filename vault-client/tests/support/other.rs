@@ -61,6 +61,7 @@ impl Other {
             head_seq: 0,
             accounts: Vec::new(),
             without_root: false,
+            until_head_seq: 0,
         };
         let answer = self.remote.sync_vault(&request).unwrap();
         let accounts: BTreeMap<_, _> = answer

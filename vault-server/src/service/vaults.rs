@@ -243,15 +243,19 @@ impl Hoster {
         if answer.more {
             return Ok(answer);
         }
-        for seq in skip_path(vault.head_seq(), request.head_seq) {
+        let newest = match request.until_head_seq {
+            0 => vault.head_seq(),
+            until => until.min(vault.head_seq()),
+        };
+        for seq in skip_path(newest, request.head_seq) {
             let head = self.ledger.head(&id, seq)?;
             let head = head.ok_or_else(|| {
                 Refusal::internal(&crate::store::LedgerError::Damaged("a head is missing"))
             })?;
             answer.heads.push(head.signed);
         }
-        if !request.without_root && vault.head_seq() > 0 {
-            answer.root = self.ledger.root(&id, vault.head_seq())?.unwrap_or_default();
+        if !request.without_root && newest > 0 {
+            answer.root = self.ledger.root(&id, newest)?.unwrap_or_default();
         }
         Ok(answer)
     }

@@ -135,6 +135,11 @@ pub struct SyncVaultRequest {
     /// True to leave the sealed root out, when the caller only wants to know.
     #[prost(bool, tag = "5")]
     pub without_root: bool,
+    /// Heads, and the root, as if this head were the newest: with `head_seq` one
+    /// less, it alone. 0 for the newest, as is a number beyond that. Logs come
+    /// whole all the same.
+    #[prost(uint64, tag = "6")]
+    pub until_head_seq: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AccountEntries {
@@ -149,15 +154,17 @@ pub struct SyncVaultResponse {
     pub accounts: ::prost::alloc::vec::Vec<AccountEntries>,
     #[prost(message, repeated, tag = "2")]
     pub vault_entries: ::prost::alloc::vec::Vec<::vault_proto::wire::SignedEntry>,
-    /// Signed heads from the one after `head_seq` to the newest: only those on the
-    /// shortest path of previous and skip hashes, newest first. Empty when there
-    /// is nothing new.
+    /// Signed heads from the one after `head_seq` to the newest, or to the head
+    /// `until_head_seq`: only those on the shortest path of previous and skip
+    /// hashes, newest first. Empty when there is nothing new.
     #[prost(bytes = "vec", repeated, tag = "3")]
     pub heads: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
-    /// The sealed root of the newest head, also when that is not new.
+    /// The sealed root of the head that `heads` goes to, also when that is not new.
+    /// Empty where it is kept no longer: that of another than the newest goes when
+    /// the grace period after its successor is over.
     #[prost(bytes = "vec", tag = "4")]
     pub root: ::prost::alloc::vec::Vec<u8>,
-    /// Of the newest head; 0 while there is none.
+    /// Of the newest head, whatever was asked for; 0 while there is none.
     #[prost(uint64, tag = "5")]
     pub newest_head_seq: u64,
     /// There is more; ask again from what was sent.

@@ -88,6 +88,14 @@ struct ReconcileFields {
     uploaded_packs: usize,
     gone_packs: Vec<String>,
     contents_lost: bool,
+    /// How many of the heads that were lost had a list that is gone.
+    heads_not_brought_back: u64,
+    /// Nothing was lost: what the hoster had more was fetched.
+    refreshed: bool,
+    /// Another device had brought the vault forward, and this one has followed.
+    taken_over: bool,
+    /// Somebody who may write has to go on.
+    under_way: bool,
 }
 
 #[derive(Serialize)]
@@ -311,38 +319,70 @@ pub(super) fn reconcile(options: &VaultReconcile, context: &Context) -> Result<E
         uploaded_packs: done.uploaded.len(),
         gone_packs: done.gone.iter().map(ToString::to_string).collect(),
         contents_lost: done.contents_lost,
+        heads_not_brought_back: done.heads_not_brought_back,
+        refreshed: done.refreshed,
+        taken_over: done.taken_over,
+        under_way: done.under_way,
     };
-    let (gone, uploaded) = (done.gone.len(), fields.uploaded_packs);
-    let text = if done.from == done.lost {
-        say!(
-            "{name} is not behind: nothing to do",
-            "{name} n’est pas en retard : rien à faire"
-        )
-    } else {
-        let (from, lost) = (done.from, done.lost);
-        say!(
-            "{name}: the hoster had gone back from head {lost} to {from}; {uploaded} packs were sent again, {gone} are gone",
-            "{name} : l’hébergeur était revenu de la tête {lost} à {from} ; {uploaded} paquets renvoyés, {gone} perdus",
-        )
-    };
-    context.output.summary(&fields, &text)?;
-    if done.contents_lost {
-        context.output.warn(&say!(
-            "the list of what was in the vault is gone itself: it is again what it was at the older head",
-            "la liste du contenu du coffre est elle-même perdue : elle est de nouveau celle de l’ancienne tête",
-        ));
+    context.output.summary(&fields, &fields.told(&name))?;
+    fields.warn(context);
+    let is_whole = fields.gone_packs.is_empty() && !fields.contents_lost && !fields.under_way;
+    Ok(if is_whole { Exit::Done } else { Exit::Partly })
+}
+
+impl ReconcileFields {
+    fn told(&self, name: &str) -> String {
+        let (from, lost, head) = (self.from, self.lost, self.head);
+        let (gone, uploaded) = (self.gone_packs.len(), self.uploaded_packs);
+        if self.refreshed {
+            say!(
+                "{name}: nothing was lost; refreshed up to head {head}",
+                "{name} : rien n’a été perdu ; à jour jusqu’à la tête {head}"
+            )
+        } else if self.taken_over {
+            say!(
+                "{name}: another device had brought it forward to head {from}; followed, up to head {head}; {uploaded} packs were sent again, {gone} are gone",
+                "{name} : un autre appareil l’avait ramené à la tête {from} ; suivi, jusqu’à la tête {head} ; {uploaded} paquets renvoyés, {gone} perdus",
+            )
+        } else if from < lost {
+            say!(
+                "{name}: the hoster had gone back from head {lost} to {from}; {uploaded} packs were sent again, {gone} are gone",
+                "{name} : l’hébergeur était revenu de la tête {lost} à {from} ; {uploaded} paquets renvoyés, {gone} perdus",
+            )
+        } else if from < head || self.entries > 0 {
+            say!(
+                "{name} is brought forward up to head {head}; {uploaded} packs were sent again, {gone} are gone",
+                "{name} est ramené en avant jusqu’à la tête {head} ; {uploaded} paquets renvoyés, {gone} perdus",
+            )
+        } else {
+            say!(
+                "{name} is not behind: nothing to do",
+                "{name} n’est pas en retard : rien à faire"
+            )
+        }
     }
-    if gone > 0 {
-        context.output.warn(&say!(
-            "the next backup of the same files stores again what is gone; `coffre check` shows which snapshots miss something",
-            "la prochaine sauvegarde des mêmes fichiers renverra ce qui manque ; `coffre check` montre quels instantanés sont incomplets",
-        ));
+
+    fn warn(&self, context: &Context) {
+        if self.contents_lost {
+            let heads = self.heads_not_brought_back;
+            context.output.warn(&say!(
+                "the list of what was in the vault at the last {heads} heads is gone itself: it is again what it was before, or what others have saved since",
+                "la liste du contenu du coffre aux {heads} dernières têtes est elle-même perdue : elle est de nouveau celle d’avant, ou ce que d’autres ont sauvegardé depuis",
+            ));
+        }
+        if self.under_way {
+            context.output.warn(&say!(
+                "not all of it stands again: somebody who may write to the vault has to run this, too",
+                "tout n’est pas encore revenu : quelqu’un qui peut écrire dans le coffre doit aussi lancer cette commande",
+            ));
+        }
+        if !self.gone_packs.is_empty() {
+            context.output.warn(&say!(
+                "the next backup of the same files stores again what is gone; `coffre check` shows which snapshots miss something",
+                "la prochaine sauvegarde des mêmes fichiers renverra ce qui manque ; `coffre check` montre quels instantanés sont incomplets",
+            ));
+        }
     }
-    Ok(if gone > 0 || done.contents_lost {
-        Exit::Partly
-    } else {
-        Exit::Done
-    })
 }
 
 pub(super) fn head(options: &VaultHead, context: &Context) -> Result<Exit, Failure> {

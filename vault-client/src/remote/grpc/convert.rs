@@ -97,6 +97,7 @@ pub(super) fn sync_request(request: &SyncRequest) -> SyncVaultRequest {
         head_seq: request.head_seq,
         accounts: request.accounts.iter().map(known).collect(),
         without_root: request.without_root,
+        until_head_seq: request.until_head_seq,
     }
 }
 

@@ -321,9 +321,13 @@ impl Books {
             (!new.is_empty()).then_some((id, new))
         });
         let newest = shelf.heads.len() as u64;
-        let heads = skip_path(newest, request.head_seq).into_iter();
+        let until = match request.until_head_seq {
+            0 => newest,
+            until => until.min(newest),
+        };
+        let heads = skip_path(until, request.head_seq).into_iter();
         let heads = heads.filter_map(|seq| Some(shelf.head(seq)?.to_bytes().to_vec()));
-        let root = shelf.roots.last().filter(|_| !request.without_root);
+        let root = shelf.root(until).filter(|_| !request.without_root);
         Ok(SyncAnswer {
             accounts: accounts.collect(),
             vault_entries: newer(shelf.log.entries(), request.vault_log_seq),
@@ -561,6 +565,10 @@ impl Shelf {
 
     fn head(&self, seq: u64) -> Option<&UnverifiedHead> {
         self.heads.get(usize::try_from(seq.checked_sub(1)?).ok()?)
+    }
+
+    fn root(&self, seq: u64) -> Option<&Vec<u8>> {
+        self.roots.get(usize::try_from(seq.checked_sub(1)?).ok()?)
     }
 
     fn seen(&self) -> SeenHeads {

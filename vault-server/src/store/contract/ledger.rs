@@ -134,6 +134,7 @@ macro_rules! suite {
                     the_trash_holds_one_quota,
                     the_trash_is_emptied_after_the_grace_period,
                     old_roots_go_after_the_grace_period,
+                    every_head_is_read_by_its_number,
                     one_of_many_heads_wins,
                 }
             );

@@ -191,6 +191,22 @@ pub(crate) fn old_roots_go_after_the_grace_period(ledger: &dyn Ledger) {
     assert!(ledger.head(&vault(11), 1).unwrap().is_some());
 }
 
+pub(crate) fn every_head_is_read_by_its_number(ledger: &dyn Ledger) {
+    one_vault(ledger);
+    for seq in 1..=5 {
+        assert_eq!(commit(ledger, seq, &[], &[]), Commit::Accepted);
+    }
+    for seq in 1..=5 {
+        let head = ledger.head(&vault(11), seq).unwrap().unwrap();
+        assert_eq!(head.hash, position(seq, 0).hash);
+        assert!(ledger.root(&vault(11), seq).unwrap().is_some());
+    }
+    for seq in [0, 6, u64::MAX] {
+        assert_eq!(ledger.head(&vault(11), seq).unwrap(), None);
+        assert_eq!(ledger.root(&vault(11), seq).unwrap(), None);
+    }
+}
+
 pub(crate) fn one_of_many_heads_wins(ledger: &dyn Ledger) {
     one_vault(ledger);
     for seq in 1..=20 {

@@ -1,0 +1,125 @@
+//! A hoster that restored a backup of its own, and a member with two computers.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::{TempDir, tempdir};
+
+use crate::hoster::{Device, Hoster};
+use crate::members::{pair, place};
+use crate::trees::noise;
+
+struct Saved {
+    directory: TempDir,
+    files: u64,
+}
+
+impl Saved {
+    fn new() -> Self {
+        Self {
+            directory: tempdir().unwrap(),
+            files: 0,
+        }
+    }
+
+    fn by(&mut self, device: &Device) {
+        self.files += 1;
+        let path = self.directory.path().join(format!("file-{}", self.files));
+        fs::write(path, noise(self.files, 50_000)).unwrap();
+        device.back_up(self.directory.path());
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        let to = to.join(entry.file_name());
+        if kind.is_dir() {
+            copy(&entry.path(), &to);
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// What the hoster has, as it is while it does not run.
+fn saved_data(hoster: &mut Hoster) -> TempDir {
+    let kept = tempdir().unwrap();
+    hoster.restarted(|data| copy(data, kept.path()));
+    kept
+}
+
+fn restore_data(hoster: &mut Hoster, kept: &TempDir) {
+    hoster.restarted(|data| {
+        for entry in fs::read_dir(data).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap();
+            } else {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        copy(kept.path(), data);
+    });
+}
+
+fn snapshots(device: &Device) -> usize {
+    let document = device.done(&["snapshots"]);
+    document["snapshots"].as_array().unwrap().len()
+}
+
+#[test]
+fn both_computers_bring_a_vault_forward_one_after_the_other() {
+    let mut hoster = Hoster::start();
+    let (first, second) = (hoster.member(), Device::new());
+    first.done(&["vault", "create", "papers"]);
+    pair(&first, &second, &place(&hoster));
+    let (mut ours, mut theirs) = (Saved::new(), Saved::new());
+    ours.by(&first);
+    theirs.by(&second);
+    snapshots(&first);
+    let kept = saved_data(&mut hoster);
+    ours.by(&first);
+    snapshots(&second);
+    theirs.by(&second);
+    ours.by(&first);
+    theirs.by(&second);
+    assert_eq!(snapshots(&second), 6);
+    restore_data(&mut hoster, &kept);
+
+    let reconcile = ["vault", "reconcile", "papers", "--yes"];
+    let (_, done) = first.json(&reconcile);
+    assert_eq!(done["schema"], "coffre.vault-reconcile/1", "{done:#}");
+    assert_eq!((&done["from"], &done["lost"]), (&2.into(), &5.into()));
+    for field in ["taken_over", "under_way", "refreshed", "contents_lost"] {
+        assert_eq!(done[field], false, "{field}: {done:#}");
+    }
+    assert_eq!(done["heads_not_brought_back"], 0, "{done:#}");
+
+    let run = second.run(&["backup", theirs.directory.path().to_str().unwrap()]);
+    assert_eq!(run.exit, 13, "{run:?}");
+    assert!(run.stderr.contains("coffre vault reconcile"), "{run:?}");
+    let (_, done) = second.json(&reconcile);
+    assert_eq!(done["taken_over"], true, "{done:#}");
+    assert_eq!(done["lost"], 6, "{done:#}");
+    assert_eq!(done["contents_lost"], false, "{done:#}");
+    let run = second.run(&reconcile);
+    assert!(
+        run.exit == 0 && run.stderr.contains("nothing to do"),
+        "{run:?}"
+    );
+
+    ours.by(&first);
+    theirs.by(&second);
+    assert_eq!(snapshots(&first), 8);
+    assert_eq!(snapshots(&second), 8);
+    first.done(&["check", "--read-data=100%"]);
+    // And one that is merely behind is told so.
+    let (exit, done) = first.json(&reconcile);
+    assert_eq!(exit, 0, "{done:#}");
+    theirs.by(&second);
+    let (exit, done) = first.json(&reconcile);
+    assert_eq!((exit, &done["refreshed"]), (0, &true.into()), "{done:#}");
+}

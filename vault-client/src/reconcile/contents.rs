@@ -1,0 +1,373 @@
+//! What was in a vault before its hoster went back, put to what is in it now.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use vault_core::{chunk::ChunkKind, index::IndexEntry, pack::PackBuilder};
+use vault_proto::{
+    ids::PackId,
+    wire::{Located, Root},
+};
+
+use super::{ReconcileError, Reconciled, catalog::Listed, commit, newest, stamped};
+use crate::{
+    contents::{ContentsError, Opened, read_catalog},
+    index::{IndexError, PlacedAt, Tail, VaultIndex, located, rewrite_segments},
+    platform::Rng,
+    remote::MAX_PACKS_PER_CALL,
+    transfer::{Reader, TransferError},
+    vault::{CommitPlan, Vault},
+};
+
+/// One state of a vault: what its root leads to.
+struct Part {
+    root: Root,
+    listed: Listed,
+    entries: Vec<IndexEntry>,
+}
+
+/// What was lost and can be read, and what is there.
+struct Parts {
+    opened: Opened,
+    /// The newest first.
+    lost: Vec<Part>,
+    now: Part,
+    /// What the vault's root was where the hoster stood, as far as that is known.
+    before: Root,
+}
+
+/// Packs that the parts lead to.
+#[derive(Default)]
+struct Packs {
+    there: BTreeMap<PackId, u32>,
+    gone: BTreeSet<PackId>,
+    uploaded: Vec<PackId>,
+}
+
+/// Whether something that was lost is not in the vault, as far as it can be read.
+pub(super) fn is_to_be_written(vault: &Vault) -> Result<bool, ReconcileError> {
+    let mut unreadable = false;
+    let Some(parts) = Parts::read(vault, &mut unreadable)? else {
+        return Ok(false);
+    };
+    Ok(parts.lack_something(&Packs::default()))
+}
+
+/// Commits a head with what was lost and what is there. True if nothing is left to do,
+/// and false if another device was first.
+pub(super) fn write(vault: &mut Vault, report: &mut Reconciled) -> Result<bool, ReconcileError> {
+    let mut unreadable = false;
+    let parts = Parts::read(vault, &mut unreadable)?;
+    if unreadable && !vault.is_answered_for()? {
+        report.contents_lost = true;
+        report.heads_not_brought_back = vault.count_lost_heads()?;
+        if parts.is_none() {
+            return tell_removal(vault);
+        }
+    }
+    let Some(parts) = parts else {
+        return Ok(true);
+    };
+    let packs = parts.find_packs(vault)?;
+    report.uploaded.extend(&packs.uploaded);
+    report.gone = packs.gone.iter().copied().collect();
+    if !parts.lack_something(&packs) {
+        return Ok(true);
+    }
+    let (mut adds, root) = parts.write(vault, &packs)?;
+    while adds.len() > MAX_PACKS_PER_CALL {
+        let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
+        let same = stamped(vault, vault.root()?.clone());
+        if !commit(vault, plan(some, same))? {
+            return Ok(false);
+        }
+    }
+    commit(vault, plan(adds, root))
+}
+
+/// Commits nothing but that what was lost is to be relied on no more.
+fn tell_removal(vault: &mut Vault) -> Result<bool, ReconcileError> {
+    let removed = vault.root()?.last_removal_seq;
+    if vault.lost_seq()?.is_some_and(|lost| removed > lost) {
+        return Ok(true);
+    }
+    let root = Root {
+        last_removal_seq: newest(vault) + 1,
+        ..stamped(vault, vault.root()?.clone())
+    };
+    commit(vault, plan(Vec::new(), root))
+}
+
+fn plan(adds: Vec<PackId>, root: Root) -> CommitPlan {
+    CommitPlan {
+        adds,
+        removes: Vec::new(),
+        root,
+    }
+}
+
+impl Parts {
+    /// Reads them; `None` where what is there holds all that can be read of what was
+    /// lost, as roots show already. Says in `unreadable` whether something cannot.
+    fn read(vault: &Vault, unreadable: &mut bool) -> Result<Option<Self>, ReconcileError> {
+        let mut lost = vault.lost_roots()?;
+        let before = match &lost[..] {
+            [(_, before), .., _] => before.clone(),
+            _ => Root::default(),
+        };
+        let now = vault.root()?;
+        lost.retain(|(_, root)| leads_beyond(root, now));
+        let Some((_, newest)) = lost.pop() else {
+            return Ok(None);
+        };
+        let directory = vault.directory().map_err(crate::vault::VaultError::from)?;
+        let apart = tempfile::tempdir_in(directory).map_err(TransferError::Cache)?;
+        let mut parts = Vec::new();
+        // This device may have kept its index.
+        let opened = match readable(Opened::at(vault, &newest))? {
+            Some(opened) => {
+                parts.extend(readable(Part::of(newest, &opened.reader, &opened.index))?);
+                opened
+            }
+            None => Opened::open(vault)?,
+        };
+        *unreadable = parts.is_empty();
+        for (number, (_, root)) in lost.into_iter().enumerate().rev() {
+            let part = Part::apart(vault, root, &opened, &apart.path().join(number.to_string()));
+            match readable(part)? {
+                Some(part) => parts.push(part),
+                None => *unreadable = true,
+            }
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let now = Part::apart(vault, now.clone(), &opened, &apart.path().join("now"));
+        let now = now.map_err(told)?;
+        Ok(Some(Self {
+            opened,
+            lost: parts,
+            now,
+            before,
+        }))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Part> {
+        self.lost.iter().rev().chain([&self.now])
+    }
+
+    /// Every entry of every part once, the newest last.
+    fn entries(&self) -> Vec<IndexEntry> {
+        let mut seen = HashSet::new();
+        let entries = self.all().flat_map(|part| part.entries.iter().copied());
+        entries.filter(|entry| seen.insert(*entry)).collect()
+    }
+
+    /// Asks which packs are there, and sends those that this device has kept.
+    fn find_packs(&self, vault: &Vault) -> Result<Packs, ReconcileError> {
+        let mut wanted = BTreeMap::new();
+        for part in self.all() {
+            wanted.extend(part.packs());
+        }
+        let mut packs = Packs::default();
+        let ids: Vec<_> = wanted.keys().copied().collect();
+        for ids in ids.chunks(MAX_PACKS_PER_CALL) {
+            let there = self.opened.remote.have_packs(&vault.id(), ids);
+            let there = there.map_err(TransferError::from)?;
+            for (pack, there) in ids.iter().zip(there) {
+                let size = wanted[pack];
+                if !there {
+                    let Some(bytes) = kept(&self.opened, pack, size) else {
+                        packs.gone.insert(*pack);
+                        continue;
+                    };
+                    let put = self.opened.remote.put_pack(&vault.id(), pack, bytes);
+                    put.map_err(TransferError::from)?;
+                    packs.uploaded.push(*pack);
+                }
+                packs.there.insert(*pack, size);
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Whether what is there lacks something, or leads to what is gone.
+    fn lack_something(&self, packs: &Packs) -> bool {
+        let now: HashSet<_> = self.now.entries.iter().collect();
+        let lacks_entries = self
+            .entries()
+            .iter()
+            .any(|entry| packs.gone.contains(&entry.pack) == now.contains(entry));
+        let (links, settings) = self.small(packs);
+        let mut lost = self.lost.iter();
+        lacks_entries
+            || !packs.uploaded.is_empty()
+            || links != self.now.root.links
+            || settings != self.now.root.settings
+            || !lost.all(|part| self.now.listed.holds(&self.opened.keys, &part.listed))
+    }
+
+    /// The list of links and the settings: the newest, unless somebody has changed
+    /// them since the hoster went back.
+    fn small(&self, packs: &Packs) -> (Option<Located>, Option<Located>) {
+        let choose = |of: fn(&Root) -> &Option<Located>| {
+            let now = of(&self.now.root);
+            let lost = self.lost.first().and_then(|part| of(&part.root).clone());
+            let lost = lost.filter(|at| {
+                PackId::from_slice(&at.pack).is_ok_and(|pack| !packs.gone.contains(&pack))
+            });
+            if now == of(&self.before) || now.is_none() {
+                lost.or_else(|| now.clone())
+            } else {
+                now.clone()
+            }
+        };
+        (choose(|root| &root.links), choose(|root| &root.settings))
+    }
+
+    /// Writes catalog and index; what a head is to add, and its root.
+    fn write(&self, vault: &Vault, packs: &Packs) -> Result<(Vec<PackId>, Root), ReconcileError> {
+        let keys = &self.opened.keys;
+        let open = PackBuilder::new(keys.clone(), keys.current_epoch());
+        let mut tail = Tail::new(keys.clone(), open, Rng::new(vault.randomness()));
+        let catalog = self.write_catalog(&mut tail)?;
+        let mut entries = self.entries();
+        entries.retain(|entry| !packs.gone.contains(&entry.pack));
+        let segments = rewrite_segments(&mut tail, entries)?;
+        let (new, places) = tail.finish();
+
+        let (links, settings) = self.small(packs);
+        let lost = self.lost.first().map_or(&self.now.root, |part| &part.root);
+        let now = &self.now.root;
+        let mut root = Root {
+            minimum_reader: now.minimum_reader.max(lost.minimum_reader),
+            minimum_writer: now.minimum_writer.max(lost.minimum_writer),
+            last_removal_seq: newest(vault) + 1,
+            links,
+            settings,
+            pack_count: packs.there.len() as u64,
+            pack_bytes: packs.there.values().map(|size| u64::from(*size)).sum(),
+            ..stamped(vault, now.clone())
+        };
+        let held: BTreeSet<_> = self.now.packs().map(|(pack, _)| pack).collect();
+        let there = packs.there.keys().copied();
+        let mut adds: Vec<_> = there.filter(|pack| !held.contains(pack)).collect();
+        adds.extend(packs.uploaded.iter().filter(|pack| held.contains(pack)));
+        for pack in new {
+            root.pack_count += 1;
+            root.pack_bytes += pack.bytes.len() as u64;
+            adds.push(pack.id);
+            let kept = self.opened.cache.keep(&pack.id, &pack.bytes);
+            kept.map_err(TransferError::Cache)?;
+            let put = self
+                .opened
+                .remote
+                .put_pack(&vault.id(), &pack.id, Bytes::from(pack.bytes));
+            put.map_err(TransferError::from)?;
+        }
+        root.segments = segments.resolve(&places).0;
+        root.catalog = catalog.map(|at| located(&places, at));
+        Ok((adds, root))
+    }
+
+    /// What was lost came before what has been committed since; but that keeps its
+    /// series where both have begun one of the same name.
+    fn write_catalog(&self, tail: &mut Tail) -> Result<Option<PlacedAt>, ReconcileError> {
+        let (now, lost) = (&self.now.listed, || {
+            self.lost.iter().map(|part| &part.listed)
+        });
+        let clash = lost().any(|lost| now.names_clash(lost));
+        let mut order: Vec<_> = lost().collect();
+        order.insert(if clash { 0 } else { order.len() }, now);
+        if self.all().all(|part| part.root.catalog.is_none()) {
+            return Ok(None);
+        }
+        let Some((first, rest)) = order.split_first() else {
+            return Ok(None);
+        };
+        let catalog = first.with(rest, &self.opened.keys, tail).map_err(told)?;
+        Ok(Some(tail.place(ChunkKind::Catalog, &catalog.encode())?))
+    }
+}
+
+impl Part {
+    fn of(root: Root, reader: &Reader, index: &VaultIndex) -> Result<Self, ContentsError> {
+        let listed = Listed::read(read_catalog(&root, reader)?, reader.clone())?;
+        let mut entries = Vec::new();
+        let all = index.for_each(|entry| {
+            entries.push(*entry);
+            Ok::<_, IndexError>(())
+        });
+        all.map_err(TransferError::from)?;
+        Ok(Self {
+            root,
+            listed,
+            entries,
+        })
+    }
+
+    /// Reads a part with an index of its own.
+    fn apart(
+        vault: &Vault,
+        root: Root,
+        opened: &Opened,
+        directory: &Path,
+    ) -> Result<Self, ContentsError> {
+        let index = VaultIndex::open(directory.to_owned(), None).map_err(TransferError::from)?;
+        let index = Arc::new(index);
+        let reader = Reader::new(
+            vault.id(),
+            opened.keys.clone(),
+            index.clone(),
+            opened.remote.clone(),
+            opened.cache.clone(),
+        );
+        index.follow(&root.segments, &reader)?;
+        Self::of(root, &reader, &index)
+    }
+
+    /// The packs that it leads to, with their sizes, but for those that hold nothing
+    /// but its index.
+    fn packs(&self) -> impl Iterator<Item = (PackId, u32)> {
+        let small = self.root.settings.iter().chain(&self.root.links);
+        let small = small.filter_map(|at| Some((PackId::from_slice(&at.pack).ok()?, at.pack_size)));
+        let entries = self.entries.iter();
+        small.chain(entries.map(|entry| (entry.pack, entry.pack_size)))
+    }
+}
+
+/// Whether a root may lead to something that `now` does not lead to.
+fn leads_beyond(root: &Root, now: &Root) -> bool {
+    let mut segments = root.segments.iter();
+    root.catalog != now.catalog
+        || root.links != now.links
+        || root.settings != now.settings
+        || !segments.all(|segment| now.segments.contains(segment))
+}
+
+/// What can be read; `None` of what is gone or malformed.
+fn readable<T, E: Into<ContentsError>>(read: Result<T, E>) -> Result<Option<T>, ReconcileError> {
+    match read.map_err(Into::into) {
+        Ok(read) => Ok(Some(read)),
+        Err(ContentsError::Transfer(error)) if !error.is_lasting() => Err(error.into()),
+        Err(ContentsError::Output(error)) => Err(TransferError::Cache(error).into()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn told(error: ContentsError) -> ReconcileError {
+    match error {
+        ContentsError::Transfer(error) => error.into(),
+        error => ReconcileError::Contents(error),
+    }
+}
+
+/// The bytes of a pack, if this device has kept it whole.
+fn kept(opened: &Opened, pack: &PackId, size: u32) -> Option<Bytes> {
+    let bytes = opened.cache.read(pack, 0, size)?;
+    (PackId::of(&bytes) == *pack).then(|| Bytes::from(bytes))
+}
