@@ -182,7 +182,7 @@ fn what_takes_long_is_committed_however_little_it_is() {
 #[test]
 fn a_long_file_is_committed_while_it_is_being_saved() {
     let mut stage = Stage::new();
-    let size = 100 * MIB;
+    let size = 240 * MIB;
     let files = Files::new(&[("long", noise(1, size))]);
     let committed = std::sync::Arc::new(AtomicUsize::new(0));
     let options = due_after(files.options(), 20 << 20, Duration::MAX);
@@ -198,9 +198,10 @@ fn a_long_file_is_committed_while_it_is_being_saved() {
         false
     });
     assert!(cancelled);
+    // While the first was being committed, enough may have been read for another.
     let found = snapshots(&stage.vault);
-    assert_eq!(found.len(), 1);
-    assert!(!found[0].snapshot.is_complete());
+    assert!((1..=2).contains(&found.len()));
+    assert!(found.iter().all(|named| !named.snapshot.is_complete()));
     let held = stage.vault.root().unwrap().pack_bytes;
     assert!(held >= 32 * MIB as u64, "{held} bytes are held by a head");
     assert_whole(&mut stage.vault);
