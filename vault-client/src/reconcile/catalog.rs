@@ -102,7 +102,7 @@ impl Listed {
             for snapshot in &other.snapshots {
                 let series = series_in(&catalog, &other.catalog, snapshot.series());
                 let moved = series.and_then(|series| in_series(snapshot, series));
-                let moved = moved.ok_or_else(|| no_series())?;
+                let moved = moved.ok_or_else(no_series)?;
                 if held.insert(id_of(keys, &moved)) {
                     let added = catalog.add_snapshot(
                         &moved,
