@@ -78,7 +78,7 @@ fn what_others_commit_while_it_is_interrupted_is_kept() {
         two.old.fail_after(calls, line_lost());
         let done = reconciled(&mut two.first());
         two.old.behave();
-        let has_begun = two.paper().look(two.first().id()).seen.position() != None
+        let has_begun = two.paper().look(two.first().id()).seen.position().is_some()
             && two.paper().look(two.first().id()).seen.next_links().seq > 2;
         if done.is_ok() || !has_begun {
             continue;
