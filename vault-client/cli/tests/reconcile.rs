@@ -107,7 +107,7 @@ fn both_computers_bring_a_vault_forward_one_after_the_other() {
     assert_eq!(done["contents_lost"], false, "{done:#}");
     let run = second.run(&reconcile);
     assert!(
-        run.exit == 0 && run.stderr.contains("nothing to do"),
+        run.exit == 0 && run.text().contains("nothing to do"),
         "{run:?}"
     );
 
