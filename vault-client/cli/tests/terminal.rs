@@ -35,10 +35,11 @@ impl Session {
         let (send, screen) = sync_channel(64);
         thread::spawn(move || {
             let mut buffer = [0; 4096];
+            let mut held = Vec::new();
             // The terminal hangs up with an error when the program has ended.
             while let Ok(read @ 1..) = output.read(&mut buffer) {
-                let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
-                if send.send(text).is_err() {
+                held.extend_from_slice(&buffer[..read]);
+                if send.send(take_text(&mut held)).is_err() {
                     break;
                 }
             }
@@ -104,6 +105,17 @@ impl Session {
         self.type_line(text);
         self.until(&format!("word {number}: {text}\r\n"));
     }
+}
+
+/// All of it but a character at its end of which more is to come.
+fn take_text(bytes: &mut Vec<u8>) -> String {
+    let whole = match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
+    };
+    let rest = bytes.split_off(whole);
+    let text = std::mem::replace(bytes, rest);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The modules that are drawn, row by row: whether each is light. White on black,
