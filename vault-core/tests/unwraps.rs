@@ -474,10 +474,10 @@ fn measured(opens: &dyn Fn() -> bool) -> bool {
     opens()
 }
 
-/// Whether an opening takes as long whichever byte is not as it was: for callgrind, with
-/// `--toggle-collect` and `--dump-after` of [`measured`]. Prints what is counted, in order.
+/// Whether an opening takes as long whichever byte is not as it was: asserted is only what
+/// comes of it. How long it takes is counted under callgrind, with `--toggle-collect` and
+/// `--dump-after` of [`measured`]; prints what is counted, in order.
 #[test]
-#[ignore = "asserts no time: it is to be run under callgrind"]
 #[expect(clippy::print_stdout, reason = "says what the counts are of")]
 fn what_it_takes_to_refuse() {
     let keys = vault_keys();
