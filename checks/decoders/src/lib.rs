@@ -184,9 +184,16 @@ pub fn head(bytes: &[u8]) {
     };
     let next = head.clone().verify(&context(PreviousHeads::Next(&seen)));
     assert!(next.is_err() || author.is_ok());
-    if let Ok(path) = seen.follow(vec![head.clone()]) {
-        let along = head.verify(&context(PreviousHeads::Path(&path)));
-        assert_eq!(along.map(drop), next.map(drop), "a path of one is the next");
+    // A skip hash may lead to the beginning from any power of two, but what comes
+    // next after nothing is the first.
+    let first = claims.seq == 1;
+    match seen.follow(vec![head.clone()]) {
+        Ok(path) if first => {
+            let along = head.verify(&context(PreviousHeads::Path(&path)));
+            assert_eq!(along.map(drop), next.map(drop), "a path of one is the next");
+        }
+        Ok(_) => assert!(next.is_err(), "the next after nothing is the first"),
+        Err(_) => assert!(next.is_err(), "what does not follow is not the next"),
     }
 }
 
