@@ -161,8 +161,7 @@ impl Opened {
             None
         };
         let index = Arc::new(VaultIndex::open(directory.join("index"), own_packs)?);
-        let cache = PackCache::open(directory.join("packs")).map_err(TransferError::Cache)?;
-        let cache = Arc::new(cache);
+        let cache = Arc::new(PackCache::of(vault)?);
         let remote = vault.remote();
         let reader = Reader::new(
             vault.id(),

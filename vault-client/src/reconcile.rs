@@ -28,6 +28,7 @@ use vault_core::author::AuthorError;
 use vault_proto::{head::HeadError, ids::PackId, wire::Root};
 
 use crate::{
+    account::Account,
     contents::ContentsError,
     error::ErrorCode,
     progress::Cancellation,
@@ -68,6 +69,8 @@ pub struct Reconciled {
     pub under_way: bool,
     /// Entries of the vault's log that were sent again.
     pub entries: u64,
+    /// Entries of members' own logs that were sent again.
+    pub account_entries: u64,
     /// Packs that were uploaded again.
     pub uploaded: Vec<PackId>,
     /// Packs that neither the hoster nor this device has. Files in them are
@@ -159,9 +162,25 @@ pub fn reconcile(
     Ok(report)
 }
 
+/// Likewise the account itself: its log, and the vault of what its devices agree on.
+/// It comes before vaults, which the hoster may not let this device see otherwise. Gives
+/// the number of that vault's newest head, too.
+///
+/// # Errors
+/// As [`reconcile`].
+pub fn reconcile_account(
+    account: &Account,
+    cancellation: &Cancellation,
+) -> Result<(Reconciled, u64), ReconcileError> {
+    let mut vault = account.account_vault()?;
+    let done = reconcile(&mut vault, cancellation)?;
+    Ok((done, newest(&vault)))
+}
+
 /// Turns to what the hoster shows, where it has lost something; or fetches what it has
 /// more.
 fn begin(vault: &mut Vault, report: &mut Reconciled) -> Result<(), VaultError> {
+    report.account_entries = vault.bring_logs_back()?;
     match vault.look()? {
         Shown::Same if vault.lost_seq()?.is_none() => {}
         // Under the lock, what this device has signed for it is sent again.

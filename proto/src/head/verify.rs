@@ -54,6 +54,7 @@ impl UnverifiedHead {
         check_pins(path, context.vault_log)?;
         let seen = path.seen.clone();
         self.verify_author(context.vault_log, context.account_logs)?;
+        check_replaces(&self, context.vault_log, context.account_logs)?;
         Ok(VerifiedHead { head: self, seen })
     }
 
@@ -215,6 +216,38 @@ fn check_pins(path: &HeadPath, vault_log: &VaultLog) -> Result<(), HeadError> {
     Ok(())
 }
 
+/// Whoever takes the place of a head that entries of the vault log name is not out by
+/// any of them.
+///
+/// He names the entry before those, since that is what the hoster had when he made
+/// the head (H7): whom one of them puts out could sign one in its place for ever.
+fn check_replaces(
+    replacement: &UnverifiedHead,
+    vault_log: &VaultLog,
+    account_logs: &dyn AccountLogs,
+) -> Result<(), HeadError> {
+    let head = &replacement.head;
+    let Some(pinned) = vault_log.pinned_hash_at(head.seq) else {
+        return Ok(());
+    };
+    if pinned == replacement.hash() {
+        return Ok(());
+    }
+    let last = vault_log.earliest_position_for_head(head.seq.saturating_add(1));
+    check_role(head, vault_log, last)?;
+    let recorded = vault_log.known_position_at(&head.account, last);
+    let device = account_logs
+        .account_log(&head.account)
+        .and_then(|log| log.device(&head.device));
+    let removed = device.and_then(|device| device.removed_seq);
+    match (recorded, removed) {
+        (Some(recorded), Some(removed)) if removed <= recorded.seq => {
+            Err(HeadError::DeviceNotActive(head.device))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The head names an entry of this log: none older than the newest that was
 /// made before the head, and none that was made after it.
 fn check_vault_position(head: &Head, vault_log: &VaultLog) -> Result<(), HeadError> {
@@ -240,12 +273,7 @@ fn check_vault_position(head: &Head, vault_log: &VaultLog) -> Result<(), HeadErr
 
 fn check_may_write(head: &Head, vault_log: &VaultLog) -> Result<(), HeadError> {
     let at = head.vault_position.seq;
-    let member = vault_log
-        .role_at(&head.account, at)
-        .ok_or(HeadError::Stranger)?;
-    if !member.accepted || member.role < Role::Writer {
-        return Err(HeadError::MayNotWrite);
-    }
+    check_role(head, vault_log, at)?;
     if vault_log.rotation_due_at(at) {
         return Err(HeadError::RotationDue);
     }
@@ -253,6 +281,17 @@ fn check_may_write(head: &Head, vault_log: &VaultLog) -> Result<(), HeadError> {
     if head.epoch != expected {
         let got = head.epoch;
         return Err(HeadError::WrongEpoch { expected, got });
+    }
+    Ok(())
+}
+
+/// At entry `at`, the author is a member who may write.
+fn check_role(head: &Head, vault_log: &VaultLog, at: u64) -> Result<(), HeadError> {
+    let member = vault_log
+        .role_at(&head.account, at)
+        .ok_or(HeadError::Stranger)?;
+    if !member.accepted || member.role < Role::Writer {
+        return Err(HeadError::MayNotWrite);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Ctrl-C: once to stop in good order, twice to stop at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use vault_client::error::ErrorCode;
 use vault_client::progress::Cancellation;
@@ -21,6 +21,18 @@ pub(crate) fn cancellation(
     output: &Output,
 ) -> Result<Cancellation, Failure> {
     listen(output, move || remote.interrupt())
+}
+
+/// Likewise, for what turns from one hoster to another: the calls to the one that it is
+/// at are ended.
+pub(crate) fn cancellation_of(
+    current: Arc<Mutex<Arc<dyn Remote>>>,
+    output: &Output,
+) -> Result<Cancellation, Failure> {
+    listen(output, move || {
+        let current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.interrupt();
+    })
 }
 
 /// Likewise, for what waits for nobody long: no call is ended.

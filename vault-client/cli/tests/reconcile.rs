@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
 use crate::hoster::{Device, Hoster};
-use crate::members::{pair, place};
+use crate::members::{pair, place, text};
 use crate::trees::noise;
 
 struct Saved {
@@ -122,4 +122,72 @@ fn both_computers_bring_a_vault_forward_one_after_the_other() {
     theirs.by(&second);
     let (exit, done) = first.json(&reconcile);
     assert_eq!((exit, &done["refreshed"]), (0, &true.into()), "{done:#}");
+}
+
+/// The names of the vaults that a device lists.
+fn names(device: &Device) -> Vec<String> {
+    let document = device.done(&["vault", "list"]);
+    let vaults = document["vaults"].as_array().unwrap();
+    vaults.iter().map(|vault| text(vault, "name")).collect()
+}
+
+/// What the account's devices agree on was lost, devices and whole vaults included: a
+/// computer that the hoster does not know any more brings all of it back.
+#[test]
+fn the_account_is_brought_forward_with_all_its_vaults() {
+    let mut hoster = Hoster::start();
+    let (first, thief, third) = (hoster.member(), Device::new(), Device::new());
+    first.done(&["vault", "create", "papers"]);
+    let (added, _) = pair(&first, &thief, &place(&hoster));
+    let mut papers = Saved::new();
+    papers.by(&first);
+    let kept = saved_data(&mut hoster);
+
+    pair(&first, &third, &place(&hoster));
+    first.done(&["device", "remove", &text(&added["device"], "id")]);
+    first.done(&["vault", "rename", "papers", "documents"]);
+    first.done(&["vault", "create", "photos"]);
+    let photos = tempdir().unwrap();
+    fs::write(photos.path().join("photo"), noise(77, 200_000)).unwrap();
+    let photos = photos.path().to_str().unwrap();
+    first.done(&["backup", photos, "--vault", "photos"]);
+    assert_eq!(names(&third), ["documents", "photos"]);
+    third.done(&["snapshots", "--vault", "photos"]);
+    third.done(&["snapshots", "--vault", "documents"]);
+    restore_data(&mut hoster, &kept);
+
+    let run = first.run(&["vault", "list"]);
+    assert_eq!(run.exit, 13, "{run:?}");
+    assert!(run.stderr.contains("coffre vault reconcile"), "{run:?}");
+    let run = third.run(&["vault", "list"]);
+    assert_ne!(run.exit, 0, "{run:?}");
+
+    let reconcile = ["vault", "reconcile", "--yes"];
+    let (exit, done) = third.json(&reconcile);
+    // What was in the new vault is on neither computer but as files.
+    assert_eq!(exit, 3, "{done:#}");
+    assert_eq!(done["account"]["account_entries"], 2, "{done:#}");
+    assert_eq!(done["account"]["uploaded_packs"], 1, "{done:#}");
+    assert_eq!(done["left_out"].as_array().unwrap().len(), 0, "{done:#}");
+    let vaults = done["vaults"].as_array().unwrap();
+    let brought = vaults.iter().map(|done| text(&done["vault"], "name"));
+    assert_eq!(brought.collect::<Vec<_>>(), ["documents", "photos"]);
+    assert_eq!(vaults[1]["from"], 0, "{done:#}");
+    assert_ne!(vaults[1]["gone_packs"].as_array().unwrap().len(), 0);
+
+    let (exit, done) = first.json(&reconcile);
+    assert_eq!(exit, 0, "{done:#}");
+    assert_eq!(done["account"]["taken_over"], true, "{done:#}");
+    for device in [&first, &third] {
+        assert_eq!(names(device), ["documents", "photos"]);
+    }
+    let run = thief.run(&["vault", "list"]);
+    assert_ne!(run.exit, 0, "a removed device is out again: {run:?}");
+    first.done(&["backup", photos, "--vault", "photos"]);
+    first.done(&["check", "--read-data=100%", "--vault", "photos"]);
+    let run = first.run(&reconcile);
+    assert!(
+        run.exit == 0 && run.text().matches("nothing to do").count() == 3,
+        "{run:?}"
+    );
 }

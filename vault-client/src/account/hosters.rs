@@ -10,7 +10,7 @@ use vault_proto::origin::Origin;
 
 use super::{Account, AccountError, settings};
 use crate::remote::{Connect, Credentials, HosterAddress, Remote};
-use crate::vault::{GuestAt, Member, Vault};
+use crate::vault::{Member, Vault};
 
 /// The lines to hosters that are not the home; clones share them.
 #[derive(Clone)]
@@ -95,10 +95,8 @@ impl Account {
             device: self.member.device.clone(),
         };
         Arc::new(Member {
-            guest_at: Some(GuestAt {
-                hoster: address.hoster,
-                visitor: connect.visit(address.clone()),
-            }),
+            visitor: connect.visit(address.clone()),
+            guest_at: Some(address.hoster),
             remote: connect.connect(address, credentials),
             ..Member::clone(&self.member)
         })

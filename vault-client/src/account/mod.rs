@@ -142,6 +142,7 @@ impl Account {
             device,
             first_device_name: row.device_name.clone(),
             state,
+            visitor: setup.connect.visit(address.clone()),
             remote: setup.connect.connect(address, credentials),
             guest_at: None,
             homes: None,
@@ -254,7 +255,8 @@ impl Account {
         Ok(self.keys.remove(KeySlot::Phrase)?)
     }
 
-    fn account_vault(&self) -> Result<Vault, VaultError> {
+    /// The vault of what its devices agree on, as this device last saw it.
+    pub(crate) fn account_vault(&self) -> Result<Vault, VaultError> {
         Vault::open(self.member.clone(), self.row.vault, None)
     }
 }

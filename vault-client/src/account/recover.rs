@@ -156,6 +156,7 @@ impl Recovery<'_> {
             first_device_name: device_name.to_owned(),
             state: self.state.clone(),
             remote: self.found.remote.clone(),
+            visitor: self.found.remote.clone(),
             guest_at: None,
             homes: None,
             clock: self.setup.clock.clone(),

@@ -7,7 +7,7 @@ use vault_proto::ids::PackId;
 use vault_proto::wire::{Located, Root};
 
 use super::AccountError;
-use crate::transfer::{TransferError, read_alone, seal_alone};
+use crate::transfer::{TransferError, keep_alone, read_alone, seal_alone};
 use crate::vault::{CommitPlan, CommitResult, Vault, VaultError};
 
 /// How often a change is made anew after another device was first.
@@ -39,6 +39,7 @@ pub(super) fn change(
         }
         let sealed = seal_alone(vault, ChunkKind::Settings, &after.encode())?;
         let (pack, located) = sealed.ok_or(SettingsError::TooLong)?;
+        keep_alone(vault, &pack.id, &pack.bytes).map_err(AccountError::Transfer)?;
         let plan = CommitPlan {
             adds: vec![pack.id],
             removes: old_pack(vault.root()?).into_iter().collect(),
@@ -85,6 +86,9 @@ fn unreadable(error: TransferError) -> AccountError {
     match error {
         TransferError::Remote(error) => error.into(),
         TransferError::Altered => AccountError::SettingsAltered,
+        error @ (TransferError::Cache(_) | TransferError::State(_)) => {
+            AccountError::Transfer(error)
+        }
         _ => AccountError::SettingsUnreadable,
     }
 }

@@ -8,7 +8,7 @@ use vault_proto::ids::PackId;
 use vault_proto::wire::{Located, Root};
 
 use super::LinkError;
-use crate::transfer::{TransferError, read_alone, seal_alone};
+use crate::transfer::{TransferError, keep_alone, read_alone, seal_alone};
 use crate::vault::{CommitPlan, CommitResult, Vault, VaultError};
 
 /// How often a change is made anew after another device was first.
@@ -48,6 +48,7 @@ pub(super) fn change(
             }
         };
         if let Some((pack, _)) = &list {
+            keep_alone(vault, &pack.id, &pack.bytes)?;
             let bytes = Bytes::copy_from_slice(&pack.bytes);
             vault.remote().put_pack(&vault.id(), &pack.id, bytes)?;
         }

@@ -92,9 +92,10 @@ pub trait Visitor: Send + Sync + 'static {
     /// the account.
     fn fetch_account_log(&self, account: &AccountId, known: u64) -> Result<LogAnswer, RemoteError>;
 
-    /// Brings the log of an account up to date whose home is another hoster; gives
-    /// the newest entry that is here then. `entries` begin with the genesis or with
-    /// one that follows what is here; those that are here already are passed over.
+    /// Brings the log of an account up to date, whose home is another hoster or which
+    /// this one has lost a part of; gives the newest entry that is here then. `entries`
+    /// begin with the genesis or with one that follows what is here; those that are
+    /// here already are passed over, and without any it only says how long the log is.
     /// From a device, an account that is not known here becomes a guest.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use vault_core::seal::{CompressionLevel, Compressor};
 use vault_proto::ids::PackId;
 use vault_proto::wire::Located;
 
-use super::{TransferError, unreadable_range};
+use super::{PackCache, TransferError, unreadable_range};
 use crate::platform::Rng;
 use crate::remote::PackRange;
 use crate::vault::{Vault, VaultError};
@@ -50,8 +50,21 @@ pub(crate) fn seal_alone(
     Ok(Some((pack, located)))
 }
 
+/// Keeps a pack of [`seal_alone`] on this device too, before it is uploaded: nothing
+/// brings it back where the hoster goes back to a backup of its own.
+///
+/// # Errors
+/// [`TransferError::Cache`], and those of the device's state.
+pub(crate) fn keep_alone(vault: &Vault, pack: &PackId, bytes: &[u8]) -> Result<(), TransferError> {
+    let cache = PackCache::of(vault)?;
+    if cache.holds(pack) {
+        return Ok(());
+    }
+    cache.keep(pack, bytes).map_err(TransferError::Cache)
+}
+
 /// Reads the pack that a chunk is alone in, whole, as all that is small is read,
-/// and opens the chunk.
+/// opens the chunk, and [keeps](keep_alone) the pack.
 ///
 /// # Errors
 /// [`TransferError::Altered`] where these are not the bytes that the root names,
@@ -86,8 +99,10 @@ pub(crate) fn read_alone(
     if blake3::hash(sealed).as_bytes()[..] != at.sealed_hash {
         return Err(TransferError::Altered);
     }
-    vault
+    let plaintext = vault
         .keys()?
         .open_chunk(at.epoch, kind, &chunk, sealed)
-        .map_err(|_| TransferError::Unknown)
+        .map_err(|_| TransferError::Unknown)?;
+    keep_alone(vault, &pack, &bytes)?;
+    Ok(plaintext)
 }

@@ -14,7 +14,7 @@ mod reader;
 mod store;
 mod upload;
 
-pub(crate) use alone::{read_alone, seal_alone};
+pub(crate) use alone::{keep_alone, read_alone, seal_alone};
 pub(crate) use assembler::Assembler;
 pub(crate) use memory::Slots;
 pub(crate) use pack_cache::PackCache;

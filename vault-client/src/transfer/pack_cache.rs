@@ -15,6 +15,9 @@ use std::{
 
 use vault_proto::ids::PackId;
 
+use super::TransferError;
+use crate::vault::Vault;
+
 /// How much the cache may hold when it is opened, in bytes.
 const KEPT_BYTES: u64 = 512 << 20;
 
@@ -32,6 +35,11 @@ impl PackCache {
         let cache = Self { directory };
         cache.shrink(KEPT_BYTES)?;
         Ok(cache)
+    }
+
+    /// That of a vault.
+    pub(crate) fn of(vault: &Vault) -> Result<Self, TransferError> {
+        Self::open(vault.directory()?.join("packs")).map_err(TransferError::Cache)
     }
 
     /// The bytes of a pack's range, if the pack is here and long enough.

@@ -13,12 +13,12 @@ use prost::Message;
 use vault_core::author::{AuthorError, VaultAuthor};
 use vault_core::keys::{VaultKeys, VaultKeysError};
 use vault_proto::account_log::AccountLog;
-use vault_proto::head::is_head_for_entry;
+use vault_proto::head::{Head, is_head_for_entry};
 use vault_proto::ids::AccountId;
 use vault_proto::position::{HeadPosition, LogPosition};
-use vault_proto::wire::{SignedEntry, VaultEntry};
+use vault_proto::wire::{Root, SignedEntry, VaultEntry};
 
-use super::{Vault, VaultError, fetch};
+use super::{CommitPlan, Vault, VaultError, fetch};
 use crate::platform::Rng;
 use crate::remote::{RefusalReason, RemoteError};
 use crate::state::{Advanced, StateError};
@@ -63,6 +63,7 @@ impl Vault {
         let _lock = self.held()?;
         // Theirs are the next places.
         self.check_entries_stand()?;
+        self.pass_pinned_place()?;
         for _ in 0..RACES {
             self.fetch()?;
             self.settle()?;
@@ -93,6 +94,34 @@ impl Vault {
             }
         }
         Err(VaultError::Overtaken)
+    }
+
+    /// Commits once more what is there, where the newest head has taken the place of a
+    /// lost one that the log names, if this member may: an entry that puts its author
+    /// out would name that place again, and whoever sees the vault for the first time
+    /// could not tell him from a thief (H13).
+    pub(super) fn pass_pinned_place(&mut self) -> Result<(), VaultError> {
+        let log = self.log();
+        let pinned = log.pinned_head();
+        let is_pinned =
+            pinned.is_some() && self.view.seen.newest().and_then(Head::replaced) == pinned;
+        if !is_pinned || log.rotation_due() || !self.may_write() || self.lacks_entries()? {
+            return Ok(());
+        }
+        // What cannot be read is not committed again.
+        let Ok(root) = self.root() else {
+            return Ok(());
+        };
+        let root = Root {
+            committed: Some(self.now().to_wire()),
+            ..root.clone()
+        };
+        self.commit_anyway(CommitPlan {
+            adds: Vec::new(),
+            removes: Vec::new(),
+            root,
+        })?;
+        Ok(())
     }
 
     /// Sends again the entry that was signed and not seen accepted, if it still

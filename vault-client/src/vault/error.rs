@@ -29,7 +29,12 @@ pub enum VaultError {
 
     /// The hoster shows an older head than one that this device has seen, or
     /// that a log names: it hides the newest, or it has restored a backup.
-    #[error("the hoster went back to head {got}; head {} was seen before", known.seq)]
+    #[error(
+        "the hoster went back to head {got}; head {} was seen before; \
+         if it has told you that it restored an old backup, \
+         `coffre vault reconcile` brings your vaults forward again",
+        known.seq
+    )]
     HosterWentBack {
         /// What was seen.
         known: HeadPosition,

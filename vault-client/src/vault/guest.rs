@@ -1,16 +1,16 @@
-//! A hoster where the account is a guest, and its copy of the account's log.
+//! Accounts' logs, brought to hosters that lack a part of them.
 //!
-//! That copy grows by what devices bring, and the hoster goes by it: it lets in the
-//! devices that stand there, and takes entries that name places which stand there.
-//! So a device brings what is not there yet before anything else. It needs no login
-//! for that, since entries prove themselves, and may have none: the entry that makes
-//! it a device is among them.
-
-use std::sync::Arc;
+//! Where an account is a guest, the hoster's copy of its log grows by what devices
+//! bring, and the hoster goes by it: it lets in the devices that stand there, and takes
+//! entries that name places which stand there. So a device brings what is not there yet
+//! before anything else. It needs no login for that, since entries prove themselves,
+//! and may have none: the entry that makes it a device is among them. A hoster that has
+//! restored a backup of its own has lost entries of all its logs, and is brought them
+//! back in the same way.
 
 use prost::Message;
 use vault_proto::account_log::AccountLog;
-use vault_proto::ids::{AccountId, HosterId};
+use vault_proto::ids::AccountId;
 use vault_proto::wire::SignedEntry;
 
 use super::{Member, VaultError};
@@ -19,25 +19,17 @@ use crate::remote::{RefusalReason, RemoteError, Visitor};
 /// The most bytes of entries in one call: hosters take messages of a few MiB.
 const MAX_PUT_BYTES: usize = 1 << 20;
 
-/// A hoster where the account is a guest.
-#[derive(Clone)]
-pub(crate) struct GuestAt {
-    pub(crate) hoster: HosterId,
-    /// The line to it that takes no login.
-    pub(crate) visitor: Arc<dyn Visitor>,
-}
-
 impl Member {
     /// Brings the own account's log to a hoster elsewhere, as far as this device
     /// knows it. Makes no call at home, nor where the hoster has taken all of it
     /// already.
     pub(crate) fn bring_own_log(&self) -> Result<(), VaultError> {
-        let Some(at) = &self.guest_at else {
+        let Some(hoster) = &self.guest_at else {
             return Ok(());
         };
         let log = self.account.as_bytes();
-        if self.state.brought_seq(&at.hoster)? < self.state.log_length(log)? {
-            self.bring(at, &self.state.log_entries(log)?)?;
+        if self.state.brought_seq(hoster)? < self.state.log_length(log)? {
+            self.bring(&self.state.log_entries(log)?)?;
         }
         Ok(())
     }
@@ -58,15 +50,28 @@ impl Member {
     /// Likewise, this log, whatever the hoster has taken before.
     pub(crate) fn bring_log(&self, log: &AccountLog) -> Result<(), VaultError> {
         match &self.guest_at {
-            Some(at) => self.bring(at, log.entries()),
+            Some(_) => self.bring(log.entries()),
             None => Ok(()),
         }
     }
 
-    fn bring(&self, at: &GuestAt, entries: &[SignedEntry]) -> Result<(), VaultError> {
-        put_log(&*at.visitor, &self.account, entries)?;
+    /// Brings the hoster, at home or elsewhere, what it has lost of the own account's
+    /// log, as far as this device knows it; gives the number of those entries.
+    ///
+    /// # Errors
+    /// [`VaultError::LogFork`] where others stand in their places, and the others.
+    pub(super) fn bring_own_log_back(&self) -> Result<u64, VaultError> {
+        let entries = self.state.log_entries(self.account.as_bytes())?;
+        bring_back(&*self.visitor, &self.account, &entries)
+    }
+
+    fn bring(&self, entries: &[SignedEntry]) -> Result<(), VaultError> {
+        put_log(&*self.visitor, &self.account, entries)?;
         let seq = entries.len() as u64;
-        Ok(self.state.set_brought_seq(&at.hoster, seq)?)
+        match &self.guest_at {
+            Some(hoster) => Ok(self.state.set_brought_seq(hoster, seq)?),
+            None => Ok(()),
+        }
     }
 }
 
@@ -102,6 +107,31 @@ pub(crate) fn put_log(
         rest = others;
     }
     Ok(())
+}
+
+/// Brings a hoster those of these entries that follow what it has; gives their number.
+/// All of them, where it does not know the account.
+pub(super) fn bring_back(
+    visitor: &dyn Visitor,
+    account: &AccountId,
+    entries: &[SignedEntry],
+) -> Result<u64, VaultError> {
+    let reason = |error: &RemoteError| match error {
+        RemoteError::Refused(refusal) => Some(refusal.reason),
+        _ => None,
+    };
+    let there = match visitor.put_account_log(account, &[]) {
+        Ok(seq) => usize::try_from(seq).unwrap_or(usize::MAX),
+        Err(error) if reason(&error) == Some(RefusalReason::NotFound) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    let lost = entries.get(there..).unwrap_or_default();
+    match put_log(visitor, account, lost) {
+        Ok(()) => Ok(lost.len() as u64),
+        // Nobody else appends to it while this device knows more than the hoster.
+        Err(error) if reason(&error) == Some(RefusalReason::LostRace) => Err(VaultError::LogFork),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// How many of the entries one call takes; at least one.

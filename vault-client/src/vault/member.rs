@@ -5,12 +5,11 @@ use std::sync::Arc;
 use vault_core::keys::{AccountSecrets, DeviceKeys};
 use vault_core::timestamp::Timestamp;
 use vault_proto::account_log::AccountLog;
-use vault_proto::ids::AccountId;
+use vault_proto::ids::{AccountId, HosterId};
 
 use super::elsewhere::Homes;
-use super::guest::GuestAt;
 use crate::platform::{Clock, Randomness, Rng};
-use crate::remote::Remote;
+use crate::remote::{Remote, Visitor};
 use crate::state::State;
 
 /// A member on one of his devices, with the line to one hoster.
@@ -22,8 +21,10 @@ pub(crate) struct Member {
     pub(crate) first_device_name: String,
     pub(crate) state: Arc<State>,
     pub(crate) remote: Arc<dyn Remote>,
-    /// Where that hoster is not the account's home.
-    pub(crate) guest_at: Option<GuestAt>,
+    /// The line to it that takes no login.
+    pub(crate) visitor: Arc<dyn Visitor>,
+    /// That hoster, where it is not the account's home.
+    pub(crate) guest_at: Option<HosterId>,
     /// Where other members are looked for; nowhere while an account is only looked at.
     pub(crate) homes: Option<Arc<dyn Homes>>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -41,7 +41,7 @@ pub(crate) use elsewhere::Homes;
 use elsewhere::LogsElsewhere;
 pub use error::VaultError;
 pub use freshness::Freshness;
-pub(crate) use guest::{GuestAt, put_log};
+pub(crate) use guest::put_log;
 pub(crate) use member::Member;
 pub(crate) use turn::Shown;
 pub use upkeep::Upkeep;

@@ -19,6 +19,7 @@ use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::{Role, VaultLog};
 
 use super::append::{agree, named_head};
+use super::guest::bring_back;
 use super::view::View;
 use super::{Vault, VaultError, fetch};
 use crate::remote::SyncRequest;
@@ -113,8 +114,7 @@ impl Vault {
         })))
     }
 
-    /// Turns to what the hoster shows, keeping what was lost apart, and sends it the
-    /// entries of the own account's log that it has lost.
+    /// Turns to what the hoster shows, keeping what was lost apart.
     pub(crate) fn turn_to(&mut self, turn: Turn) -> Result<(), VaultError> {
         let Some(from) = self.head() else {
             return Err(VaultError::CannotReconcile);
@@ -126,12 +126,6 @@ impl Vault {
             stands,
             ..
         } = turn;
-        let held = view.accounts.get(&self.member.account);
-        let held = held.map_or(0, |log| log.position().seq);
-        let held = usize::try_from(held).unwrap_or(usize::MAX);
-        for entry in self.own_log().entries().iter().skip(held) {
-            self.member.remote.append_account_entry(entry)?;
-        }
         let entries = view.vault_log.position().seq;
         let turned = self.member.state.turn_to(&TurnTo {
             vault: self.id,
@@ -158,6 +152,29 @@ impl Vault {
         }
         self.view = view;
         Ok(())
+    }
+
+    /// Brings the hoster what it has lost of the logs that its answers are verified
+    /// against, and that entries sent again name: the own account's, first of all, since
+    /// it may not know this device any more; the other members', as far as it will have
+    /// them; and the vault's genesis, where this account has made the vault. Gives the
+    /// number of entries of accounts' logs.
+    pub(crate) fn bring_logs_back(&self) -> Result<u64, VaultError> {
+        let own = self.member.account;
+        let mut entries = self.member.bring_own_log_back()?;
+        for (account, log) in self.view.accounts.iter().filter(|(id, _)| **id != own) {
+            match bring_back(&*self.member.remote, account, log.entries()) {
+                Ok(brought) => entries += brought,
+                Err(error) if error.is_transient() => return Err(error),
+                // An entry that names what is missing will be refused, and say so.
+                Err(_) => {}
+            }
+        }
+        let genesis = self.log().entries().first();
+        if let Some(genesis) = genesis.filter(|_| self.log().creator() == own) {
+            self.member.remote.create_vault(genesis)?;
+        }
+        Ok(entries)
     }
 
     /// Whether this member may commit.

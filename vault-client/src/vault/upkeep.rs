@@ -75,6 +75,7 @@ impl Vault {
                 break;
             }
         }
+        self.pass_pinned_place()?;
         Ok(if self.view.vault_log.rotation_due() {
             Upkeep::Due
         } else if self.view.vault_log.epoch().number > epoch {

@@ -1,5 +1,6 @@
 //! Whole backups, restores and checks, over a hoster in memory.
 
+mod account_back;
 mod changing;
 mod checkpoints;
 mod collusion;

@@ -3,7 +3,7 @@
 use prost::Message;
 use vault_proto::{
     account_log::{AccountLog, AccountLogError},
-    ids::DeviceId,
+    ids::{AccountId, DeviceId},
     wire::{AccountEntry, SignedEntry},
 };
 use vault_rpc::hoster::{
@@ -84,16 +84,28 @@ impl Hoster {
             caller,
             "A guest's log grows at its home, and is brought here from there.",
         )?;
-        let log = self.logs.account(&caller.account)?;
+        self.append_entry(&caller.account, &entry, &encoded)?;
+        Ok(AppendAccountEntryResponse {})
+    }
+
+    /// Appends to the log of an account whose home is here. An entry that stands
+    /// there already succeeds.
+    pub(super) fn append_entry(
+        &self,
+        account: &AccountId,
+        entry: &SignedEntry,
+        encoded: &[u8],
+    ) -> Result<(), Refusal> {
+        let log = self.logs.account(account)?;
         let mut log = log.map_or_else(
             || Err(Refusal::unauthenticated("Log in again.")),
             |log| Ok(AccountLog::clone(&log)),
         )?;
         let home = log.home();
-        match log.append(&entry) {
+        match log.append(entry) {
             Ok(()) => {}
             // Sent again, byte for byte, because the first answer was lost.
-            Err(AccountLogError::Repeated { .. }) => return Ok(AppendAccountEntryResponse {}),
+            Err(AccountLogError::Repeated { .. }) => return Ok(()),
             Err(AccountLogError::Fork { .. } | AccountLogError::Missing { .. }) => {
                 return Err(Refusal::lost_race());
             }
@@ -102,12 +114,12 @@ impl Hoster {
         if home != self.key.id() {
             return Err(Refusal::moved());
         }
-        let urgency = urgency(&entry);
+        let urgency = urgency(entry);
         check_length(log.entries(), self.limits.account_log_bytes, urgency)?;
         let appended = self.ledger.append_account_entry(&NewAccountEntry {
-            account: caller.account,
+            account: *account,
             seq: log.position().seq,
-            entry: &encoded,
+            entry: encoded,
             added: added(&log).next(),
             removed: removed_after(&log, log.position().seq - 1).next(),
             urgency,
@@ -115,8 +127,8 @@ impl Hoster {
         match appended {
             Appended::Appended => {
                 // A device may be out.
-                self.feed.announce(News::Account(caller.account));
-                Ok(AppendAccountEntryResponse {})
+                self.feed.announce(News::Account(*account));
+                Ok(())
             }
             Appended::LostRace { .. } => Err(Refusal::lost_race()),
             Appended::RecordsFull(fullness) => Err(Refusal::records(fullness)),

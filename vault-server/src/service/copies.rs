@@ -1,5 +1,5 @@
-//! Logs of accounts for whoever knows their id, and copies of logs whose home is
-//! another hoster.
+//! Logs of accounts for whoever knows their id, and from whoever brings what is
+//! missing of them here.
 
 use vault_proto::{
     account_log::{AccountLog, AccountLogError},
@@ -28,7 +28,7 @@ use crate::{
 const TRIES: usize = 8;
 
 /// Why a log is not brought here.
-const HOME_IS_HERE: &str = "The account's home is here: its own devices append to its log.";
+const HOME_IS_HERE: &str = "The account's home is here: it begins with an invitation.";
 
 /// A log with entries that are not here yet.
 struct Longer {
@@ -73,8 +73,9 @@ impl Hoster {
         })
     }
 
-    /// Without a caller, only of an account that is a guest here already: a device
-    /// that this log is too short for cannot log in to bring the rest of it.
+    /// Without a caller, only of an account that is known here already: a device
+    /// that this log is too short for cannot log in to bring the rest of it. Where the
+    /// home is here, that is after a backup was restored.
     pub(crate) fn put_account_log(
         &self,
         caller: Option<Caller>,
@@ -83,11 +84,15 @@ impl Hoster {
         let account = request::account(&request.account)?;
         if caller.is_none() {
             // Before anything is verified for a stranger.
-            self.check_guest(&account)?;
+            let known = self.ledger.account(&account)?;
+            known.ok_or_else(Refusal::no_such_account)?;
         }
         let entries = request.entries.into_iter();
         let entries = entries.map(|entry| request::entry(Some(entry)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        if self.is_at_home(&account)? {
+            return self.bring_home(&account, &entries);
+        }
         for _ in 0..TRIES {
             let here = self.logs.account(&account)?;
             let longer = longer(here.as_deref(), &entries)?;
@@ -137,13 +142,28 @@ impl Hoster {
         Err(Refusal::lost_race())
     }
 
-    fn check_guest(&self, account: &AccountId) -> Result<(), Refusal> {
-        let account = self.ledger.account(account)?;
-        let account = account.ok_or_else(Refusal::no_such_account)?;
-        match account.standing.is_guest() {
-            true => Ok(()),
-            false => Err(Refusal::forbidden(HOME_IS_HERE)),
+    /// Whether the account is a member, and its log is continued here.
+    fn is_at_home(&self, account: &AccountId) -> Result<bool, Refusal> {
+        let known = self.ledger.account(account)?;
+        let is_member = known.is_some_and(|known| known.standing == Standing::Member);
+        let log = self.logs.account(account)?;
+        Ok(is_member && log.is_some_and(|log| log.home() == self.key.id()))
+    }
+
+    /// Appends what is missing here, each entry as if its device had sent it: this
+    /// hoster has put them in this order before, and has lost them since.
+    fn bring_home(
+        &self,
+        account: &AccountId,
+        entries: &[(SignedEntry, Vec<u8>)],
+    ) -> Result<PutAccountLogResponse, Refusal> {
+        for (entry, encoded) in entries {
+            self.append_entry(account, entry, encoded)?;
         }
+        let log = self.logs.account(account)?;
+        let log = log.ok_or_else(Refusal::no_such_account)?;
+        let seq = log.position().seq;
+        Ok(PutAccountLogResponse { seq })
     }
 
     /// Whether the log is one that grows elsewhere, and not too long.

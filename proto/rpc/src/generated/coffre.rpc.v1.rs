@@ -1098,12 +1098,13 @@ pub mod hoster_client {
                 .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "FindAccount"));
             self.inner.unary(req, path, codec).await
         }
-        /// Brings the log of an account up to date whose home is another hoster: the
-        /// logs of vaults here name it. One that is not known here becomes a guest,
-        /// which can be a member of vaults and has no room of its own. Entries that are
-        /// here already are passed over. No token for an account that is a guest already:
-        /// entries prove themselves, and a new device of it cannot log in before its own
-        /// entry is here.
+        /// Brings the log of an account up to date: that of one whose home is another
+        /// hoster, which the logs of vaults here name, or that of a member, after this
+        /// hoster has restored a backup of its own. An account that is not known here
+        /// becomes a guest, which can be a member of vaults and has no room of its own.
+        /// Entries that are here already are passed over. No token for an account that
+        /// is known here: entries prove themselves, and a device cannot log in before its
+        /// own entry is here.
         pub async fn put_account_log(
             &mut self,
             request: impl tonic::IntoRequest<super::PutAccountLogRequest>,
@@ -1521,12 +1522,13 @@ pub mod hoster_server {
             tonic::Response<super::FindAccountResponse>,
             tonic::Status,
         >;
-        /// Brings the log of an account up to date whose home is another hoster: the
-        /// logs of vaults here name it. One that is not known here becomes a guest,
-        /// which can be a member of vaults and has no room of its own. Entries that are
-        /// here already are passed over. No token for an account that is a guest already:
-        /// entries prove themselves, and a new device of it cannot log in before its own
-        /// entry is here.
+        /// Brings the log of an account up to date: that of one whose home is another
+        /// hoster, which the logs of vaults here name, or that of a member, after this
+        /// hoster has restored a backup of its own. An account that is not known here
+        /// becomes a guest, which can be a member of vaults and has no room of its own.
+        /// Entries that are here already are passed over. No token for an account that
+        /// is known here: entries prove themselves, and a device cannot log in before its
+        /// own entry is here.
         async fn put_account_log(
             &self,
             request: tonic::Request<super::PutAccountLogRequest>,

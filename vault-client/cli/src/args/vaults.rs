@@ -14,7 +14,7 @@ pub(crate) enum VaultCommand {
     Rename(VaultRename),
     /// Deletes a vault, or leaves one that others shared
     Delete(VaultDelete),
-    /// Brings a vault forward again after its hoster restored an old backup
+    /// Brings vaults forward again after their hoster restored an old backup
     Reconcile(VaultReconcile),
     /// Prints where a vault, or the account itself, stands; to be kept or compared
     Head(VaultHead),
@@ -74,9 +74,10 @@ pub(crate) struct VaultDelete {
 
 #[derive(Debug, Args)]
 pub(crate) struct VaultReconcile {
-    /// The vault, by its name or id
+    /// The vault, by its name or id; without it, all of them. The account itself comes
+    /// first either way: its devices, and which vaults there are
     #[arg(value_name = "NAME")]
-    pub(crate) vault: String,
+    pub(crate) vault: Option<String>,
     /// Does not ask
     #[arg(long)]
     pub(crate) yes: bool,

@@ -14,6 +14,7 @@ mod link;
 mod ls;
 mod pair;
 mod phrase;
+mod reconcile;
 mod recover;
 mod restore;
 mod share;
@@ -40,7 +41,9 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Vault(VaultCommand::Members(options)) => vault::members(options, context),
         Command::Vault(VaultCommand::Rename(options)) => vault::rename(options, context),
         Command::Vault(VaultCommand::Delete(options)) => vault::delete(options, context),
-        Command::Vault(VaultCommand::Reconcile(options)) => vault::reconcile(options, context),
+        Command::Vault(VaultCommand::Reconcile(options)) => {
+            reconcile::bring_forward(options, context)
+        }
         Command::Vault(VaultCommand::Head(options)) => vault::head(options, context),
         Command::Vault(VaultCommand::Confirm(options)) => vault::confirm(options, context),
         Command::Recover(options) => recover::run(options, context),

@@ -2,20 +2,17 @@
 
 use serde::Serialize;
 use vault_client::account::{Account, MemberSummary, Standing, VaultSummary};
-use vault_client::reconcile::reconcile as bring_forward;
 use vault_client::vault::Vault;
 
 use super::share::role_name;
-use crate::args::{
-    NamedVault, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultReconcile, VaultRename,
-};
+use crate::args::{NamedVault, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultRename};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::input;
 use crate::language::{Language, language, say, words};
 use crate::session::{Context, VaultFields};
 use crate::show;
 use crate::table::Table;
-use crate::{input, interrupt};
 
 #[derive(Serialize)]
 struct CreateFields {
@@ -74,28 +71,6 @@ struct DeleteFields {
     vault: VaultFields,
     /// Whether it lives on for others.
     left: bool,
-}
-
-#[derive(Serialize)]
-struct ReconcileFields {
-    vault: VaultFields,
-    /// The hoster's head before, the newest that it had lost, and the newest now.
-    from: u64,
-    lost: u64,
-    head: u64,
-    /// Entries of the vault's log that were sent again.
-    entries: u64,
-    uploaded_packs: usize,
-    gone_packs: Vec<String>,
-    contents_lost: bool,
-    /// How many of the heads that were lost had a list that is gone.
-    heads_not_brought_back: u64,
-    /// Nothing was lost: what the hoster had more was fetched.
-    refreshed: bool,
-    /// Another device had brought the vault forward, and this one has followed.
-    taken_over: bool,
-    /// Somebody who may write has to go on.
-    under_way: bool,
 }
 
 #[derive(Serialize)]
@@ -291,98 +266,6 @@ pub(super) fn delete(options: &VaultDelete, context: &Context) -> Result<Exit, F
     };
     context.output.summary(&fields, &text)?;
     Ok(Exit::Done)
-}
-
-pub(super) fn reconcile(options: &VaultReconcile, context: &Context) -> Result<Exit, Failure> {
-    let session = context.session()?;
-    let mut vault = session.vault_named(&options.vault)?;
-    let name = VaultFields::of(&vault).shown_name();
-    if !options.yes {
-        let question = say!(
-            "Has the hoster told you that it restored an old backup? Only then bring {name} forward from what this device has.",
-            "L’hébergeur vous a-t-il dit avoir restauré une ancienne sauvegarde ? Alors seulement, ramener {name} en avant depuis cet appareil.",
-        );
-        let instead = words(
-            "--yes goes on without asking",
-            "--yes continue sans demander",
-        );
-        input::agree(&question, instead)?;
-    }
-    let cancellation = interrupt::cancellation(vault.remote(), &context.output)?;
-    let done = bring_forward(&mut vault, &cancellation)?;
-    let fields = ReconcileFields {
-        vault: VaultFields::of(&vault),
-        from: done.from,
-        lost: done.lost,
-        head: vault.head().map_or(0, |head| head.seq),
-        entries: done.entries,
-        uploaded_packs: done.uploaded.len(),
-        gone_packs: done.gone.iter().map(ToString::to_string).collect(),
-        contents_lost: done.contents_lost,
-        heads_not_brought_back: done.heads_not_brought_back,
-        refreshed: done.refreshed,
-        taken_over: done.taken_over,
-        under_way: done.under_way,
-    };
-    context.output.summary(&fields, &fields.told(&name))?;
-    fields.warn(context);
-    let is_whole = fields.gone_packs.is_empty() && !fields.contents_lost && !fields.under_way;
-    Ok(if is_whole { Exit::Done } else { Exit::Partly })
-}
-
-impl ReconcileFields {
-    fn told(&self, name: &str) -> String {
-        let (from, lost, head) = (self.from, self.lost, self.head);
-        let (gone, uploaded) = (self.gone_packs.len(), self.uploaded_packs);
-        if self.refreshed {
-            say!(
-                "{name}: nothing was lost; refreshed up to head {head}",
-                "{name} : rien n’a été perdu ; à jour jusqu’à la tête {head}"
-            )
-        } else if self.taken_over {
-            say!(
-                "{name}: another device had brought it forward to head {from}; followed, up to head {head}; {uploaded} packs were sent again, {gone} are gone",
-                "{name} : un autre appareil l’avait ramené à la tête {from} ; suivi, jusqu’à la tête {head} ; {uploaded} paquets renvoyés, {gone} perdus",
-            )
-        } else if from < lost {
-            say!(
-                "{name}: the hoster had gone back from head {lost} to {from}; {uploaded} packs were sent again, {gone} are gone",
-                "{name} : l’hébergeur était revenu de la tête {lost} à {from} ; {uploaded} paquets renvoyés, {gone} perdus",
-            )
-        } else if from < head || self.entries > 0 {
-            say!(
-                "{name} is brought forward up to head {head}; {uploaded} packs were sent again, {gone} are gone",
-                "{name} est ramené en avant jusqu’à la tête {head} ; {uploaded} paquets renvoyés, {gone} perdus",
-            )
-        } else {
-            say!(
-                "{name} is not behind: nothing to do",
-                "{name} n’est pas en retard : rien à faire"
-            )
-        }
-    }
-
-    fn warn(&self, context: &Context) {
-        if self.contents_lost {
-            let heads = self.heads_not_brought_back;
-            context.output.warn(&say!(
-                "the list of what was in the vault at the last {heads} heads is gone itself: it is again what it was before, or what others have saved since",
-                "la liste du contenu du coffre aux {heads} dernières têtes est elle-même perdue : elle est de nouveau celle d’avant, ou ce que d’autres ont sauvegardé depuis",
-            ));
-        }
-        if self.under_way {
-            context.output.warn(&say!(
-                "not all of it stands again: somebody who may write to the vault has to run this, too",
-                "tout n’est pas encore revenu : quelqu’un qui peut écrire dans le coffre doit aussi lancer cette commande",
-            ));
-        }
-        if !self.gone_packs.is_empty() {
-            context.output.warn(&say!(
-                "the next backup of the same files stores again what is gone; `coffre check` shows which snapshots miss something",
-                "la prochaine sauvegarde des mêmes fichiers renverra ce qui manque ; `coffre check` montre quels instantanés sont incomplets",
-            ));
-        }
-    }
 }
 
 pub(super) fn head(options: &VaultHead, context: &Context) -> Result<Exit, Failure> {

@@ -169,7 +169,7 @@ impl Books {
         })
     }
 
-    /// Of one who is a guest already, anybody brings more.
+    /// Of one who is known already, anybody brings more.
     pub(super) fn put_account_log(
         &mut self,
         caller: Option<&AccountId>,
@@ -177,11 +177,21 @@ impl Books {
         entries: &[SignedEntry],
     ) -> Result<u64, RemoteError> {
         let known = self.accounts.get(account).cloned();
-        if caller.is_none() && !self.guests.contains_key(account) {
-            return Err(match known {
-                Some(_) => refused(RefusalReason::Forbidden, "at home here"),
-                None => no_such_account(),
-            });
+        if caller.is_none() && known.is_none() {
+            return Err(no_such_account());
+        }
+        if let Some(log) = known.as_ref().filter(|log| log.home() == self.hoster)
+            && !self.guests.contains_key(account)
+        {
+            let mut seq = log.position().seq;
+            for entry in entries {
+                self.append_account_entry(account, entry)?;
+                seq = self
+                    .accounts
+                    .get(account)
+                    .map_or(seq, |log| log.position().seq);
+            }
+            return Ok(seq);
         }
         let is_new = known.is_none();
         let mut log = known;

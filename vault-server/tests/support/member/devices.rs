@@ -67,6 +67,17 @@ pub(crate) fn genesis(device: &Device, home: HosterId) -> wire::SignedEntry {
 impl Member {
     /// Adds a machine to the account, and is it.
     pub(crate) async fn add_device(&mut self) -> Self {
+        let (device, entry) = self.addition();
+        self.append(entry).await.unwrap();
+        Self {
+            device,
+            token: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// A machine, and the entry that adds it.
+    pub(crate) fn addition(&self) -> (Device, wire::SignedEntry) {
         let device = Device::generate(DeviceKind::Machine);
         let body = wire::account_entry::Body::AddDevice(wire::AddDevice {
             device: Some(wire::NewDevice {
@@ -80,14 +91,7 @@ impl Member {
         let to_sign = entry.to_sign();
         let signatures = [&self.device, &device]
             .map(|signer| (signer.id(), signer.signing.sign(&to_sign).to_bytes()));
-        self.append(entry.with_signatures(signatures))
-            .await
-            .unwrap();
-        Self {
-            device,
-            token: Vec::new(),
-            ..self.clone()
-        }
+        (device, entry.with_signatures(signatures))
     }
 
     /// Removes a device of the account, which begins a new account key.
