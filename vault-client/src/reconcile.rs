@@ -33,7 +33,7 @@ use crate::{
     error::ErrorCode,
     progress::Cancellation,
     transfer::TransferError,
-    vault::{CommitPlan, CommitResult, Shown, Upkeep, Vault, VaultError},
+    vault::{CommitPlan, CommitResult, Shown, Upkeep, Vault, VaultError, empty_root},
 };
 
 /// How often a commit is tried again after another device was first.
@@ -159,6 +159,7 @@ pub fn reconcile(
         }
     }
     vault.forget_lost()?;
+    vault.pass_pinned_place()?;
     Ok(report)
 }
 
@@ -225,7 +226,7 @@ fn step(vault: &mut Vault, lost: u64, report: &mut Reconciled) -> Result<Step, R
         let plan = CommitPlan {
             adds: Vec::new(),
             removes: Vec::new(),
-            root: stamped(vault, vault.root()?.clone()),
+            root: stamped(vault, root_now(vault)?),
         };
         return Ok(match commit(vault, plan)? {
             true => Step::Taken,
@@ -244,6 +245,17 @@ fn commit(vault: &mut Vault, plan: CommitPlan) -> Result<bool, ReconcileError> {
         CommitResult::Committed(_) => Ok(true),
         CommitResult::LostRace => Ok(false),
         CommitResult::Missing(_) => Err(ReconcileError::Overtaken),
+    }
+}
+
+/// What is there to go on from. Nothing, where a member has committed what does not open,
+/// or was put out behind it: what was lost is put in its place.
+fn root_now(vault: &Vault) -> Result<Root, VaultError> {
+    match vault.root() {
+        Err(VaultError::Unreadable(unreadable)) if unreadable.error.is_a_members_doing() => {
+            Ok(empty_root())
+        }
+        root => root.cloned(),
     }
 }
 

@@ -54,7 +54,6 @@ impl UnverifiedHead {
         check_pins(path, context.vault_log)?;
         let seen = path.seen.clone();
         self.verify_author(context.vault_log, context.account_logs)?;
-        check_replaces(&self, context.vault_log, context.account_logs)?;
         Ok(VerifiedHead { head: self, seen })
     }
 
@@ -137,6 +136,52 @@ impl UnverifiedHead {
     }
 }
 
+impl Head {
+    /// Checks that whoever took the place of a head that entries of the vault log name
+    /// is not out by any of them, but for one of his own account's. This is of a head
+    /// that was verified, and of what it points at: the logs can be relied on either way.
+    ///
+    /// A head names the entry before those, since that is what the hoster had when it was
+    /// made (H7): whom one of them puts out could sign one in their place for ever.
+    ///
+    /// # Errors
+    /// [`HeadError::Stranger`], [`HeadError::MayNotWrite`] and
+    /// [`HeadError::DeviceNotActive`].
+    pub fn check_not_put_out(
+        &self,
+        vault_log: &VaultLog,
+        account_logs: &dyn AccountLogs,
+    ) -> Result<(), HeadError> {
+        let pinned = vault_log.pinned_hash_at(self.seq);
+        if pinned.is_none_or(|pinned| pinned == self.hash()) {
+            return Ok(());
+        }
+        let first = vault_log.earliest_position_for_head(self.seq) + 1;
+        let last = vault_log.earliest_position_for_head(self.seq.saturating_add(1));
+        let is_own = |at| {
+            vault_log
+                .author_at(at)
+                .is_some_and(|(by, _)| by == self.account)
+        };
+        for at in (first..=last).filter(|at| !is_own(*at)) {
+            // Whoever was out before has gone by himself, and could have committed it
+            // before he went.
+            if check_role(self, vault_log, at - 1).is_ok() {
+                check_role(self, vault_log, at)?;
+            }
+        }
+        let log = account_logs.account_log(&self.account);
+        let removed = log.and_then(|log| log.device(&self.device)?.removed_seq);
+        let recorded = vault_log.known_position_at(&self.account, last);
+        match (recorded, removed) {
+            (Some(recorded), Some(removed)) if removed <= recorded.seq => {
+                Err(HeadError::DeviceNotActive(self.device))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl VerifiedHead {
     /// What it says.
     #[must_use]
@@ -214,38 +259,6 @@ fn check_pins(path: &HeadPath, vault_log: &VaultLog) -> Result<(), HeadError> {
         }
     }
     Ok(())
-}
-
-/// Whoever takes the place of a head that entries of the vault log name is not out by
-/// any of them.
-///
-/// He names the entry before those, since that is what the hoster had when he made
-/// the head (H7): whom one of them puts out could sign one in its place for ever.
-fn check_replaces(
-    replacement: &UnverifiedHead,
-    vault_log: &VaultLog,
-    account_logs: &dyn AccountLogs,
-) -> Result<(), HeadError> {
-    let head = &replacement.head;
-    let Some(pinned) = vault_log.pinned_hash_at(head.seq) else {
-        return Ok(());
-    };
-    if pinned == replacement.hash() {
-        return Ok(());
-    }
-    let last = vault_log.earliest_position_for_head(head.seq.saturating_add(1));
-    check_role(head, vault_log, last)?;
-    let recorded = vault_log.known_position_at(&head.account, last);
-    let device = account_logs
-        .account_log(&head.account)
-        .and_then(|log| log.device(&head.device));
-    let removed = device.and_then(|device| device.removed_seq);
-    match (recorded, removed) {
-        (Some(recorded), Some(removed)) if removed <= recorded.seq => {
-            Err(HeadError::DeviceNotActive(head.device))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The head names an entry of this log: none older than the newest that was

@@ -13,7 +13,7 @@ use vault_proto::{
     wire::{Located, Root},
 };
 
-use super::{ReconcileError, Reconciled, catalog::Listed, commit, newest, stamped};
+use super::{ReconcileError, Reconciled, catalog::Listed, commit, newest, root_now, stamped};
 use crate::{
     contents::{ContentsError, Opened, read_catalog},
     index::{IndexError, PlacedAt, Tail, VaultIndex, located, rewrite_segments},
@@ -81,7 +81,7 @@ pub(super) fn write(vault: &mut Vault, report: &mut Reconciled) -> Result<bool, 
     let (mut adds, root) = parts.write(vault, &packs)?;
     while adds.len() > MAX_PACKS_PER_CALL {
         let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
-        let same = stamped(vault, vault.root()?.clone());
+        let same = stamped(vault, root_now(vault)?);
         if !commit(vault, plan(some, same))? {
             return Ok(false);
         }
@@ -91,13 +91,13 @@ pub(super) fn write(vault: &mut Vault, report: &mut Reconciled) -> Result<bool, 
 
 /// Commits nothing but that what was lost is to be relied on no more.
 fn tell_removal(vault: &mut Vault) -> Result<bool, ReconcileError> {
-    let removed = vault.root()?.last_removal_seq;
+    let removed = root_now(vault)?.last_removal_seq;
     if vault.lost_seq()?.is_some_and(|lost| removed > lost) {
         return Ok(true);
     }
     let root = Root {
         last_removal_seq: newest(vault) + 1,
-        ..stamped(vault, vault.root()?.clone())
+        ..stamped(vault, root_now(vault)?)
     };
     commit(vault, plan(Vec::new(), root))
 }
@@ -119,7 +119,7 @@ impl Parts {
             [(_, before), .., _] => before.clone(),
             _ => Root::default(),
         };
-        let now = vault.root()?;
+        let now = &root_now(vault)?;
         lost.retain(|(_, root)| leads_beyond(root, now));
         let Some((_, newest)) = lost.pop() else {
             return Ok(None);
@@ -133,7 +133,7 @@ impl Parts {
                 parts.extend(readable(Part::of(newest, &opened.reader, &opened.index))?);
                 opened
             }
-            None => Opened::open(vault)?,
+            None => Opened::at(vault, now)?,
         };
         *unreadable = parts.is_empty();
         for (number, (_, root)) in lost.into_iter().enumerate().rev() {

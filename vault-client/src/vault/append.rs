@@ -100,7 +100,7 @@ impl Vault {
     /// lost one that the log names, if this member may: an entry that puts its author
     /// out would name that place again, and whoever sees the vault for the first time
     /// could not tell him from a thief (H13).
-    pub(super) fn pass_pinned_place(&mut self) -> Result<(), VaultError> {
+    pub(crate) fn pass_pinned_place(&mut self) -> Result<(), VaultError> {
         let log = self.log();
         let pinned = log.pinned_head();
         let is_pinned =

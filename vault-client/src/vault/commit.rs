@@ -75,11 +75,12 @@ impl Vault {
     pub fn commit(&mut self, plan: CommitPlan) -> Result<CommitResult, VaultError> {
         let _lock = self.held()?;
         self.check_entries_stand()?;
+        self.root()?;
         self.commit_anyway(plan)
     }
 
     /// Likewise, also while entries that the hoster has lost do not stand again: the
-    /// heads that they name come first.
+    /// heads that they name come first. And where the newest root is not read.
     pub(crate) fn commit_anyway(&mut self, plan: CommitPlan) -> Result<CommitResult, VaultError> {
         let _lock = self.held()?;
         if self.view.place() != self.member.state.vault_place(&self.id)? {
@@ -199,7 +200,12 @@ impl Vault {
         plan: &Plan,
         reconciled: Option<HeadHash>,
     ) -> Result<(UnverifiedHead, CommitRequest), VaultError> {
-        check_writer(self.view.root()?)?;
+        match self.view.root() {
+            Ok(root) => check_writer(root)?,
+            // Whoever brings a vault forward again goes on from what was lost.
+            Err(VaultError::Unreadable(unreadable)) if unreadable.error.is_a_members_doing() => {}
+            Err(error) => return Err(error),
+        }
         let author = HeadAuthor {
             vault_log: &self.view.vault_log,
             accounts: &self.view.accounts,

@@ -11,7 +11,7 @@ use vault_proto::pack_list::PackListError;
 use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::VaultLogError;
 
-use super::UnreadableRoot;
+use super::{RootError, UnreadableRoot};
 use crate::error::ErrorCode;
 use crate::remote::{RefusalReason, RemoteError};
 use crate::state::StateError;
@@ -198,10 +198,14 @@ impl VaultError {
             | Self::Head(_)
             | Self::Root(OpenRootError::NotThisRoot)
             | Self::Answer(_)
-            | Self::UnfoundedRace => ErrorCode::HosterMisbehaved,
+            | Self::UnfoundedRace
+            | Self::Unreadable(UnreadableRoot {
+                error: RootError::PutOut(_),
+                ..
+            }) => ErrorCode::HosterMisbehaved,
             Self::Root(OpenRootError::ReaderTooOld { .. })
             | Self::Unreadable(UnreadableRoot {
-                error: OpenRootError::ReaderTooOld { .. },
+                error: RootError::Open(OpenRootError::ReaderTooOld { .. }),
                 ..
             })
             | Self::WriterTooOld(_) => ErrorCode::TooNew,

@@ -45,9 +45,9 @@ pub(crate) use guest::put_log;
 pub(crate) use member::Member;
 pub(crate) use turn::Shown;
 pub use upkeep::Upkeep;
-pub use view::UnreadableRoot;
 use view::View;
-pub(crate) use view::replay_account;
+pub use view::{RootError, UnreadableRoot};
+pub(crate) use view::{empty_root, replay_account};
 
 use crate::platform::Randomness;
 use crate::remote::Remote;

@@ -7,7 +7,7 @@ use vault_core::aead::OpenError;
 use vault_core::keys::{AccountSecrets, AccountSecretsError, VaultKeys, VaultKeysError};
 use vault_core::root::{FORMAT_VERSION, OpenRootError, open_root};
 use vault_proto::account_log::AccountLog;
-use vault_proto::head::{Head, SeenHeads};
+use vault_proto::head::{Head, HeadError, SeenHeads};
 use vault_proto::ids::{AccountId, DeviceId, RootHash, VaultId};
 use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::VaultLog;
@@ -29,7 +29,8 @@ pub(super) struct View {
     pub(super) keys: Result<Arc<VaultKeys>, VaultKeysError>,
 }
 
-/// A root that a member has sealed and that does not open, or needs a newer program.
+/// A root that a member has sealed and that is not read: it does not open, needs a newer
+/// program, or its head took the place of another one and its maker was put out there.
 /// The head is in order, and so are the logs: members and keys can be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("head {head}, which device {device} of account {account} has committed: {error}")]
@@ -40,8 +41,20 @@ pub struct UnreadableRoot {
     pub account: AccountId,
     /// Which.
     pub device: DeviceId,
-    /// Why it cannot be read.
-    pub error: OpenRootError,
+    /// Why it is not read.
+    pub error: RootError,
+}
+
+/// Why a root is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootError {
+    /// It does not open.
+    #[error(transparent)]
+    Open(#[from] OpenRootError),
+    /// [`Head::check_not_put_out`]
+    #[error("it takes the place of a head behind which its maker was put out: {0}")]
+    PutOut(HeadError),
 }
 
 /// How far a view reaches: the newest head, and the newest vault entry.
@@ -127,7 +140,10 @@ impl View {
             (Some(_), Some(before)) if before.seen == seen && before.root.is_ok() => {
                 before.root.clone()
             }
-            (Some(head), _) => read_root(&keys, head, sealed_root)?,
+            (Some(head), _) => {
+                let kept = head.check_not_put_out(&vault_log, &accounts);
+                read_root(&keys, head, sealed_root, kept)?
+            }
         };
         Ok(Self {
             vault_log,
@@ -139,11 +155,19 @@ impl View {
     }
 }
 
-/// Opens the root of a verified head.
+impl RootError {
+    /// Whether a member has done it, and no newer program would read it.
+    pub(crate) fn is_a_members_doing(&self) -> bool {
+        !matches!(self, Self::Open(OpenRootError::ReaderTooOld { .. }))
+    }
+}
+
+/// Opens the root of a verified head, whose maker was `kept` or not.
 fn read_root(
     keys: &Result<Arc<VaultKeys>, VaultKeysError>,
     head: &Head,
     sealed: &[u8],
+    kept: Result<(), HeadError>,
 ) -> Result<Result<Root, UnreadableRoot>, VaultError> {
     let opened = match keys {
         Ok(keys) => open_root(keys, head, sealed),
@@ -152,17 +176,21 @@ fn read_root(
     };
     match opened {
         Err(error @ OpenRootError::NotThisRoot) => Err(VaultError::Root(error)),
-        opened => Ok(opened.map_err(|error| UnreadableRoot {
-            head: head.seq,
-            account: head.account,
-            device: head.device,
-            error,
-        })),
+        opened => {
+            let put_out = kept.map_err(RootError::PutOut);
+            let root = put_out.and_then(|()| Ok(opened?));
+            Ok(root.map_err(|error| UnreadableRoot {
+                head: head.seq,
+                account: head.account,
+                device: head.device,
+                error,
+            }))
+        }
     }
 }
 
 /// What a vault holds before its first commit.
-fn empty_root() -> Root {
+pub(crate) fn empty_root() -> Root {
     Root {
         minimum_reader: FORMAT_VERSION,
         minimum_writer: FORMAT_VERSION,

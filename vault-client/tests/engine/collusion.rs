@@ -1,20 +1,20 @@
 //! A writer and a hoster who say of a vault that it was brought forward again.
 
-use vault_client::account::AccountError;
+use vault_client::account::{AccountError, VaultSelector};
 use vault_client::error::ErrorCode;
 use vault_client::progress::Cancellation;
 use vault_client::reconcile::{ReconcileError, Reconciled, reconcile};
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{CommitOutcome, CommitRequest, SyncAnswer};
-use vault_client::vault::{Vault, VaultError};
+use vault_client::vault::{RootError, Vault, VaultError};
 use vault_proto::head::{HeadError, SeenHeads, UnverifiedHead};
 use vault_proto::ids::HeadHash;
 use vault_proto::position::HeadPosition;
 
 use super::lost_entries::Shared;
-use super::{assert_whole, backed_up, noise, snapshots};
+use super::{Files, assert_whole, backed_up, noise, snapshots};
 use crate::support::other::Sight;
-use crate::support::{Member, Other, forge, line_lost, stored};
+use crate::support::{Machine, Member, Other, forge, line_lost, stored};
 
 /// A head and its sealed root.
 type Made = (Vec<u8>, Vec<u8>);
@@ -116,7 +116,7 @@ fn entries_that_a_writer_has_left_behind_are_told() {
 #[test]
 fn nothing_is_written_before_a_removal_stands_again() {
     let mut caught = 0;
-    for calls in 0..16 {
+    for calls in 0..24 {
         let (shared, old, _, mut vault) = removed();
         old.fail_after(calls, line_lost());
         let done = reconciled(&mut vault);
@@ -284,4 +284,57 @@ fn a_head_that_nobody_has_named_is_told() {
         matches!(error, VaultError::NotBroughtBack { known } if known == seen.seq),
         "{error}"
     );
+}
+
+/// A stolen device is removed, and the entry that says so names the newest head. With the
+/// hoster, the thief makes another one in that place, for devices that have not seen it.
+#[test]
+fn a_thief_does_not_take_the_place_that_his_removal_pins() {
+    let member = Member::new();
+    let mut vault = member.account.create_vault("documents").unwrap();
+    let thief = Machine::of(&member, "stolen");
+    let files = Files::many(1, 4, 30_000);
+    backed_up(&mut vault, &files).unwrap();
+    let before = member.hoster.fork();
+    files.write("more", &noise(5, 40_000));
+    backed_up(&mut vault, &files).unwrap();
+    let pinned = vault.head().unwrap();
+    member
+        .account
+        .remove_device(&thief.account.device())
+        .unwrap();
+    vault.refresh().unwrap();
+    assert_eq!(vault.log().pinned_head(), Some(pinned));
+    let id = vault.id();
+
+    let keys = thief.other(&member).keys;
+    let with_hoster = Other::new(&before, member.account.id(), keys);
+    committed(&with_hoster, &vault, Some(pinned.hash));
+    let paper = Other::new(&before, member.account.id(), member.phrase.device_keys());
+    let log = member.paper().own_log();
+    let visitor = before.visitor();
+    visitor.put_account_log(&log.id(), log.entries()).unwrap();
+    let removal = vault.log().entries().last().unwrap();
+    paper.remote.append_vault_entry(&id, removal).unwrap();
+
+    let fresh = Machine::added_by(&paper, &member, "new", before.clone());
+    let mut theirs = fresh.vault();
+    theirs.refresh().unwrap();
+    assert_eq!(theirs.log().pinned_head(), Some(pinned));
+    let error = theirs.root().unwrap_err();
+    let VaultError::Unreadable(unreadable) = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(unreadable.device, thief.account.device());
+    let out = HeadError::DeviceNotActive(thief.account.device());
+    assert_eq!(unreadable.error, RootError::PutOut(out));
+    assert_eq!(error.code(), ErrorCode::HosterMisbehaved);
+    assert!(backed_up(&mut theirs, &files).is_err());
+    // Who remembers sees a fork, and believes nothing.
+    let stored = member.stored();
+    let account = member.reopened_at(&before);
+    let mut ours = account.open_vault(&VaultSelector::Only).unwrap();
+    let error = ours.refresh().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
+    assert_eq!(member.stored(), stored);
 }

@@ -9,7 +9,7 @@ use vault_client::account::{AccountError, OfferSelector, VaultSelector};
 use vault_client::backup::BackupError;
 use vault_client::contents::Contents;
 use vault_client::error::ErrorCode;
-use vault_client::vault::{UnreadableRoot, VaultError};
+use vault_client::vault::{RootError, UnreadableRoot, VaultError};
 use vault_core::offer::OfferError;
 use vault_core::root::OpenRootError;
 use vault_proto::account_log::AccountLogError;
@@ -259,7 +259,7 @@ fn what_a_newer_program_has_written_is_not_guessed_at() {
     assert_matches!(
         &error,
         VaultError::Unreadable(UnreadableRoot {
-            error: OpenRootError::ReaderTooOld { minimum: 2 },
+            error: RootError::Open(OpenRootError::ReaderTooOld { minimum: 2 }),
             ..
         })
     );

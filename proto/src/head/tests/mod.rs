@@ -170,9 +170,9 @@ fn heads_that_the_vault_log_names_are_held_to() {
     }
 }
 
-/// Whom the entry that pins a head puts out cannot take that head's place, although he
-/// names the entry before it: neither a removed device, nor a removed member, nor one who
-/// may only read since.
+/// Whom an entry that pins a head puts out does not take that head's place unseen,
+/// although he names the entry before it: neither a removed device, nor a removed member,
+/// nor one who may only read since.
 #[test]
 fn whoever_is_put_out_behind_a_head_does_not_take_its_place() {
     type Change = fn(&Cast, &mut TestVault, &Logs);
@@ -195,6 +195,9 @@ fn whoever_is_put_out_behind_a_head_does_not_take_its_place() {
             logs,
         );
     };
+    let go: Change = |cast, vault, logs| {
+        vault.append(&cast.bob, TestVault::leave(), logs);
+    };
     let out = |device| Err(HeadError::DeviceNotActive(device));
     let mut cast = Cast::new();
     // Bob has another device, with which he writes, and removes it.
@@ -214,6 +217,9 @@ fn whoever_is_put_out_behind_a_head_does_not_take_its_place() {
         (&[record], &honest, Ok(6)),
         (&[add, remove], &honest, Err(HeadError::Stranger)),
         (&[demote], &honest, Err(HeadError::MayNotWrite)),
+        // By his own will.
+        (&[go], &honest, Ok(6)),
+        (&[go, leave], &honest, Ok(6)),
     ] {
         let mut vault = cast.vault.clone();
         vault.head = Some(cast.heads.position_at(6));
@@ -234,8 +240,16 @@ fn whoever_is_put_out_behind_a_head_does_not_take_its_place() {
             account_logs: &cast.logs,
             previous: PreviousHeads::Path(&path),
         });
-        assert_eq!(verified.map(|head| head.head().seq), expected);
+        // In order it is either way, or a member could stop a vault for everybody.
+        let verified = verified.unwrap();
+        let kept = verified.head().check_not_put_out(&vault.log, &cast.logs);
+        assert_eq!(kept.map(|()| verified.head().seq), expected);
     }
+    let ordinary = cast.heads.at(6).claims();
+    assert_eq!(
+        ordinary.check_not_put_out(&cast.due.log, &cast.logs),
+        Ok(())
+    );
 }
 
 #[test]
