@@ -1,0 +1,1 @@
+"""Primitives: hashes and sealing from libraries, ML-KEM in plain Python."""

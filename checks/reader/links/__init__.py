@@ -1,0 +1,1 @@
+"""Part 5: what a stranger with a URL may read."""

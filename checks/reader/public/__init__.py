@@ -1,0 +1,1 @@
+"""Part 1: what members and hosters both see and both verify."""

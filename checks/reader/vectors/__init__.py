@@ -1,0 +1,1 @@
+"""Runs the reader over the published vectors."""
