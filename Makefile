@@ -12,7 +12,7 @@ with_env := scripts/with-env
 build_programs := $(with_env) cargo build --workspace --bins --examples
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build install kills lint fuzz bench instructions rocksdb tools prerequisites
+.PHONY: help demo test build install kills lint fuzz bench instructions reader rocksdb tools prerequisites
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
@@ -57,6 +57,14 @@ instructions: prerequisites ## count the instructions of the layers (needs valgr
 	@command -v valgrind >/dev/null || { echo "please install valgrind"; exit 1; }
 	cd benches/instructions && GUNGRAUN_RUNNER="$$(../../scripts/install-tool gungraun-runner)/gungraun-runner" \
 		CARGO_TARGET_DIR="$$(../../scripts/with-env printenv CARGO_TARGET_DIR)/instructions" cargo bench
+
+reader: prerequisites ## the reader in Python over all vectors, with what it needs from PyPI
+	@python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' || \
+		{ echo "please install python3-venv"; exit 1; }
+	@cache=$${COFFRE_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/coffre}/reader; \
+		python3 -m venv "$$cache" && \
+		"$$cache/bin/pip" install -q -r checks/reader/requirements.txt && \
+		PYTHON="$$cache/bin/python" checks/reader/run
 
 rocksdb: prerequisites ## build RocksDB into the cache, print where it is
 	@scripts/build-rocksdb

@@ -33,6 +33,9 @@ pub const MIN_SEALED_LEN: usize = MAX_SEALED_OVERHEAD;
 
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
+/// What a zstd frame begins with: `Magic_Number` of RFC 8878, section 3.1.1.
+const FRAME_MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
+
 /// Codec byte and length in front of a zstd frame.
 const ZSTD_HEADER_LEN: usize = 5;
 
@@ -410,12 +413,13 @@ impl Decompressor {
         self.decompress(frame, length)
     }
 
-    /// Decompresses exactly one frame, which must say that it holds `length`
-    /// bytes.
+    /// Decompresses exactly one frame, as RFC 8878 has it (neither skippable nor of
+    /// before), which must say that it holds `length` bytes.
     pub(crate) fn decompress(&mut self, frame: &[u8], length: usize) -> Result<Vec<u8>, OpenError> {
         let claimed = zstd_safe::get_frame_content_size(frame).map_err(|_| OpenError)?;
         let frame_len = zstd_safe::find_frame_compressed_size(frame).map_err(|_| OpenError)?;
-        if claimed != Some(length as u64) || frame_len != frame.len() {
+        let is_one = frame.starts_with(&FRAME_MAGIC) && frame_len == frame.len();
+        if claimed != Some(length as u64) || !is_one {
             return Err(OpenError);
         }
         // Zstd writes at most the capacity, whatever the frame holds, and
@@ -497,6 +501,10 @@ mod tests {
         for length in [0, 1_000, LIMIT, 64 << 20] {
             assert_eq!(open(&zstd_body(length, &bomb), &plaintext), Err(OpenError));
         }
+        // Nothing, in a frame that is to be skipped.
+        let skipped = [0x184D_2A50_u32.to_le_bytes(), [0; 4]].concat();
+        assert_eq!(open(&zstd_body(0, &skipped), b""), Err(OpenError));
+        assert_eq!(open(&zstd_body(0, &frame(b"")), b""), Ok(vec![]));
         // The claim in the frame's own header, made to fit.
         let mut liar = frame(&vec![3; 300]);
         let truth = zstd_safe::get_frame_content_size(&liar).unwrap();

@@ -247,10 +247,7 @@ impl Rules<'_> {
         if self.log.kind == VaultKind::Account
             && !matches!(body, Body::Refresh { .. } | Body::Rotate { .. })
         {
-            return Err(match body {
-                Body::Genesis { .. } => VaultLogError::GenesisAgain,
-                _ => VaultLogError::NotInAccountVault,
-            });
+            return Err(VaultLogError::NotInAccountVault);
         }
         let needed = match &body {
             Body::Add { .. } | Body::ChangeRole { .. } | Body::Remove { .. } => Role::Manager,
@@ -262,6 +259,7 @@ impl Rules<'_> {
             return Err(VaultLogError::NotAllowed);
         }
         match body {
+            // It names no log, and so has no place in this one.
             Body::Genesis { .. } => Err(VaultLogError::GenesisAgain),
             Body::Add { role, member_box } => self.check_add(role, member_box, due),
             Body::Accept => Ok(self.becomes(Some(accepted(author.role)), due)),
