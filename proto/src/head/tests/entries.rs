@@ -201,6 +201,8 @@ fn an_entry_names_what_the_one_before_names() {
     assert!(shelf.play(Move::HeadInstead));
     let (newest, replaced) = (shelf.named(Named::Newest), shelf.named(Named::Replaced));
     assert!(newest.is_some() && replaced.is_some());
+    // Where no head is seen there is none to name, and none that is named already.
+    assert!(!is_head_for_entry(&shelf.vault.log, None, newest));
     // Nothing is pinned there yet: both will do, and authors name the newest.
     let may_name =
         |shelf: &Shelf<'_>, named| is_head_for_entry(&shelf.vault.log, shelf.newest(), named);
@@ -212,6 +214,7 @@ fn an_entry_names_what_the_one_before_names() {
         let rotate = shelf.vault.rotate(&shelf.members());
         assert!(shelf.append(&cast.bob, named, rotate));
         assert_eq!(head_for_entry(&shelf.vault.log, shelf.newest()), named);
+        assert!(!is_head_for_entry(&shelf.vault.log, None, None));
         assert!(may_name(&shelf, named) && !may_name(&shelf, other));
         // The next head is named by itself.
         assert!(shelf.play(Move::Head));
