@@ -200,7 +200,7 @@ impl VaultError {
             | Self::Answer(_)
             | Self::UnfoundedRace
             | Self::Unreadable(UnreadableRoot {
-                error: RootError::PutOut(_),
+                error: RootError::PutOut,
                 ..
             }) => ErrorCode::HosterMisbehaved,
             Self::Root(OpenRootError::ReaderTooOld { .. })

@@ -53,8 +53,8 @@ pub enum RootError {
     #[error(transparent)]
     Open(#[from] OpenRootError),
     /// [`Head::check_not_put_out`]
-    #[error("it takes the place of a head behind which its maker was put out: {0}")]
-    PutOut(HeadError),
+    #[error("it takes the place of a head behind which its maker was put out")]
+    PutOut,
 }
 
 /// How far a view reaches: the newest head, and the newest vault entry.
@@ -177,7 +177,7 @@ fn read_root(
     match opened {
         Err(error @ OpenRootError::NotThisRoot) => Err(VaultError::Root(error)),
         opened => {
-            let put_out = kept.map_err(RootError::PutOut);
+            let put_out = kept.map_err(|_| RootError::PutOut);
             let root = put_out.and_then(|()| Ok(opened?));
             Ok(root.map_err(|error| UnreadableRoot {
                 head: head.seq,

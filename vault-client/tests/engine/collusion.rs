@@ -326,8 +326,7 @@ fn a_thief_does_not_take_the_place_that_his_removal_pins() {
         panic!("{error}")
     };
     assert_eq!(unreadable.device, thief.account.device());
-    let out = HeadError::DeviceNotActive(thief.account.device());
-    assert_eq!(unreadable.error, RootError::PutOut(out));
+    assert_eq!(unreadable.error, RootError::PutOut);
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved);
     assert!(backed_up(&mut theirs, &files).is_err());
     // Who remembers sees a fork, and believes nothing.
