@@ -3,7 +3,7 @@
 use prost::Message;
 use vault_proto::{
     account_log::{AccountLog, AccountLogError},
-    ids::{AccountId, DeviceId},
+    ids::DeviceId,
     wire::{AccountEntry, SignedEntry},
 };
 use vault_rpc::hoster::{
@@ -84,23 +84,21 @@ impl Hoster {
             caller,
             "A guest's log grows at its home, and is brought here from there.",
         )?;
-        self.append_entry(&caller.account, &entry, &encoded)?;
+        let log = self.logs.account(&caller.account)?;
+        let log = log.ok_or_else(|| Refusal::unauthenticated("Log in again."))?;
+        self.append_entry(&mut AccountLog::clone(&log), &entry, &encoded)?;
         Ok(AppendAccountEntryResponse {})
     }
 
-    /// Appends to the log of an account whose home is here. An entry that stands
-    /// there already succeeds.
+    /// Appends to the log of an account whose home is here, in the ledger and in `log`,
+    /// which is what the ledger has. An entry that stands there already succeeds.
     pub(super) fn append_entry(
         &self,
-        account: &AccountId,
+        log: &mut AccountLog,
         entry: &SignedEntry,
         encoded: &[u8],
     ) -> Result<(), Refusal> {
-        let log = self.logs.account(account)?;
-        let mut log = log.map_or_else(
-            || Err(Refusal::unauthenticated("Log in again.")),
-            |log| Ok(AccountLog::clone(&log)),
-        )?;
+        let account = log.id();
         let home = log.home();
         match log.append(entry) {
             Ok(()) => {}
@@ -117,17 +115,17 @@ impl Hoster {
         let urgency = urgency(entry);
         check_length(log.entries(), self.limits.account_log_bytes, urgency)?;
         let appended = self.ledger.append_account_entry(&NewAccountEntry {
-            account: *account,
+            account,
             seq: log.position().seq,
             entry: encoded,
-            added: added(&log).next(),
-            removed: removed_after(&log, log.position().seq - 1).next(),
+            added: added(log).next(),
+            removed: removed_after(log, log.position().seq - 1).next(),
             urgency,
         })?;
         match appended {
             Appended::Appended => {
                 // A device may be out.
-                self.feed.announce(News::Account(*account));
+                self.feed.announce(News::Account(account));
                 Ok(())
             }
             Appended::LostRace { .. } => Err(Refusal::lost_race()),

@@ -1,6 +1,8 @@
 //! Logs of accounts for whoever knows their id, and from whoever brings what is
 //! missing of them here.
 
+use std::sync::Arc;
+
 use vault_proto::{
     account_log::{AccountLog, AccountLogError},
     ids::{AccountId, DeviceId},
@@ -157,11 +159,14 @@ impl Hoster {
         account: &AccountId,
         entries: &[(SignedEntry, Vec<u8>)],
     ) -> Result<PutAccountLogResponse, Refusal> {
-        for (entry, encoded) in entries {
-            self.append_entry(account, entry, encoded)?;
-        }
         let log = self.logs.account(account)?;
-        let log = log.ok_or_else(Refusal::no_such_account)?;
+        let mut log = log.ok_or_else(Refusal::no_such_account)?;
+        if !entries.is_empty() {
+            let log = Arc::make_mut(&mut log);
+            for (entry, encoded) in entries {
+                self.append_entry(log, entry, encoded)?;
+            }
+        }
         let seq = log.position().seq;
         Ok(PutAccountLogResponse { seq })
     }
