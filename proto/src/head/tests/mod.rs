@@ -35,6 +35,7 @@ fn the_next_head_is_accepted_and_seen() {
         assert_eq!(verified.head(), head.claims());
         assert_eq!(verified.to_bytes(), head.to_bytes());
         assert_eq!(verified.seen().position(), Some(head.position()));
+        assert_eq!(verified.seen().newest(), Some(verified.head()));
         assert_eq!(
             verified.seen().skips(),
             [6, 4].map(|seq| cast.heads.at(seq).hash())
