@@ -129,7 +129,11 @@ fn hint(code: ErrorCode) -> Option<Words> {
             "ask the hoster for more room, or back up less",
             "demandez plus de place à l’hébergeur, ou sauvegardez moins",
         ),
-        ErrorCode::DiskFull => words("make room and try again", "faites de la place et réessayez"),
+        // This device's, or the hoster's, as the message says.
+        ErrorCode::DiskFull => words(
+            "make room, or wait until the hoster has, and try again",
+            "faites de la place, ou attendez que l’hébergeur en fasse, et réessayez",
+        ),
         ErrorCode::VaultBusy => words(
             "try again when the other coffre has finished",
             "réessayez quand l’autre coffre aura fini",
