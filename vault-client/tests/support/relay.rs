@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 /// What happens to a connection. Bytes are those towards the device.
@@ -50,6 +50,29 @@ struct Passing {
     passed: AtomicU64,
     /// The most that was on its way on one connection.
     most_on_the_way: AtomicU64,
+    /// Nothing arrives before so many are on the way; 0 when all does.
+    awaited: watch::Sender<u64>,
+}
+
+impl Passing {
+    /// So many are on the way on one connection.
+    fn note(&self, on_the_way: u64) {
+        self.most_on_the_way
+            .fetch_max(on_the_way, Ordering::Relaxed);
+        self.awaited.send_if_modified(|awaited| {
+            let enough = *awaited > 0 && on_the_way >= *awaited;
+            if enough {
+                *awaited = 0;
+            }
+            enough
+        });
+    }
+
+    async fn may_arrive(&self) {
+        let mut awaited = self.awaited.subscribe();
+        // The sender is `self`.
+        let _ = awaited.wait_for(|awaited| *awaited == 0).await;
+    }
 }
 
 impl Relay {
@@ -104,6 +127,18 @@ impl Relay {
     pub(crate) fn most_on_the_way(&self) -> [u64; 2] {
         [&self.shared.up, &self.shared.down]
             .map(|passing| passing.most_on_the_way.swap(0, Ordering::Relaxed))
+    }
+
+    /// Holds back what goes to the hoster, once, until so many bytes are on their
+    /// way on one connection. That is a line as long as it takes: who sends only a
+    /// little before he has an answer never sends any more.
+    pub(crate) fn await_up(&self, bytes: u64) {
+        self.shared.up.awaited.send_replace(bytes);
+    }
+
+    /// Likewise what goes to a device.
+    pub(crate) fn await_down(&self, bytes: u64) {
+        self.shared.down.awaited.send_replace(bytes);
     }
 
     /// How many connections there have been.
@@ -167,8 +202,7 @@ async fn pump(
                 Ok(length) => bytes.truncate(length),
             }
             let length = bytes.len() as u64;
-            let now = on_the_way.fetch_add(length, Ordering::Relaxed) + length;
-            passing.most_on_the_way.fetch_max(now, Ordering::Relaxed);
+            passing.note(on_the_way.fetch_add(length, Ordering::Relaxed) + length);
             if sender.send((Instant::now(), bytes)).await.is_err() {
                 return;
             }
@@ -180,6 +214,7 @@ async fn pump(
             if muted.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
+            passing.may_arrive().await;
             if !line.delay.is_zero() {
                 tokio::time::sleep_until(arrived + line.delay).await;
             }
