@@ -1,14 +1,17 @@
 //! A relay between a device and its hoster: bytes pass, until they do not.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+
+/// Where devices are, as a hoster sees it.
+pub(crate) const DEVICES: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 /// What happens to a connection. Bytes are those towards the device.
 #[derive(Clone, Copy, Default)]
@@ -162,7 +165,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let shared = shared.clone();
         tokio::spawn(async move {
             let Some(target) = target else { return };
-            let Ok(hoster) = TcpStream::connect(target).await else {
+            let Ok(hoster) = dial(target).await else {
                 return;
             };
             device.set_nodelay(true).unwrap();
@@ -183,6 +186,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             }
         });
     }
+}
+
+async fn dial(target: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((DEVICES, 0).into())?;
+    socket.connect(target).await
 }
 
 async fn pump(
