@@ -635,7 +635,8 @@ async fn a_download_is_not_cut_off_as_a_strangers_line_is() {
         _ => panic!("no pin"),
     };
     let nobody = talk_until_closed(cast.server.server.address(), pin);
-    let closed = tokio::time::timeout(Duration::from_secs(20), nobody).await;
+    // No machine is too slow for a minute.
+    let closed = tokio::time::timeout(Duration::from_secs(60), nobody).await;
     closed.expect("it stays open");
     // The reader dialled before.
     let mut read_bytes = 0;

@@ -129,7 +129,11 @@ fn hint(code: ErrorCode) -> Option<Words> {
             "ask the hoster for more room, or back up less",
             "demandez plus de place à l’hébergeur, ou sauvegardez moins",
         ),
-        ErrorCode::DiskFull => words("make room and try again", "faites de la place et réessayez"),
+        // This device's, or the hoster's, as the message says.
+        ErrorCode::DiskFull => words(
+            "make room, or wait until the hoster has, and try again",
+            "faites de la place, ou attendez que l’hébergeur en fasse, et réessayez",
+        ),
         ErrorCode::VaultBusy => words(
             "try again when the other coffre has finished",
             "réessayez quand l’autre coffre aura fini",
@@ -248,7 +252,69 @@ impl From<vault_client::contents::ContentsError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use vault_client::remote::{Misbehaviour, RemoteError};
+    use vault_client::vault::VaultError;
+    use vault_proto::head::HeadError;
+    use vault_proto::ids::{DeviceId, HeadHash};
+    use vault_proto::position::HeadPosition;
+    use vault_proto::vault_log::VaultLogError;
+
     use super::*;
+
+    /// What the library says of each is tested there.
+    #[test]
+    fn each_misbehaviour_has_words_of_its_own_and_all_have_one_exit_code() {
+        let known = HeadPosition {
+            seq: 3,
+            hash: HeadHash::from_array([3; 32]),
+        };
+        let removed = DeviceId::from_array([1; 32]);
+        let errors = [
+            // An older head, a forked one, one that is left out.
+            VaultError::HosterWentBack {
+                known,
+                committed: None,
+                got: 2,
+            },
+            VaultError::Head(HeadError::Fork { seq: 3 }),
+            VaultError::Head(HeadError::MissingLink { newer: 3, older: 1 }),
+            // A head that a stranger, a reader, a removed device has signed.
+            VaultError::Head(HeadError::Stranger),
+            VaultError::Head(HeadError::MayNotWrite),
+            VaultError::Head(HeadError::DeviceNotActive(removed)),
+            VaultError::Head(HeadError::StalePosition),
+            VaultError::Head(HeadError::BadSignature),
+            // A log with an entry that is missing or moved, repeated, or another's.
+            VaultError::VaultLog(VaultLogError::Missing {
+                expected: 2,
+                got: 3,
+            }),
+            VaultError::VaultLog(VaultLogError::Repeated { seq: 2 }),
+            VaultError::VaultLog(VaultLogError::Fork { seq: 2 }),
+            VaultError::VaultLog(VaultLogError::Signers),
+            VaultError::LogWentBack { known: 3, got: 2 },
+            VaultError::WrongGenesis,
+            VaultError::Hidden,
+            // A pack that is not there, or is cut off.
+            VaultError::Remote(RemoteError::Misbehaved(Misbehaviour::PackMissing)),
+            VaultError::Remote(RemoteError::Misbehaved(Misbehaviour::ReadTooShort)),
+            VaultError::Remote(RemoteError::WrongHosterKey),
+        ];
+        let mut messages = BTreeSet::new();
+        for error in errors {
+            let text = error.to_string();
+            let failure = Failure::from(error);
+            assert_eq!(failure.exit(), Exit::HosterMisbehaved, "{text}");
+            assert_eq!(failure.exit().number(), 13);
+            let Failure::Told { message, hint, .. } = failure else {
+                panic!("{text}: told nothing");
+            };
+            assert!(hint.is_some(), "{text}: nothing to do about it");
+            assert!(messages.insert(message), "{text}: said of another, too");
+        }
+    }
 
     #[test]
     fn a_closed_pipe_is_no_failure() {

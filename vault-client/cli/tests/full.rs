@@ -1,6 +1,7 @@
-//! Restores onto disks that are too small: a tmpfs that is.
+//! Disks that are too small, the device's and the hoster's: a tmpfs that is.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,6 +49,11 @@ impl Drop for Disk {
     fn drop(&mut self) {
         self.call("umount", &["--lazy"]);
     }
+}
+
+/// A hoster on such a disk. Of it, too, it leaves a part free.
+fn hoster_on(disk: &Disk) -> Hoster {
+    Hoster::start_in(disk.place.path(), |config| config.disk_reserve.bytes = 0)
 }
 
 fn saved(plant: impl FnOnce(&Path)) -> (Hoster, Device, TempDir, PathBuf) {
@@ -154,4 +160,99 @@ fn another_file_system_is_left_out_where_asked_for() {
         assert!(some.contains("here") && some.contains(mount), "{some}");
         assert!(!some.contains("/there"), "{some}");
     }
+}
+
+/// A backup ends because the hoster's disk is full, and says so.
+fn assert_refused_for_room(device: &Device, tree: &Path) {
+    let arguments = ["backup", tree.to_str().unwrap()];
+    let (exit, document) = device.json(&arguments);
+    assert_eq!(
+        (exit, &document["code"]),
+        (5, &"disk-full".into()),
+        "{document:#}"
+    );
+    let run = device.run(&arguments);
+    assert_eq!(run.exit, 5, "{run:?}");
+    for words in ["The hoster's disk is full", "wait until the hoster has"] {
+        assert!(run.stderr.contains(words), "{run:?}");
+    }
+}
+
+/// Every snapshot's id, oldest first.
+fn snapshots(device: &Device) -> Vec<String> {
+    let document = device.done(&["snapshots"]);
+    let all = document["snapshots"].as_array().unwrap().iter();
+    all.map(|snapshot| snapshot["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn assert_restored(device: &Device, tree: &Path) {
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("restored");
+    let (exit, document) = restore(device, tree, &target);
+    assert_eq!(exit, 0, "{document:#}");
+    assert_same(&look(tree), &target);
+}
+
+#[test]
+fn a_backup_that_fills_the_hosters_disk_is_finished_when_there_is_room() {
+    let Some(disk) = Disk::mount("size=64m") else {
+        return not_tested("this user may not mount a tmpfs");
+    };
+    let hoster = hoster_on(&disk);
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let place = tempfile::tempdir().unwrap();
+    let tree = place.path().canonicalize().unwrap();
+    fs::write(tree.join("letter"), "text").unwrap();
+    let before = device.back_up(&tree);
+    for file in 0..12 {
+        fs::write(tree.join(format!("{file}")), noise(file, 8_000_000)).unwrap();
+    }
+    assert_refused_for_room(&device, &tree);
+    // What was there is, and can be read.
+    assert_eq!(snapshots(&device), [&before[..]]);
+    device.done(&["check", "--read-data"]);
+
+    disk.grow("size=256m");
+    let after = device.back_up(&tree);
+    assert_eq!(snapshots(&device), [before, after]);
+    device.done(&["check", "--read-data"]);
+    assert_restored(&device, &tree);
+}
+
+/// Not even the ledger has room for a line.
+#[test]
+fn a_hosters_disk_that_others_have_filled_is_told_and_used_again() {
+    let Some(disk) = Disk::mount("size=64m") else {
+        return not_tested("this user may not mount a tmpfs");
+    };
+    let hoster = hoster_on(&disk);
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let place = tempfile::tempdir().unwrap();
+    let tree = place.path().canonicalize().unwrap();
+    fs::write(tree.join("letter"), "text").unwrap();
+    device.back_up(&tree);
+    fs::write(tree.join("photo"), noise(1, 1_000_000)).unwrap();
+
+    let filler = disk.place.path().join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    for size in [1 << 20, 4 << 10, 1] {
+        while file.write_all(&vec![1; size]).is_ok() {}
+    }
+    assert_refused_for_room(&device, &tree);
+
+    fs::remove_file(filler).unwrap();
+    // The ledger looks for room every few seconds.
+    let arguments = ["backup", tree.to_str().unwrap()];
+    loop {
+        let (exit, document) = device.json(&arguments);
+        if exit == 0 {
+            break;
+        }
+        assert_eq!(exit, 5, "{document:#}");
+    }
+    device.done(&["check", "--read-data"]);
+    assert_restored(&device, &tree);
 }

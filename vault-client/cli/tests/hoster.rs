@@ -29,8 +29,13 @@ impl Hoster {
     }
 
     pub(crate) fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_in(&std::env::temp_dir(), change)
+    }
+
+    /// With its data in a new directory there.
+    pub(crate) fn start_in(parent: &Path, change: impl FnOnce(&mut Config)) -> Self {
         let runtime = Runtime::new().unwrap();
-        let data = tempfile::tempdir().unwrap();
+        let data = tempfile::tempdir_in(parent).unwrap();
         let listen = "127.0.0.1:0".parse().unwrap();
         let mut config = Config::new(data.path().to_owned(), listen);
         change(&mut config);

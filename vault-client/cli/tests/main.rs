@@ -9,6 +9,7 @@ mod full;
 mod hoster;
 mod kills;
 mod members;
+mod misbehaving;
 mod names;
 #[expect(dead_code, reason = "the server's tests ask more of it")]
 #[path = "../../../vault-server/tests/support/nginx.rs"]

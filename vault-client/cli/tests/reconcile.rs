@@ -45,13 +45,13 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// What the hoster has, as it is while it does not run.
-fn saved_data(hoster: &mut Hoster) -> TempDir {
+pub(crate) fn saved_data(hoster: &mut Hoster) -> TempDir {
     let kept = tempdir().unwrap();
     hoster.restarted(|data| copy(data, kept.path()));
     kept
 }
 
-fn restore_data(hoster: &mut Hoster, kept: &TempDir) {
+pub(crate) fn restore_data(hoster: &mut Hoster, kept: &TempDir) {
     hoster.restarted(|data| {
         for entry in fs::read_dir(data).unwrap() {
             let path = entry.unwrap().path();

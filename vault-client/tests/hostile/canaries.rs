@@ -1,12 +1,13 @@
 //! Names, contents and secrets of two members who do all that members do, in all that
 //! reached the hoster: requests with their headers, packs, every file that its server
-//! wrote, and all that its threads said.
+//! wrote, and all that its threads said. In files and log, also what a hoster has to be
+//! told and need not write down: tokens, invitations, and from where members call.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use prost::Message;
 use tempfile::TempDir;
 use vault_client::account::pairing::{NewDevice, PairingCode};
@@ -28,6 +29,7 @@ use vault_proto::wire;
 use vault_server::Tls;
 
 use super::fragment::{Log, Pieces};
+use super::front::Seen;
 use super::leakage::collect;
 use super::scene::Hostile;
 use crate::engine::{Files, assert_restores, assert_whole, backed_up, newest, noise, silent};
@@ -36,6 +38,9 @@ use crate::support::hoster::Hoster;
 
 /// In every name, and in no other.
 const CANARY: &[u8] = b"canary";
+
+/// Where all call from, as the reverse proxy says.
+const ADDRESS: &str = "203.0.113.77";
 
 /// Randomness, and all that it gave.
 #[derive(Default)]
@@ -63,6 +68,8 @@ struct Member {
     setup: Setup,
     drawn: Arc<Drawn>,
     address: HosterAddress,
+    /// Of the invitation.
+    invited_with: [u8; 32],
     account: Account,
     phrase: RecoveryPhrase,
 }
@@ -86,6 +93,7 @@ impl Member {
             setup,
             drawn,
             address,
+            invited_with: *invitation.secret.as_bytes(),
             account,
             phrase,
         }
@@ -151,6 +159,14 @@ impl Secrets {
         let secret = keys.to_secret_bytes();
         self.add(&secret[1..33]);
         self.add(&secret[33..]);
+    }
+
+    /// All 24, in each language that they are written down in.
+    fn add_words(&mut self, phrase: &RecoveryPhrase) {
+        for language in [PhraseLanguage::English, PhraseLanguage::French] {
+            self.pieces.add(phrase.words(language).as_bytes());
+            self.count += 1;
+        }
     }
 
     fn add_pairing(&mut self, code: &str) {
@@ -233,6 +249,34 @@ fn names_in(bytes: &[u8]) -> bool {
     windows.any(|window| window.eq_ignore_ascii_case(CANARY))
 }
 
+fn address_in(bytes: &[u8]) -> bool {
+    let mut windows = bytes.windows(ADDRESS.len());
+    windows.any(|window| window == ADDRESS.as_bytes())
+}
+
+/// What the hoster has to be told, and no file and no log of its may say: tokens, and
+/// the secrets of invitations.
+fn told(hostile: &Hostile, members: &[&Member]) -> Pieces {
+    let mut pieces = Pieces::default();
+    for member in members {
+        pieces.add_secret(&member.invited_with);
+    }
+    let seen = hostile.front.seen();
+    for headers in seen.iter().map(|seen| &seen.headers) {
+        let text = String::from_utf8_lossy(headers);
+        let mut lines = text.lines();
+        let token = lines.find_map(|line| line.strip_prefix("authorization: Bearer "));
+        if let Some(token) = token {
+            pieces.add_secret(&HEXLOWER.decode(token.as_bytes()).unwrap());
+        }
+    }
+    let are_in_any =
+        |part: fn(&Seen) -> &Vec<u8>| seen.iter().any(|seen| pieces.are_in(part(seen)));
+    assert!(are_in_any(|seen| &seen.asked), "no invitation was used");
+    assert!(are_in_any(|seen| &seen.headers), "nobody has logged in");
+    pieces
+}
+
 /// A link to the member's files, which somebody follows and a member lists.
 fn life_of_a_link(hostile: &Hostile, vault: &mut Vault, files: &Files) -> LinkUrl {
     let address = HosterAddress {
@@ -282,6 +326,7 @@ fn life_of_a_link(hostile: &Hostile, vault: &mut Vault, files: &Files) -> LinkUr
 fn nothing_that_reached_the_hoster_holds_a_canary() {
     let log = Log::default();
     let hostile = Hostile::before(Hoster::start_on(log.runtime(), Tls::BehindProxy));
+    hostile.front.say_who_calls(ADDRESS);
     let alice = Member::new(&hostile, "canary-alice", "canary's laptop");
     let bob = Member::new(&hostile, "canary-bob", "canary's tablet");
     let files = Files::new(&[
@@ -324,6 +369,7 @@ fn nothing_that_reached_the_hoster_holds_a_canary() {
     for member in [&alice, &bob] {
         secrets.add_device(&Member::device_keys(&member.setup));
         secrets.add_device(&member.phrase.device_keys());
+        secrets.add_words(&member.phrase);
         assert!(member.home.path().join("device.key").exists());
     }
     assert_eq!(secrets.add_account(&alice), 2);
@@ -336,13 +382,14 @@ fn nothing_that_reached_the_hoster_holds_a_canary() {
     for number in 1..=3 {
         secrets.pieces.add(&noise(number, 3_000));
     }
-    secrets.assert_nowhere(&hostile, &log, &vault);
+    let told = told(&hostile, &members);
+    secrets.assert_nowhere(&hostile, &log, &vault, &told);
 }
 
 impl Secrets {
     /// Nothing of them in whatever reached the hoster; and each search finds what is
     /// there.
-    fn assert_nowhere(&self, hostile: &Hostile, log: &Log, vault: &Vault) {
+    fn assert_nowhere(&self, hostile: &Hostile, log: &Log, vault: &Vault, told: &Pieces) {
         assert!(self.count > 80, "{}", self.count);
         let id = vault.id();
         let is_named = |bytes: &[u8]| bytes.windows(32).any(|at| at == id.as_bytes());
@@ -375,16 +422,21 @@ impl Secrets {
         collect(hostile.hoster.data.path(), &mut files);
         for bytes in &files {
             self.assert_not_in("a file", bytes);
+            assert!(!told.are_in(bytes), "a token or an invitation in a file");
+            assert!(!address_in(bytes), "who called, in a file");
         }
         assert!(files.iter().any(|bytes| is_named(bytes)));
 
         let said = log.bytes();
         self.assert_not_in("the log", &said);
+        assert!(!told.are_in(&said), "a token or an invitation in the log");
+        assert!(!address_in(&said), "who called, in the log");
         let lines = said.split(|byte| *byte == b'\n').count();
         assert!(lines > 1_000, "{lines}");
-        let words = async { tracing::trace!("Canary, and what no server should say") };
+        let words = async { tracing::trace!("Canary at {ADDRESS}: what no server should say") };
         let words = hostile.hoster.tokio().spawn(words);
         hostile.hoster.tokio().block_on(words).unwrap();
-        assert!(names_in(&log.bytes()[said.len()..]));
+        let said = &log.bytes()[said.len()..];
+        assert!(names_in(said) && address_in(said));
     }
 }

@@ -23,6 +23,7 @@ use super::front::Front;
 use super::leakage::collect;
 use crate::engine::{Files, backed_up, content_of, newest, noise, silent};
 use crate::support::hoster::{Device, Hoster};
+use crate::support::relay::DEVICES;
 
 /// Bytes that nobody else writes by chance.
 const PIECE: usize = 16;
@@ -200,11 +201,14 @@ fn assert_server_has_none(hoster: &Hoster, log: &Log, pieces: &Pieces, url: &Lin
     let text = String::from_utf8_lossy(&before).into_owned();
     let lines = text.lines().filter(|line| line.contains("TRACE")).count();
     assert!(lines > 1_000, "{lines}");
+    assert!(!text.contains(&DEVICES.to_string()), "who called");
     let url = url.to_url();
-    let said = async move { tracing::trace!(%url, "what no server should say") };
+    let said = async move { tracing::trace!(%url, %DEVICES, "what no server should say") };
     let said = hoster.tokio().spawn(said);
     hoster.tokio().block_on(said).unwrap();
-    assert!(pieces.are_in(&log.bytes()[before.len()..]));
+    let said = &log.bytes()[before.len()..];
+    assert!(pieces.are_in(said));
+    assert!(String::from_utf8_lossy(said).contains(&DEVICES.to_string()));
 }
 
 #[test]

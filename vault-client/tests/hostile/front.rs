@@ -125,7 +125,7 @@ macro_rules! front {
                     if let Some(answer) = instead {
                         return answer.map(Response::new);
                     }
-                    let passed = passed_on(metadata, asked.clone());
+                    let passed = self.passed_on(metadata, asked.clone());
                     let answer = self.server.clone().$call(passed).await;
                     let answer = answer.map(Response::into_inner);
                     self.orders().$call.end(&asked, answer).map(Response::new)
@@ -142,7 +142,7 @@ macro_rules! front {
                 if let Some(news) = instead {
                     return Ok(Response::new(news));
                 }
-                let news = self.server.clone().watch_heads(passed_on(metadata, asked)).await?;
+                let news = self.server.clone().watch_heads(self.passed_on(metadata, asked)).await?;
                 Ok(Response::new(Box::pin(news.into_inner())))
             }
 
@@ -171,7 +171,7 @@ macro_rules! front {
                     return answer.map(Response::new);
                 }
                 let parts = upload(asked.0.clone(), asked.1.clone());
-                let passed = passed_on(metadata, tokio_stream::iter(parts));
+                let passed = self.passed_on(metadata, tokio_stream::iter(parts));
                 let answer = self.server.clone().put_pack(passed).await;
                 let answer = answer.map(Response::into_inner);
                 self.orders().put_pack.end(&asked, answer).map(Response::new)
@@ -186,7 +186,7 @@ macro_rules! front {
                 let bytes = match self.laid_bytes(&asked)? {
                     Some(bytes) => bytes,
                     None => {
-                        let passed = passed_on(metadata, asked.clone());
+                        let passed = self.passed_on(metadata, asked.clone());
                         let answer = self.server.clone().read_packs(passed).await?;
                         let parts = answer.into_inner();
                         collected(parts.map(|part| part.map(|part| part.bytes))).await?
@@ -206,7 +206,7 @@ macro_rules! front {
             ) -> Result<Response<Self::ReadLinkStream>, Status> {
                 let (metadata, _, asked) = request.into_parts();
                 let headers = metadata.clone();
-                let passed = passed_on(metadata, asked.clone());
+                let passed = self.passed_on(metadata, asked.clone());
                 let answer = self.server.clone().read_link(passed).await?;
                 let parts = answer.into_inner();
                 let bytes = collected(parts.map(|part| part.map(|part| part.bytes))).await?;
@@ -260,6 +260,8 @@ struct Shared {
     orders: Mutex<Orders>,
     seen: Mutex<Vec<Seen>>,
     packs: Mutex<BTreeMap<PackId, Bytes>>,
+    /// Whose calls these are, as a reverse proxy says it.
+    caller: Mutex<Option<&'static str>>,
 }
 
 impl Front {
@@ -315,6 +317,24 @@ impl Front {
     pub(super) fn lay(&self, pack: &PackId, bytes: Option<Vec<u8>>) {
         let bytes = bytes.map(Bytes::from);
         self.orders().laid.insert(*pack, bytes);
+    }
+
+    /// Tells the server from now on that calls come from this address.
+    pub(super) fn say_who_calls(&self, address: &'static str) {
+        *self.shared.caller.lock().unwrap() = Some(address);
+    }
+
+    fn passed_on<T>(&self, metadata: MetadataMap, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let passed = request.metadata_mut();
+        // Whose token it is; the rest is about this connection.
+        if let Some(token) = metadata.get("authorization") {
+            passed.insert("authorization", token.clone());
+        }
+        if let Some(address) = *self.shared.caller.lock().unwrap() {
+            passed.insert("x-real-ip", address.parse().unwrap());
+        }
+        request
     }
 
     fn note(
@@ -384,17 +404,6 @@ pub(super) fn pieces<T: Send + 'static>(
         .map(|piece| Ok(message(piece)))
         .collect();
     Box::pin(tokio_stream::iter(pieces))
-}
-
-fn passed_on<T>(metadata: MetadataMap, message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    // Whose token it is; the rest is about this connection.
-    if let Some(token) = metadata.get("authorization") {
-        request
-            .metadata_mut()
-            .insert("authorization", token.clone());
-    }
-    request
 }
 
 fn upload(header: PutPackHeader, bytes: Bytes) -> Vec<PutPackRequest> {

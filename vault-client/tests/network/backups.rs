@@ -255,6 +255,23 @@ fn no_call_is_made_per_file_or_chunk() {
             .unwrap();
     });
     assert_eq!(compared.rpcs, 0, "{compared:?}");
+    let read = traffic_of(&vault, || {
+        let contents = Contents::open(&vault).unwrap();
+        let named = contents.snapshot("latest", None).unwrap();
+        let film = tree.join("film");
+        let mut bytes = Vec::new();
+        contents
+            .read_file(
+                &named.snapshot,
+                film.as_os_str().as_encoded_bytes(),
+                &mut bytes,
+            )
+            .unwrap();
+        assert!(bytes == noise(9_999, 64 * MIB));
+    });
+    println!("reading one file: {read:?}");
+    // One for each 16 MiB, and for what says where they are.
+    assert!(read.rpcs <= 6, "{read:?}");
 
     hoster.relay.most_on_the_way();
     let restored = traffic_of(&vault, || {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vault_client::account::VaultSelector;
 use vault_client::error::ErrorCode;
@@ -16,8 +16,15 @@ use crate::support::hoster::{Device, Hoster, impatient};
 use crate::support::relay::Line;
 use crate::support::{commit, put_pack};
 
-/// Long before any of the default patience would have run out.
-const SOON: Duration = Duration::from_secs(15);
+/// That patience ended it, and not the line. Without it, or with the patience that is
+/// the default, a ping that nobody answers would have ended the connection first.
+fn ran_out_of_patience(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Stalled => true,
+        RemoteError::Unreachable { detail } => detail == "no connection in time",
+        _ => false,
+    }
+}
 
 #[test]
 fn a_hoster_that_restarts_is_a_pause() {
@@ -89,7 +96,6 @@ fn silence_ends_every_call() {
             ..Line::default()
         });
         let remote = device.reopened(&hoster, impatient()).remote();
-        let begun = Instant::now();
         let whole = PackRange {
             pack: id,
             offset: 0,
@@ -99,11 +105,12 @@ fn silence_ends_every_call() {
             .read_packs(&vault.id(), &[whole], &mut |_| ControlFlow::Continue(()))
             .unwrap_err();
         assert!(error.is_transient(), "{error:?}");
+        assert!(ran_out_of_patience(&error), "{error:?}");
         let error = remote
             .watch_heads(&[vault.id()], &mut |_| ControlFlow::Continue(()))
             .unwrap_err();
         assert!(error.is_transient(), "{error:?}");
-        assert!(begun.elapsed() < SOON);
+        assert!(ran_out_of_patience(&error), "{error:?}");
     }
 }
 
@@ -117,10 +124,8 @@ fn an_upload_that_nobody_takes_ends() {
     });
     let remote = device.reopened(&hoster, impatient()).remote();
     let bytes = bytes::Bytes::from(vec![1; 16 << 20]);
-    let begun = Instant::now();
     let ended = remote.put_pack(&vault.id(), &PackId::of(&bytes), bytes);
     assert_eq!(ended, Err(RemoteError::Stalled));
-    assert!(begun.elapsed() < SOON);
 }
 
 #[test]
@@ -140,10 +145,8 @@ fn a_dribble_ends() {
         offset: 0,
         length: 1 << 20,
     };
-    let begun = Instant::now();
     let ended = remote.read_packs(&vault.id(), &[whole], &mut |_| ControlFlow::Continue(()));
     assert_eq!(ended, Err(RemoteError::Stalled));
-    assert!(begun.elapsed() < SOON);
 }
 
 #[test]
@@ -176,7 +179,7 @@ fn an_interrupted_call_ends_at_once_and_the_next_one_works() {
     });
     let account = device.reopened(&hoster, Pace::default());
     let remote = account.remote();
-    let begun = Instant::now();
+    let before = hoster.relay.connections();
     let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
     let waiting = std::thread::spawn(move || (vault.refresh(), vault));
     // It is interrupted as often as it takes to have begun.
@@ -190,7 +193,8 @@ fn an_interrupted_call_ends_at_once_and_the_next_one_works() {
         "{ended:?}"
     );
     assert_eq!(ended.unwrap_err().code(), ErrorCode::Cancelled);
-    assert!(begun.elapsed() < SOON);
+    // Nobody waited until the first had come to nothing: the second is a good one.
+    assert_eq!(hoster.relay.connections() - before, 1);
     vault.refresh().unwrap();
 }
 

@@ -1,14 +1,17 @@
 //! A relay between a device and its hoster: bytes pass, until they do not.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+
+/// Where devices are, as a hoster sees it.
+pub(crate) const DEVICES: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 /// What happens to a connection. Bytes are those towards the device.
 #[derive(Clone, Copy, Default)]
@@ -50,6 +53,29 @@ struct Passing {
     passed: AtomicU64,
     /// The most that was on its way on one connection.
     most_on_the_way: AtomicU64,
+    /// Nothing arrives before so many are on the way; 0 when all does.
+    awaited: watch::Sender<u64>,
+}
+
+impl Passing {
+    /// So many are on the way on one connection.
+    fn note(&self, on_the_way: u64) {
+        self.most_on_the_way
+            .fetch_max(on_the_way, Ordering::Relaxed);
+        self.awaited.send_if_modified(|awaited| {
+            let enough = *awaited > 0 && on_the_way >= *awaited;
+            if enough {
+                *awaited = 0;
+            }
+            enough
+        });
+    }
+
+    async fn may_arrive(&self) {
+        let mut awaited = self.awaited.subscribe();
+        // The sender is `self`.
+        let _ = awaited.wait_for(|awaited| *awaited == 0).await;
+    }
 }
 
 impl Relay {
@@ -106,6 +132,18 @@ impl Relay {
             .map(|passing| passing.most_on_the_way.swap(0, Ordering::Relaxed))
     }
 
+    /// Holds back what goes to the hoster, once, until so many bytes are on their
+    /// way on one connection. That is a line as long as it takes: who sends only a
+    /// little before he has an answer never sends any more.
+    pub(crate) fn await_up(&self, bytes: u64) {
+        self.shared.up.awaited.send_replace(bytes);
+    }
+
+    /// Likewise what goes to a device.
+    pub(crate) fn await_down(&self, bytes: u64) {
+        self.shared.down.awaited.send_replace(bytes);
+    }
+
     /// How many connections there have been.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
@@ -127,7 +165,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let shared = shared.clone();
         tokio::spawn(async move {
             let Some(target) = target else { return };
-            let Ok(hoster) = TcpStream::connect(target).await else {
+            let Ok(hoster) = dial(target).await else {
                 return;
             };
             device.set_nodelay(true).unwrap();
@@ -150,6 +188,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
+async fn dial(target: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((DEVICES, 0).into())?;
+    socket.connect(target).await
+}
+
 async fn pump(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
@@ -167,8 +211,7 @@ async fn pump(
                 Ok(length) => bytes.truncate(length),
             }
             let length = bytes.len() as u64;
-            let now = on_the_way.fetch_add(length, Ordering::Relaxed) + length;
-            passing.most_on_the_way.fetch_max(now, Ordering::Relaxed);
+            passing.note(on_the_way.fetch_add(length, Ordering::Relaxed) + length);
             if sender.send((Instant::now(), bytes)).await.is_err() {
                 return;
             }
@@ -180,6 +223,7 @@ async fn pump(
             if muted.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
+            passing.may_arrive().await;
             if !line.delay.is_zero() {
                 tokio::time::sleep_until(arrived + line.delay).await;
             }

@@ -183,3 +183,60 @@ fn sentence(report: &CheckReport) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::slice::from_ref;
+
+    use vault_proto::ids::PackId;
+
+    use super::*;
+
+    fn found(problems: &[Problem]) -> CheckReport {
+        let mut report = CheckReport::default();
+        report.problems = problems.to_vec();
+        report
+    }
+
+    #[test]
+    fn what_the_hoster_has_not_kept_is_told_from_what_a_device_wrote() {
+        let pack = PackId::of(b"a pack");
+        let tree = |altered| Problem::TreeUnreadable {
+            snapshot: "00".repeat(32),
+            after: b"/a".to_vec(),
+            reason: "why".to_owned(),
+            altered,
+        };
+        let hosters = [
+            Problem::PackMissing(pack),
+            Problem::PackAltered(pack),
+            tree(true),
+        ];
+        let devices = [
+            Problem::PackMalformed(pack),
+            tree(false),
+            Problem::ChunkUnknown {
+                snapshot: "00".repeat(32),
+                path: b"/a".to_vec(),
+            },
+        ];
+        assert_eq!(exit(&found(&[])), Exit::Done);
+        for problem in &devices {
+            assert_eq!(exit(&found(from_ref(problem))), Exit::Partly);
+            assert!(!problem_fields(problem).hoster);
+        }
+        assert_eq!(exit(&found(&devices)), Exit::Partly);
+        for problem in &hosters {
+            assert_eq!(exit(&found(from_ref(problem))), Exit::HosterMisbehaved);
+            // Whatever else there is.
+            let among = [&devices[..], from_ref(problem)].concat();
+            assert_eq!(exit(&found(&among)), Exit::HosterMisbehaved);
+            assert!(problem_fields(problem).hoster);
+        }
+        let all = [&hosters[..2], &devices[..1]].concat();
+        let mut messages: Vec<_> = all.iter().map(|p| problem_fields(p).message).collect();
+        messages.sort();
+        messages.dedup();
+        assert_eq!(messages.len(), 3, "{messages:?}");
+    }
+}

@@ -193,3 +193,69 @@ fn lines(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use vault_client::account::{Account, Setup};
+    use vault_client::backup::{BackupOptions, back_up};
+    use vault_client::progress::{Cancellation, NoProgress, ProgressListener};
+    use vault_client::remote::memory::MemoryHoster;
+    use vault_client::vault::Vault;
+
+    use super::*;
+
+    const DIRECTORIES: usize = 300;
+    const SNAPSHOTS: usize = 4;
+
+    /// Directories with files in them, of which one changes from snapshot to snapshot.
+    fn saved(home: &Path, tree: &Path, hoster: &MemoryHoster) -> Vault {
+        let mut setup = Setup::new(home).unwrap();
+        setup.connect = Arc::new(hoster.clone());
+        let signed_up = Account::sign_up(&setup, &hoster.invite(), "a laptop");
+        let mut vault = signed_up.unwrap().0.create_vault("documents").unwrap();
+        for number in 0..DIRECTORIES {
+            let directory = tree.join(format!("{number:03}"));
+            fs::create_dir(&directory).unwrap();
+            for name in ["letter.txt", "photo.raw"] {
+                fs::write(directory.join(name), number.to_string()).unwrap();
+            }
+        }
+        let listener: Arc<dyn ProgressListener> = Arc::new(NoProgress);
+        let options = BackupOptions::new(vec![tree.to_owned()]);
+        for number in 0..SNAPSHOTS {
+            let file = tree.join(format!("{:03}/letter.txt", number * 70));
+            fs::write(file, format!("changed {number} times")).unwrap();
+            back_up(&mut vault, &options, &listener, &Cancellation::new()).unwrap();
+        }
+        vault
+    }
+
+    /// By a device that has to ask for all of it.
+    #[test]
+    fn no_call_is_made_per_directory_file_or_snapshot() {
+        let (home, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let hoster = MemoryHoster::new();
+        let vault = saved(home.path(), tree.path(), &hoster);
+        let cached = vault.directory().unwrap();
+        for directory in ["packs", "index"] {
+            fs::remove_dir_all(cached.join(directory)).unwrap();
+        }
+        hoster.forget_calls();
+        let contents = Contents::open(&vault).unwrap();
+        let snapshots = contents.snapshots(None).unwrap();
+        let pattern = Excludes::new(&["*.txt"]).unwrap();
+        let found = search(&contents, &snapshots, &pattern).unwrap();
+        assert_eq!((found.len(), snapshots.len()), (DIRECTORIES, SNAPSHOTS));
+        let versions: usize = found.values().map(Vec::len).sum();
+        assert_eq!(versions, DIRECTORIES + SNAPSHOTS - 1);
+        // Each pack is read once, whatever is wanted of it.
+        let packs = hoster.packs(&vault.id()).len();
+        let calls = hoster.calls();
+        assert!(calls.len() <= packs, "{} calls, {packs} packs", calls.len());
+        assert!(packs < 3 * SNAPSHOTS, "{packs}");
+    }
+}

@@ -132,10 +132,12 @@ impl RecordBuilder {
     /// Ends with the directory's own stream, and the head that it is part of.
     #[must_use]
     pub fn finish(self, content: &StreamRef, head_seq: u64) -> DirectoryRecord {
-        let mut body = vec![VERSION];
-        put_bytes(&content.to_wire().encode_to_vec(), &mut body);
-        encode_varint(self.count, &mut body);
-        body.extend_from_slice(&self.entries);
+        let mut head = vec![VERSION];
+        put_bytes(&content.to_wire().encode_to_vec(), &mut head);
+        encode_varint(self.count, &mut head);
+        // Moved, not copied: they may be those of a million files.
+        let mut body = self.entries;
+        body.splice(0..0, head);
         DirectoryRecord {
             path: self.path,
             head_seq,
@@ -197,10 +199,6 @@ pub struct CachedEntry<'a> {
 }
 
 impl CachedEntry<'_> {
-    pub(super) fn is_directory(&self) -> bool {
-        self.row.kind == NodeKind::Directory as u8
-    }
-
     /// Whether the entry is as it was: then its node holds still, but for a
     /// directory's content and the names of owners.
     #[must_use]
@@ -228,23 +226,12 @@ impl CachedDirectory {
         head_seq: u64,
         mut blob: Vec<u8>,
     ) -> Option<Self> {
-        let length = blob.len().checked_sub(CHECK_LEN)?;
-        if blob[length..] != check_of(series, path, &blob[..length]) {
-            return None;
-        }
+        let length = checked(series, path, &blob)?.len();
         blob.truncate(length);
-        u32::try_from(length).ok()?;
-        let mut reader = Reader {
-            rest: &blob,
-            length,
-        };
-        if reader.byte()? != VERSION {
-            return None;
-        }
-        let content = reader.bytes()?;
+        let mut reader = Reader::new(&blob)?;
+        let (content, count) = reader.head()?;
         let content = wire::Stream::decode(&blob[content.0 as usize..content.1 as usize]).ok()?;
         let content = StreamRef::from_wire(&content).ok()?;
-        let count = usize::try_from(reader.varint()?).ok()?;
         // An entry takes three bytes at least.
         let mut rows = Vec::with_capacity(count.min(length / 3));
         for _ in 0..count {
@@ -323,6 +310,32 @@ impl CachedDirectory {
     }
 }
 
+/// The names of the directories among the entries of what [`DirectoryRecord`] wrote;
+/// `None` if it is anything else. The other entries take no memory.
+pub(super) fn directories_in<'a>(
+    series: &[u8; 16],
+    path: &[u8],
+    blob: &'a [u8],
+) -> Option<Vec<&'a [u8]>> {
+    let body = checked(series, path, blob)?;
+    let mut reader = Reader::new(body)?;
+    let (_, count) = reader.head()?;
+    let mut names = Vec::new();
+    for _ in 0..count {
+        let row = reader.row()?;
+        if row.kind == NodeKind::Directory as u8 {
+            names.push(&body[row.name.0 as usize..row.name.1 as usize]);
+        }
+    }
+    reader.rest.is_empty().then_some(names)
+}
+
+/// A record without its check, if that is right.
+fn checked<'a>(series: &[u8; 16], path: &[u8], blob: &'a [u8]) -> Option<&'a [u8]> {
+    let (body, check) = blob.split_at_checked(blob.len().checked_sub(CHECK_LEN)?)?;
+    (check == check_of(series, path, body)).then_some(body)
+}
+
 fn check_of(series: &[u8; 16], path: &[u8], body: &[u8]) -> [u8; CHECK_LEN] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(series);
@@ -351,7 +364,25 @@ struct Reader<'a> {
     length: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// `None` for more than places of 32 bits can name.
+    fn new(whole: &'a [u8]) -> Option<Self> {
+        u32::try_from(whole.len()).ok()?;
+        Some(Self {
+            rest: whole,
+            length: whole.len(),
+        })
+    }
+
+    /// Where the directory's own stream stands, and how many entries follow.
+    fn head(&mut self) -> Option<((u32, u32), usize)> {
+        if self.byte()? != VERSION {
+            return None;
+        }
+        let content = self.bytes()?;
+        Some((content, usize::try_from(self.varint()?).ok()?))
+    }
+
     fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;

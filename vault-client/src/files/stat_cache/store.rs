@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
-use super::record::{CachedDirectory, DirectoryRecord};
+use super::record::{CachedDirectory, DirectoryRecord, directories_in};
 use crate::files::handle::lock;
 
 /// Changes whenever the tables or the layout of a row do: another version's
@@ -219,29 +219,26 @@ fn forget_vanished(
     path: &[u8],
     new: &[u8],
 ) -> rusqlite::Result<()> {
-    let old: Option<Vec<u8>> = connection
+    // Both listings may be those of a million files, which nobody asks for here.
+    let old = connection
         .prepare_cached("SELECT listing FROM directories WHERE series = ?1 AND path = ?2")?
-        .query_row(params![series, path], |row| row.get(0))
+        .query_row(params![series, path], |row| {
+            let names = directories_in(series, path, row.get_ref(0)?.as_blob()?);
+            Ok(names.map(|names| names.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>()))
+        })
         .optional()?;
-    let decode = |blob: &[u8]| CachedDirectory::decode(series, path, 0, blob.to_vec());
-    let Some(old) = old.and_then(|old| decode(&old)) else {
+    let (Some(old), Some(new)) = (old.flatten(), directories_in(series, path, new)) else {
         return Ok(());
     };
-    let Some(new) = decode(new) else {
-        return Ok(());
-    };
-    for entry in old.iter().filter(|entry| entry.is_directory()) {
-        if new
-            .find(entry.name)
-            .is_some_and(|entry| entry.is_directory())
-        {
+    for name in old {
+        if new.binary_search(&&name[..]).is_ok() {
             continue;
         }
         let mut gone = path.to_vec();
         if gone != b"/" {
             gone.push(b'/');
         }
-        gone.extend_from_slice(entry.name);
+        gone.extend_from_slice(&name);
         // The next byte after the slash ends what is beneath.
         let (mut first, mut end) = (gone.clone(), gone.clone());
         first.push(b'/');
