@@ -9,6 +9,7 @@ mod heads;
 mod json;
 mod logs;
 mod plain;
+mod replaced;
 
 use std::path::PathBuf;
 
@@ -71,4 +72,9 @@ fn vectors_of_vault_logs() {
 #[test]
 fn vectors_of_heads() {
     check("heads.json", &heads::heads());
+}
+
+#[test]
+fn vectors_of_replaced_heads() {
+    check("replaced_heads.json", &replaced::heads());
 }

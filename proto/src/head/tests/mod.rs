@@ -2,14 +2,16 @@ mod cases;
 mod cast;
 mod entries;
 mod paths;
+mod replaced;
 
 pub(crate) use cases::cases;
 pub(crate) use cast::Cast;
+pub(crate) use replaced::replacements;
 
 use super::*;
 use crate::ids::{HeadHash, PackId, RootHash};
 use crate::pack_list::PackList;
-use crate::testing::{Logs, TestAccount, TestDevice, TestVault, logs_of, signed_head};
+use crate::testing::{Logs, TestAccount, TestVault, logs_of, signed_head};
 use crate::vault_log::Role;
 
 #[test]
@@ -169,88 +171,6 @@ fn heads_that_the_vault_log_names_are_held_to() {
         });
         assert_eq!(newest.map(|head| head.head().seq), expected);
     }
-}
-
-/// Whom an entry that pins a head puts out does not take that head's place unseen,
-/// although he names the entry before it: neither a removed device, nor a removed member,
-/// nor one who may only read since.
-#[test]
-fn whoever_is_put_out_behind_a_head_does_not_take_its_place() {
-    type Change = fn(&Cast, &mut TestVault, &Logs);
-    let add: Change = |cast, vault, logs| {
-        vault.append(&cast.alice, TestVault::add(&cast.eve, Role::Reader), logs);
-    };
-    let leave: Change = |cast, vault, logs| {
-        vault.append(&cast.carol, TestVault::leave(), logs);
-    };
-    let record: Change = |cast, vault, logs| {
-        vault.append(&cast.alice, TestVault::refresh(&cast.bob), logs);
-    };
-    let remove: Change = |cast, vault, logs| {
-        vault.append(&cast.alice, TestVault::remove(&cast.bob), logs);
-    };
-    let demote: Change = |cast, vault, logs| {
-        vault.append(
-            &cast.alice,
-            TestVault::change(&cast.bob, Role::Reader),
-            logs,
-        );
-    };
-    let go: Change = |cast, vault, logs| {
-        vault.append(&cast.bob, TestVault::leave(), logs);
-    };
-    let out = |device| Err(HeadError::DeviceNotActive(device));
-    let mut cast = Cast::new();
-    // Bob has another device, with which he writes, and removes it.
-    let thief = TestDevice::machine("bob's laptop");
-    let addition = cast.bob.add(&thief);
-    cast.bob.append(addition, &[&thief]);
-    let before = cast.bob.position();
-    let remove_thief = cast.bob.remove(&thief);
-    cast.bob.append(remove_thief, &[]);
-    cast.logs = logs_of(&[&cast.alice, &cast.bob, &cast.carol, &cast.dan, &cast.eve]);
-    let honest = cast.bob.machine.clone();
-    for (changes, signer, expected) in [
-        (&[add][..], &thief, Ok(6)),
-        (&[record], &thief, out(thief.id())),
-        (&[add, record], &thief, out(thief.id())),
-        (&[record, leave], &thief, out(thief.id())),
-        (&[record], &honest, Ok(6)),
-        (&[add, remove], &honest, Err(HeadError::Stranger)),
-        (&[demote], &honest, Err(HeadError::MayNotWrite)),
-        // By his own will.
-        (&[go], &honest, Ok(6)),
-        (&[go, leave], &honest, Ok(6)),
-    ] {
-        let mut vault = cast.vault.clone();
-        vault.head = Some(cast.heads.position_at(6));
-        for change in changes {
-            change(&cast, &mut vault, &cast.logs);
-        }
-        let mut other = cast.heads.clone();
-        other.heads.truncate(5);
-        let mut head = other.draft(&cast.vault, &cast.bob);
-        head.device = signer.id();
-        head.account_position = before;
-        head.reconciled = Some(cast.heads.at(6).hash());
-        other.heads.push(signed_head(head, signer));
-        let path = other.take(&skip_path(6, 0));
-        let path = SeenHeads::none().follow(path).unwrap();
-        let verified = path.newest().clone().verify(&HeadContext {
-            vault_log: &vault.log,
-            account_logs: &cast.logs,
-            previous: PreviousHeads::Path(&path),
-        });
-        // In order it is either way, or a member could stop a vault for everybody.
-        let verified = verified.unwrap();
-        let kept = verified.head().check_not_put_out(&vault.log, &cast.logs);
-        assert_eq!(kept.map(|()| verified.head().seq), expected);
-    }
-    let ordinary = cast.heads.at(6).claims();
-    assert_eq!(
-        ordinary.check_not_put_out(&cast.due.log, &cast.logs),
-        Ok(())
-    );
 }
 
 #[test]
