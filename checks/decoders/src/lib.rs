@@ -21,6 +21,7 @@ use vault_core::{
     offer::{SealedOffer, UnverifiedOffer},
     pack::{MAX_PACK_LEN, MIN_PACK_LEN, TRAILER_LEN, read_pack_entries},
     pairing::{PairingCode, PairingStep},
+    printed_head::PrintedHead,
     root::open_root,
     seal::Decompressor,
     settings::AccountSettings,
@@ -37,12 +38,12 @@ use vault_proto::{
         Head, HeadContext, PreviousHeads, SEALED_ROOT_BYTES, SIGNED_HEAD_BYTES, SeenHeads,
         SignedHead, UnverifiedHead, verify_path,
     },
-    ids::{AccountId, DeviceId, EntryHash, PackId, PackListHash, RootHash, VaultId},
+    ids::{AccountId, DeviceId, EntryHash, HeadHash, PackId, PackListHash, RootHash, VaultId},
     invitation::Invitation,
     login::{Hello, Login},
     origin::Origin,
     pack_list::PackList,
-    position::LogPosition,
+    position::{HeadPosition, LogPosition},
     sign::{SIGNATURE_BYTES, SignLabel, VerifyingKey},
     vault_log::VaultLog,
     wire,
@@ -74,6 +75,7 @@ pub const DECODERS: &[Decoder] = &[
     ("pack_list", pack_list),
     ("pairing", pairing),
     ("phrase", phrase),
+    ("printed_head", printed_head),
     ("root", root),
     ("segment", segment),
     ("settings", settings),
@@ -703,6 +705,29 @@ pub fn sorted_segment(bytes: &[u8]) {
 pub fn phrase(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         black_box(RecoveryPhrase::parse(text).is_ok());
+    }
+}
+
+/// A head as it is printed. Bytes are tried as the number and the hash of one, too.
+pub fn printed_head(bytes: &[u8]) {
+    if let Some((seq, rest)) = bytes.split_first_chunk()
+        && let Some(hash) = rest.first_chunk()
+    {
+        let seq = u64::from_le_bytes(*seq);
+        let hash = HeadHash::from_array(*hash);
+        let head = PrintedHead::of(&VAULT_ID, &HeadPosition { seq, hash });
+        assert!(head.names(&hash));
+        let read = PrintedHead::parse(&VAULT_ID, &head.to_string());
+        assert_eq!(read, (seq > 0).then_some(head));
+    }
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Some(head) = PrintedHead::parse(&VAULT_ID, text)
+    {
+        let is_part = |c: &char| *c != '-' && !c.is_whitespace();
+        let bare = |text: &str| text.chars().filter(is_part).collect::<String>();
+        let printed = head.to_string();
+        assert_eq!(bare(text).to_ascii_lowercase(), bare(&printed));
+        assert_eq!(PrintedHead::parse(&VAULT_ID, &printed), Some(head));
     }
 }
 

@@ -172,6 +172,11 @@ const REACHED: &[(&str, &str, &str)] = &[
         "PairingCode::open_signature",
         "pairing",
     ),
+    (
+        "vault-core/src/printed_head.rs",
+        "PrintedHead::parse",
+        "printed_head",
+    ),
     ("vault-core/src/root.rs", "open_root", "root"),
     ("vault-core/src/seal.rs", "ChunkKey::open_chunk", "chunk"),
     ("vault-core/src/seal.rs", "VaultKeys::open_chunk", "chunk"),
