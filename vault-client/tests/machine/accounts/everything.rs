@@ -124,12 +124,30 @@ fn real_accounts_through_everything_in_turn() {
             one: 0,
             other: 1,
         },
+        // New computers by paper, before and after another takes its place.
+        Step::Recover { member: 0 },
+        Step::Replace { member: 0, by: 1 },
+        Step::BackUp {
+            vault,
+            by: 1,
+            device,
+        },
+        Step::Replace { member: 1, by: 0 },
+        Step::Recover { member: 1 },
+        Step::BackUp {
+            vault,
+            by: 1,
+            device: 1,
+        },
+        // Of who is no member, too.
+        Step::Replace { member: 2, by: 0 },
+        Step::Recover { member: 2 },
     ] {
         world.take(step);
     }
     let vault = &world.vaults[0];
     let epochs: Vec<_> = vault.written.iter().map(|written| written.epoch).collect();
-    assert_eq!(epochs, [1, 1, 1, 2, 3, 4, 5, 5, 5]);
+    assert_eq!(epochs, [1, 1, 1, 2, 3, 4, 5, 5, 5, 6, 7]);
     let standing: Vec<_> = vault.standing.keys().copied().collect();
     assert_eq!(standing, [0, 1]);
     world.assert_reads();

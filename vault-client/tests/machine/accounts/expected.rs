@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vault_client::account::{Account, VaultSelector};
+use vault_client::account::{Account, DeviceRemoval, VaultSelector};
 use vault_client::contents::Contents;
 use vault_client::error::ErrorCode;
-use vault_core::keys::VaultKeys;
+use vault_client::remote::RemoteError;
+use vault_client::vault::Upkeep;
+use vault_core::keys::{DeviceKeys, VaultKeys};
 use vault_core::pack::read_pack_entries;
 use vault_core::snapshot::SnapshotId;
 use vault_proto::ids::{DeviceId, PackId};
 use vault_proto::vault_log::Role;
 
-use super::{Device, Machine, Shared, World, Written};
+use super::{Device, Kind, Machine, Owner, Shared, World, Written};
 use crate::engine::{Files, content_of, restored, snapshots};
 use crate::machine::{reached, vault_prefixes};
 
@@ -33,6 +35,23 @@ impl World {
             epoch,
             files,
         });
+    }
+
+    /// In every vault that a member has taken up who has put one of his devices out,
+    /// whatever his role, there is something to be done, and it is.
+    pub(super) fn assert_kept_up(&self, member: usize, removal: &DeviceRemoval) {
+        for vault in &self.vaults {
+            let Some(now) = vault.standing.get(&member).filter(|now| now.accepted) else {
+                continue;
+            };
+            let mut kept = removal.vaults.iter();
+            let kept = kept.find(|kept| kept.vault == vault.id).unwrap();
+            let expected = match now.role {
+                Role::Reader => Upkeep::Due,
+                _ => Upkeep::Rotated,
+            };
+            assert_eq!(*kept.upkeep.as_ref().unwrap(), expected);
+        }
     }
 
     /// The logs say what this test says; notes what every device can read by now.
@@ -67,14 +86,18 @@ impl World {
             for (owner, member) in self.members.iter().enumerate() {
                 let is_in = self.may(number, owner, Role::Reader);
                 for device in &member.devices {
-                    match &device.machine {
-                        Some(machine) if device.is_active && is_in => {
+                    match &device.kind {
+                        Kind::Machine(machine) if device.is_active && is_in => {
                             self.assert_reads_all(number, &machine.account);
                         }
                         // Who is invited may look; whether he can find it is no matter.
-                        Some(_) if device.is_active && vault.standing.contains_key(&owner) => {}
-                        Some(machine) => assert_reads_nothing_new(vault, device, machine),
-                        None => {}
+                        Kind::Machine(_)
+                            if device.is_active && vault.standing.contains_key(&owner) => {}
+                        Kind::Machine(machine) => {
+                            assert_reads_nothing_new(vault, device, machine);
+                        }
+                        Kind::Paper(_) if device.is_active => {}
+                        Kind::Paper(_) => assert_refused_at_home(member, &device.keys),
                     }
                     let keys = reached(&accounts[&member.id], &prefixes, &device.keys);
                     let reach = device.reach.get(&vault.id).copied().unwrap_or(0);
@@ -150,6 +173,15 @@ fn assert_packs_are_of_their_epochs(vault: &Shared, reaches: &[(DeviceId, VaultK
             let is_open = epochs.clone().any(|epoch| opens(keys, epoch, pack));
             assert_eq!(is_open, epoch <= keys.current_epoch(), "{device}");
         }
+    }
+}
+
+/// A device that is out does not log in.
+pub(super) fn assert_refused_at_home(owner: &Owner, keys: &DeviceKeys) {
+    let remote = owner.home.remote(owner.id, keys);
+    match remote.list_vaults() {
+        Err(RemoteError::Refused(_)) => {}
+        answer => panic!("{answer:?}"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The same with the library itself: accounts on devices that pair with each
-//! other, offers that are sent and answered, backups of files, two at once.
+//! other or are recovered from paper, papers that are replaced, offers that are sent
+//! and answered, backups of files, two at once.
 //!
 //! Beside the program, the test keeps who is a member of what, and with what
 //! rights. After every step the vaults' logs have to say the same. After the last
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 use vault_client::account::{Account, AccountError, VaultSelector};
 use vault_client::remote::memory::{MemoryHoster, MemoryNetwork};
 use vault_client::vault::Vault;
-use vault_core::keys::DeviceKeys;
+use vault_core::keys::{DeviceKeys, RecoveryPhrase};
 use vault_core::snapshot::SnapshotId;
 use vault_proto::account_log::AccountLog;
 use vault_proto::ids::{AccountId, DeviceId, OfferHash, VaultId};
@@ -46,6 +47,15 @@ enum Step {
         member: usize,
         by: usize,
         which: usize,
+    },
+    /// All computers may be gone: the paper is enough.
+    Recover {
+        member: usize,
+    },
+    /// Another paper in the place of the one that there is.
+    Replace {
+        member: usize,
+        by: usize,
     },
     Create {
         member: usize,
@@ -101,6 +111,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (n(), n()).prop_map(|(member, by)| Step::Pair { member, by }),
         2 => (n(), n(), n()).prop_map(|(member, by, which)| Step::Remove { member, by, which }),
+        1 => n().prop_map(|member| Step::Recover { member }),
+        1 => (n(), n()).prop_map(|(member, by)| Step::Replace { member, by }),
         1 => (n(), n()).prop_map(|(member, by)| Step::Create { member, by }),
         5 => (n(), n(), n(), role())
             .prop_map(|(vault, by, to, role)| Step::Share { vault, by, to, role }),
@@ -145,17 +157,21 @@ struct World {
 struct Owner {
     id: AccountId,
     home: MemoryHoster,
-    /// Paper first, which is never removed and never used here.
     devices: Vec<Device>,
 }
 
 struct Device {
     keys: DeviceKeys,
-    /// None for paper.
-    machine: Option<Machine>,
+    kind: Kind,
     is_active: bool,
     /// By vault: the newest epoch whose secret it could ever have.
     reach: BTreeMap<VaultId, u64>,
+}
+
+enum Kind {
+    /// One of them is in at any time.
+    Paper(RecoveryPhrase),
+    Machine(Machine),
 }
 
 struct Machine {
@@ -225,8 +241,8 @@ impl World {
         let manages = |(_, now): &(&usize, &Standing)| now.accepted && now.role == Role::Manager;
         let (member, _) = standing.find(manages).unwrap();
         let owner = &self.members[*member];
-        let paper = copy(&owner.devices[0].keys);
-        Other::new(&vault.hoster, owner.id, paper)
+        let (paper, _) = owner.paper();
+        Other::new(&vault.hoster, owner.id, copy(&paper.keys))
             .look(vault.id)
             .log
     }
@@ -243,12 +259,7 @@ impl Owner {
         let setup = setup(place.path(), network.clone());
         let (account, phrase) = Account::sign_up(&setup, &home.invite(), "a laptop").unwrap();
         account.set_name(name).unwrap();
-        let paper = Device {
-            keys: phrase.device_keys(),
-            machine: None,
-            is_active: true,
-            reach: BTreeMap::new(),
-        };
+        let paper = Device::paper(phrase, BTreeMap::new());
         let id = account.id();
         Self {
             id,
@@ -260,8 +271,25 @@ impl Owner {
     /// The machines that are in; there always is one.
     fn machines(&self) -> impl Iterator<Item = usize> {
         let devices = self.devices.iter().enumerate();
-        let is_in = |(_, device): &(usize, &Device)| device.is_active && device.machine.is_some();
+        let is_in = |(_, device): &(usize, &Device)| {
+            device.is_active && matches!(device.kind, Kind::Machine(_))
+        };
         devices.filter(is_in).map(|(number, _)| number)
+    }
+
+    fn papers(&self) -> impl Iterator<Item = (&Device, &RecoveryPhrase)> {
+        self.devices.iter().filter_map(|device| match &device.kind {
+            Kind::Paper(phrase) => Some((device, phrase)),
+            Kind::Machine(_) => None,
+        })
+    }
+
+    /// The paper that is in.
+    fn paper(&self) -> (&Device, &RecoveryPhrase) {
+        let mut papers = self.papers().filter(|(paper, _)| paper.is_active);
+        let paper = papers.next().expect("nobody is without paper");
+        assert!(papers.next().is_none(), "two papers");
+        paper
     }
 
     fn account(&self, which: usize) -> &Account {
@@ -281,7 +309,7 @@ impl Device {
         let secret = fs::read(home.path().join("device.key")).unwrap();
         Self {
             keys: DeviceKeys::from_secret_bytes(&secret).unwrap(),
-            machine: Some(Machine {
+            kind: Kind::Machine(Machine {
                 _home: home,
                 account,
             }),
@@ -290,8 +318,20 @@ impl Device {
         }
     }
 
+    fn paper(phrase: RecoveryPhrase, reach: BTreeMap<VaultId, u64>) -> Self {
+        Self {
+            keys: phrase.device_keys(),
+            kind: Kind::Paper(phrase),
+            is_active: true,
+            reach,
+        }
+    }
+
     fn account(&self) -> &Account {
-        &self.machine.as_ref().expect("no paper").account
+        match &self.kind {
+            Kind::Machine(machine) => &machine.account,
+            Kind::Paper(_) => panic!("a paper runs no program"),
+        }
     }
 }
 

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use tempfile::TempDir;
 use vault_client::account::pairing::{NewDevice, PairingCode};
-use vault_client::account::{Account, OfferSelector, VaultSelector};
+use vault_client::account::{Account, AccountError, OfferSelector, PaperStanding, VaultSelector};
 use vault_client::backup::back_up;
 use vault_client::error::ErrorCode;
 use vault_client::progress::Cancellation;
-use vault_client::vault::Upkeep;
-use vault_core::keys::PhraseLanguage;
+use vault_client::vault::{Freshness, Upkeep};
+use vault_core::keys::{PhraseLanguage, RecoveryPhrase};
 use vault_core::offer::SealedOffer;
 use vault_core::snapshot::SnapshotId;
 use vault_proto::ids::{DeviceId, VaultId};
 use vault_proto::vault_log::Role;
 
-use super::expected::assert_refused;
-use super::{Device, MAX_MACHINES, MAX_VAULTS, Owner, Shared, Standing, Step, World};
+use super::expected::{assert_refused, assert_refused_at_home};
+use super::{Device, Kind, MAX_MACHINES, MAX_VAULTS, Owner, Shared, Standing, Step, World};
 use crate::engine::{Files, noise, silent};
 use crate::support::setup;
 
@@ -26,6 +27,8 @@ impl World {
         match step {
             Step::Pair { member, by } => self.pair(member % members, by),
             Step::Remove { member, by, which } => self.remove(member % members, by, which),
+            Step::Recover { member } => self.recover(member % members),
+            Step::Replace { member, by } => self.replace(member % members, by),
             Step::Create { member, by } => self.create(member % members, by),
             _ if self.vaults.is_empty() => {}
             Step::Share {
@@ -73,9 +76,65 @@ impl World {
         });
         old.unwrap();
         // It is sent the newest account key, and with it all before.
-        let reach = owner.devices[0].reach.clone();
-        let device = Device::machine(home, new.unwrap(), reach);
+        let (paper, _) = owner.paper();
+        let device = Device::machine(home, new.unwrap(), paper.reach.clone());
         self.members[member].devices.push(device);
+    }
+
+    /// On a new computer. Papers that were replaced open nothing there.
+    fn recover(&mut self, member: usize) {
+        let owner = &self.members[member];
+        for (paper, phrase) in owner.papers().filter(|(paper, _)| !paper.is_active) {
+            let (_home, error) = self.recovered(member, phrase);
+            let error = error.err().expect("an old paper brought the account back");
+            assert!(matches!(error, AccountError::UnknownPhrase), "{error}");
+            assert_refused_at_home(owner, &paper.keys);
+        }
+        if owner.machines().count() == MAX_MACHINES {
+            return;
+        }
+        let (paper, phrase) = owner.paper();
+        let (home, account) = self.recovered(member, phrase);
+        let account = account.unwrap();
+        // It has the words alone, and the hoster could show it what is old.
+        assert_eq!(account.freshness().unwrap(), Freshness::Unknown);
+        // What it reads, and no more, is what the paper could.
+        let device = Device::machine(home, account, paper.reach.clone());
+        self.members[member].devices.push(device);
+    }
+
+    fn recovered(
+        &self,
+        member: usize,
+        phrase: &RecoveryPhrase,
+    ) -> (TempDir, Result<Account, AccountError>) {
+        let home = tempfile::tempdir().unwrap();
+        let setup = setup(home.path(), self.network.clone());
+        let origin = self.members[member].home.origin();
+        let account = Account::recover(&setup, &origin, phrase, "a new computer");
+        (home, account)
+    }
+
+    /// As `phrase new` does it, with the old words at hand.
+    fn replace(&mut self, member: usize, by: usize) {
+        let owner = &self.members[member];
+        let account = owner.account(by);
+        let (old, old_phrase) = owner.paper();
+        let phrase = account.add_paper(Some(old_phrase)).unwrap();
+        let removal = account.remove_paper(&old.keys.id(), &phrase).unwrap();
+        self.assert_kept_up(member, &removal);
+        account.forget_phrase().unwrap();
+        let standing = [old_phrase, &phrase].map(|phrase| account.check_phrase(phrase).unwrap());
+        assert_eq!(standing, [PaperStanding::Removed, PaperStanding::Rooted]);
+        let error = account.add_paper(Some(old_phrase)).unwrap_err();
+        assert!(matches!(error, AccountError::WrongPhrase), "{error}");
+        assert_refused_at_home(owner, &old.keys);
+        let new = Device::paper(phrase, old.reach.clone());
+        let papers = self.members[member].devices.iter_mut();
+        let mut papers = papers.filter(|device| matches!(device.kind, Kind::Paper(_)));
+        let old = papers.find(|paper| paper.is_active);
+        old.expect("it was there before").is_active = false;
+        self.members[member].devices.push(new);
     }
 
     fn remove(&mut self, member: usize, by: usize, which: usize) {
@@ -88,20 +147,7 @@ impl World {
         let (by, gone) = (machines[by], machines[gone]);
         let device = owner.devices[gone].keys.id();
         let removal = owner.devices[by].account().remove_device(&device).unwrap();
-        // In every vault that he has taken up, whatever his role, there is
-        // something to be done, and it is.
-        for vault in &self.vaults {
-            let Some(now) = vault.standing.get(&member).filter(|now| now.accepted) else {
-                continue;
-            };
-            let mut kept = removal.vaults.iter();
-            let kept = kept.find(|kept| kept.vault == vault.id).unwrap();
-            let expected = match now.role {
-                Role::Reader => Upkeep::Due,
-                _ => Upkeep::Rotated,
-            };
-            assert_eq!(*kept.upkeep.as_ref().unwrap(), expected);
-        }
+        self.assert_kept_up(member, &removal);
         self.members[member].devices[gone].is_active = false;
     }
 
