@@ -1,3 +1,4 @@
 //! What others of this format see of the crate: its public interface alone.
 
+mod contexts;
 mod vectors;

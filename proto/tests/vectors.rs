@@ -22,42 +22,42 @@ use vault_proto::sign::{SignLabel, VerifyingKey, to_sign};
 use vault_proto::vault_log::{VaultLog, VaultLogError};
 use vault_proto::wire::{self, SignedEntry};
 
-type Logs = BTreeMap<AccountId, AccountLog>;
+pub(crate) type Logs = BTreeMap<AccountId, AccountLog>;
 
-fn read(name: &str) -> Value {
+pub(crate) fn read(name: &str) -> Value {
     let path = format!("{}/tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     let list = value.as_array().expect("a list");
     assert!(!list.is_empty(), "an empty list shows nothing");
     list
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-fn number(value: &Value) -> u64 {
+pub(crate) fn number(value: &Value) -> u64 {
     value.as_u64().expect("a number")
 }
 
-fn hex(value: &Value) -> Vec<u8> {
+pub(crate) fn hex(value: &Value) -> Vec<u8> {
     HEXLOWER.decode(text(value).as_bytes()).unwrap()
 }
 
-fn array<const N: usize>(value: &Value) -> [u8; N] {
+pub(crate) fn array<const N: usize>(value: &Value) -> [u8; N] {
     hex(value).try_into().unwrap()
 }
 
-fn variant(error: &impl Debug) -> String {
+pub(crate) fn variant(error: &impl Debug) -> String {
     let shown = format!("{error:?}");
     let end = shown.find(|c: char| !c.is_alphanumeric());
     shown[..end.unwrap_or(shown.len())].to_owned()
 }
 
-fn entry(value: &Value) -> SignedEntry {
+pub(crate) fn entry(value: &Value) -> SignedEntry {
     let signatures = value["signatures"].as_array().unwrap();
     SignedEntry {
         payload: hex(&value["payload"]),
@@ -71,7 +71,7 @@ fn entry(value: &Value) -> SignedEntry {
     }
 }
 
-fn account_log(entries: &[Value]) -> Result<AccountLog, AccountLogError> {
+pub(crate) fn account_log(entries: &[Value]) -> Result<AccountLog, AccountLogError> {
     let mut log = AccountLog::verify_genesis(&entry(&entries[0]))?;
     for value in &entries[1..] {
         log.append(&entry(value))?;
@@ -79,14 +79,14 @@ fn account_log(entries: &[Value]) -> Result<AccountLog, AccountLogError> {
     Ok(log)
 }
 
-fn account_logs(value: &Value) -> Logs {
+pub(crate) fn account_logs(value: &Value) -> Logs {
     let logs = list(value)
         .iter()
         .map(|log| account_log(list(log)).unwrap());
     logs.map(|log| (log.id(), log)).collect()
 }
 
-fn vault_log(entries: &[Value], logs: &Logs) -> Result<VaultLog, VaultLogError> {
+pub(crate) fn vault_log(entries: &[Value], logs: &Logs) -> Result<VaultLog, VaultLogError> {
     let mut log = VaultLog::verify_genesis(&entry(&entries[0]), logs)?;
     for value in &entries[1..] {
         log.append(&entry(value), logs)?;

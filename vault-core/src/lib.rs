@@ -44,6 +44,7 @@ pub mod author;
 pub mod links;
 
 pub mod contact;
+pub mod printed_head;
 pub mod offer;
 pub mod pairing;
 

@@ -10,11 +10,15 @@ use coffre_decoders::{
     cast::{CAST, CastVault, HOME, OFFER, VAULT, rng, root},
 };
 use prost::Message;
-use vault_core::author::{AccountAuthor, NamedDevice, create_account};
+use vault_core::{
+    author::{AccountAuthor, NamedDevice, create_account},
+    printed_head::PrintedHead,
+};
 use vault_proto::{
-    ids::{HosterId, PackId},
+    ids::{HeadHash, HosterId, PackId, VaultId},
     origin::Origin,
     pack_list::PackList,
+    position::HeadPosition,
     wire,
 };
 
@@ -76,6 +80,9 @@ fn seeds() -> Vec<Seed> {
         .map(|(name, seed)| (name, "accepted", seed))
         .collect();
     seeds.push(("account_entry", "moved", moved()));
+    let spelled = printed_head().to_uppercase().replace('-', " -  ");
+    let spelled = spelled.replacen(" -", "-", 1).into_bytes();
+    seeds.push(("printed_head", "spelled", spelled));
     seeds
 }
 
@@ -106,6 +113,12 @@ fn login() -> Vec<u8> {
         b"coffre.example:443",
     ];
     parts.concat()
+}
+
+fn printed_head() -> String {
+    let hash = HeadHash::from_array([7; 32]);
+    let head = HeadPosition { seq: 12, hash };
+    PrintedHead::of(&VaultId::from_array([1; 32]), &head).to_string()
 }
 
 fn delimited(entries: &[wire::SignedEntry]) -> Vec<u8> {
@@ -148,6 +161,7 @@ fn accepted() -> Vec<(&'static str, Vec<u8>)> {
         ("login", login()),
         ("offer", OFFER.signed.clone()),
         ("pack_list", packs.to_bytes()),
+        ("printed_head", printed_head().into_bytes()),
         ("root", [&length[..], &root.encode_to_vec()].concat()),
     ]
 }

@@ -36,6 +36,19 @@ impl Json {
         Self::text(&shown[..end.unwrap_or(shown.len())])
     }
 
+    /// The name of the error's variant; of none, nothing.
+    pub(super) fn told<T, E: Debug>(judged: &Result<T, E>) -> Self {
+        match judged {
+            Ok(_) => Self::text(""),
+            Err(error) => Self::error(error),
+        }
+    }
+
+    pub(super) fn case(name: &str, fields: impl IntoIterator<Item = (&'static str, Json)>) -> Self {
+        let named = [("name", Self::text(name))];
+        Self::Object(named.into_iter().chain(fields).collect())
+    }
+
     pub(super) fn entry(entry: &SignedEntry) -> Self {
         let signatures = entry.signatures.iter().map(|signature| {
             Self::Object(vec![

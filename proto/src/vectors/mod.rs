@@ -5,11 +5,15 @@
 //! anew; otherwise they are compared byte for byte. Vectors that were released
 //! never change: new ones go into files of their own.
 
+mod contexts;
 mod heads;
 mod json;
+mod limits;
+mod logins;
 mod logs;
 mod plain;
 mod replaced;
+mod spellings;
 
 use std::path::PathBuf;
 
@@ -72,6 +76,26 @@ fn vectors_of_vault_logs() {
 #[test]
 fn vectors_of_heads() {
     check("heads.json", &heads::heads());
+}
+
+#[test]
+fn vectors_of_login_contexts() {
+    check("login_contexts.json", &logins::contexts());
+}
+
+#[test]
+fn vectors_of_head_contexts() {
+    check("head_contexts.json", &contexts::heads());
+}
+
+#[test]
+fn vectors_of_spellings() {
+    check("spellings.json", &spellings::spellings());
+}
+
+#[test]
+fn vectors_of_limits() {
+    check("limits.json", &limits::limits());
 }
 
 #[test]

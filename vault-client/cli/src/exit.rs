@@ -33,7 +33,8 @@ Exit codes:
     6  another process is writing to the vault
    10  no vault here, or no account
    12  wrong key
-   13  the hoster misbehaved: lost or changed something, or is not who it was
+   13  the hoster misbehaved: lost or changed something, or is not who it was; or a
+       vault is not all brought forward again after that
   130  cancelled
 
 NO_COLOR switches colours off. COFFRE_HOME is --home. COFFRE_LANG is the language\nof messages, en or fr; without it, that of the locale.";

@@ -3,6 +3,7 @@
 use std::io;
 
 use vault_client::error::ErrorCode;
+use vault_client::vault::VaultError;
 
 use crate::exit::Exit;
 use crate::language::{Words, words};
@@ -46,6 +47,14 @@ impl Failure {
                 hint: Some(better),
             },
             Self::PipeClosed => self,
+        }
+    }
+
+    /// With what helps in a state of a vault that its code alone does not tell.
+    fn about(self, error: Option<&VaultError>) -> Self {
+        match error.and_then(vault_hint) {
+            Some(better) => self.with_hint(better),
+            None => self,
         }
     }
 
@@ -175,6 +184,22 @@ fn hint(code: ErrorCode) -> Option<Words> {
     })
 }
 
+/// Likewise, where the hoster is not to be asked: it went back to an old backup, which
+/// is known, and the rest is between the member's devices.
+fn vault_hint(error: &VaultError) -> Option<Words> {
+    Some(match error {
+        VaultError::BeingBroughtForward => words(
+            "`coffre vault reconcile NAME` on this device until it is through, then the same command again",
+            "`coffre vault reconcile NOM` sur cet appareil, jusqu’au bout, puis la même commande encore",
+        ),
+        VaultError::EntriesLeftBehind { .. } => words(
+            "`coffre vault members NAME` and `coffre device list` on another device show who is in: remove again who had been removed; then `coffre recover` or `coffre device pair`, with another --home, sets this device up anew",
+            "sur un autre appareil, `coffre vault members NOM` et `coffre device list` montrent qui en est : retirez encore qui avait été retiré ; puis `coffre recover` ou `coffre device pair`, avec un autre --home, réinstalle cet appareil",
+        ),
+        _ => return None,
+    })
+}
+
 /// All errors of the library have a code and one sentence.
 macro_rules! told {
     ($($error:ty),* $(,)?) => {$(
@@ -187,14 +212,37 @@ macro_rules! told {
 }
 
 told!(
-    vault_client::check::CheckError,
     vault_client::link::GetError,
-    vault_client::link::LinkError,
-    vault_client::reconcile::ReconcileError,
     vault_client::remote::RemoteError,
-    vault_client::restore::RestoreError,
-    vault_client::vault::VaultError,
 );
+
+/// Some are a vault's.
+macro_rules! told_of_vaults {
+    ($($module:ident::$error:ident),* $(,)?) => {$(
+        impl From<vault_client::$module::$error> for Failure {
+            fn from(error: vault_client::$module::$error) -> Self {
+                let vault = match &error {
+                    vault_client::$module::$error::Vault(error) => Some(error),
+                    _ => None,
+                };
+                Self::new(error.code(), error.to_string()).about(vault)
+            }
+        }
+    )*};
+}
+
+told_of_vaults!(
+    check::CheckError,
+    link::LinkError,
+    reconcile::ReconcileError,
+    restore::RestoreError,
+);
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        Self::new(error.code(), error.to_string()).about(Some(&error))
+    }
+}
 
 impl From<vault_client::backup::BackupError> for Failure {
     fn from(error: vault_client::backup::BackupError) -> Self {
@@ -205,6 +253,7 @@ impl From<vault_client::backup::BackupError> for Failure {
                 "--series NAME begins another",
                 "--series NOM en commence une autre",
             )),
+            BackupError::Vault(error) => failure.about(Some(&error)),
             _ => failure,
         }
     }
@@ -223,6 +272,7 @@ impl From<vault_client::account::AccountError> for Failure {
                 "`coffre vault create NAME` makes one of your own; --vault NAME saves in the shared one all the same",
                 "`coffre vault create NOM` en crée un à vous ; --vault NOM sauvegarde quand même dans celui qui est partagé",
             )),
+            AccountError::Vault(error) => failure.about(Some(&error)),
             _ => failure,
         }
     }
@@ -322,6 +372,51 @@ mod tests {
         assert_eq!(failure.exit(), Exit::Done);
         let failure = Failure::output(io::ErrorKind::StorageFull.into());
         assert_eq!(failure.exit(), Exit::Full);
+    }
+
+    /// Whichever command meets it.
+    #[test]
+    fn a_vault_that_is_brought_forward_has_hints_of_its_own() {
+        use vault_client::account::AccountError;
+        use vault_client::backup::BackupError;
+        use vault_client::check::CheckError;
+        use vault_client::link::LinkError;
+        use vault_client::reconcile::ReconcileError;
+        use vault_client::restore::RestoreError;
+        let errors: [(fn() -> VaultError, &str); 2] = [
+            (|| VaultError::BeingBroughtForward, "vault reconcile"),
+            (
+                || VaultError::EntriesLeftBehind { first: 3 },
+                "vault members",
+            ),
+        ];
+        for (error, command) in errors {
+            let failures: [Failure; 7] = [
+                error().into(),
+                AccountError::from(error()).into(),
+                BackupError::from(error()).into(),
+                CheckError::from(error()).into(),
+                LinkError::from(error()).into(),
+                ReconcileError::from(error()).into(),
+                RestoreError::from(error()).into(),
+            ];
+            for failure in failures {
+                assert_eq!(failure.exit(), Exit::HosterMisbehaved);
+                let Failure::Told { hint, .. } = &failure else {
+                    panic!("{failure:?}");
+                };
+                let hint = hint.as_ref().unwrap();
+                for hint in [&hint.english, &hint.french] {
+                    assert!(hint.contains(command), "{failure:?}");
+                    assert!(!hint.contains("hoster") && !hint.contains("hébergeur"));
+                }
+            }
+        }
+        // Of what the hoster is to blame for, it is asked.
+        let Failure::Told { hint, .. } = VaultError::Hidden.into() else {
+            panic!("told nothing");
+        };
+        assert!(hint.unwrap().english.contains("ask the hoster"));
     }
 
     #[test]

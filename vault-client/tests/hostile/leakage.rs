@@ -121,12 +121,15 @@ fn two_corpora_of_one_volume_look_alike() {
     let checked = |sights: &Sights| bytes_by_class(sights.check.read_lengths());
     assert_alike("reads of a check", &checked(&one), &checked(&other));
     assert_eq!(one.check.reads.len(), other.check.reads.len());
-    // How much a restore reads, and not in how many ranges: those follow the files.
+    // A restore reads about as much, and not in as many ranges: those follow the files, and
+    // in what order threads have stored them. At each end of one some is read twice. The
+    // threat model says what that shows.
     let restored = |sights: &Sights| {
         let bytes = sights.restore.read_lengths().sum::<usize>();
         BTreeMap::from([(0, bytes)])
     };
-    assert_alike("volume of a restore", &restored(&one), &restored(&other));
+    let apart = difference(&restored(&one), &restored(&other));
+    assert!(apart <= 80, "volume of a restore: {apart}");
     // In the classes of sizes, and nothing else.
     for sights in [&one, &other] {
         let packs = &sights.backup.packs;

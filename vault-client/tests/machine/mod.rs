@@ -1,6 +1,6 @@
-//! Any sequence of what members do: devices come and go, vaults are made,
-//! shared, taken back, left, rotated, and written to by two at once. After it,
-//! each device reads exactly what its member may read, and nobody else can,
+//! Any sequence of what members do: devices come and go, papers bring computers in
+//! and are replaced, vaults are made, shared, taken back, left, rotated, and written
+//! to by two at once. After it, each device reads exactly what its member may read, and nobody else can,
 //! with all that the hoster has.
 //!
 //! `model` plays devices that are made of the core alone, which is quick;
@@ -33,6 +33,13 @@ enum Step {
     AddDevice {
         member: usize,
         by: usize,
+    },
+    /// The paper brings a new computer in.
+    Recover {
+        member: usize,
+    },
+    ReplacePaper {
+        member: usize,
     },
     RemoveDevice {
         member: usize,
@@ -83,6 +90,8 @@ fn step() -> impl Strategy<Value = Step> {
     let role = || prop_oneof![Just(Role::Reader), Just(Role::Writer), Just(Role::Manager)];
     prop_oneof![
         2 => (n(), n()).prop_map(|(member, by)| Step::AddDevice { member, by }),
+        1 => n().prop_map(|member| Step::Recover { member }),
+        1 => n().prop_map(|member| Step::ReplacePaper { member }),
         2 => (n(), n(), n()).prop_map(|(member, by, which)| Step::RemoveDevice { member, by, which }),
         1 => n().prop_map(|member| Step::CreateVault { member }),
         4 => (n(), n(), n(), role()).prop_map(|(vault, by, to, role)| Step::Share { vault, by, to, role }),
@@ -165,6 +174,12 @@ fn a_sequence_with_everything_in_it() {
             one: 1,
             other: 0,
         },
+        Step::Recover { member: 0 },
+        Step::ReplacePaper { member: 0 },
+        Step::Write { vault: 0, by: 1 },
+        Step::ReplacePaper { member: 1 },
+        Step::Recover { member: 1 },
+        Step::Write { vault: 0, by: 1 },
     ];
     for step in steps {
         model.take(step);
@@ -174,7 +189,7 @@ fn a_sequence_with_everything_in_it() {
         .iter()
         .map(|item| item.epoch)
         .collect();
-    assert_eq!(items, [1, 1, 1, 2, 3, 4, 4, 4]);
+    assert_eq!(items, [1, 1, 1, 2, 3, 4, 4, 4, 5, 6]);
     assert_reads(&model);
 }
 

@@ -8,7 +8,7 @@ use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{CommitOutcome, CommitRequest};
 use vault_core::author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor, create_vault};
 use vault_core::chunk::ChunkKind;
-use vault_core::keys::{AccountSecrets, DeviceKeys, VaultKeys};
+use vault_core::keys::{AccountSecrets, DeviceKeys, RecoveryPhrase, VaultKeys};
 use vault_core::pack::PackBuilder;
 use vault_core::seal::Compressor;
 use vault_proto::account_log::AccountLog;
@@ -30,13 +30,14 @@ pub(super) struct Model {
 /// A member.
 pub(super) struct Owner {
     pub(super) id: AccountId,
-    /// Paper first.
     pub(super) devices: Vec<Device>,
-    made: Member,
+    _made: Member,
 }
 
 pub(super) struct Device {
     pub(super) keys: DeviceKeys,
+    /// One paper is in at any time.
+    is_paper: bool,
     pub(super) active: bool,
     /// By vault: the newest epoch whose secret it could ever have.
     pub(super) reach: BTreeMap<VaultId, u64>,
@@ -70,13 +71,14 @@ impl Model {
                 let made = Member::at(&hoster);
                 let paper = Device {
                     keys: made.phrase.device_keys(),
+                    is_paper: true,
                     active: true,
                     reach: BTreeMap::new(),
                 };
                 Owner {
                     id: made.account.id(),
                     devices: vec![paper],
-                    made,
+                    _made: made,
                 }
             })
             .collect();
@@ -92,6 +94,8 @@ impl Model {
         let members = self.members.len();
         match step {
             Step::AddDevice { member, by } => self.add_device(member % members, by),
+            Step::Recover { member } => self.recover(member % members),
+            Step::ReplacePaper { member } => self.replace_paper(member % members),
             Step::RemoveDevice { member, by, which } => {
                 self.remove_device(member % members, by, which);
             }
@@ -173,6 +177,19 @@ impl Model {
         Other::new(&self.hoster, owner.id, copy(keys))
     }
 
+    /// That device, whether it is in or not.
+    fn device(&self, member: usize, number: usize) -> Other {
+        let owner = &self.members[member];
+        Other::new(&self.hoster, owner.id, copy(&owner.devices[number].keys))
+    }
+
+    /// The number of the paper that is in, the oldest while there are two.
+    fn paper(&self, member: usize) -> usize {
+        let mut devices = self.members[member].devices.iter();
+        let paper = devices.position(|device| device.is_paper && device.active);
+        paper.expect("nobody is without paper")
+    }
+
     fn standing(&self, vault: usize, member: usize) -> Option<MemberState> {
         let log = self.vault_log(self.vaults[vault].id);
         log.member(&self.members[member].id)
@@ -185,29 +202,52 @@ impl Model {
 
     fn add_device(&mut self, member: usize, by: usize) {
         let author = self.active(member, by);
-        let keys = DeviceKeys::generate(&mut rng());
+        self.add(member, &author, DeviceKeys::generate(&mut rng()), false);
+    }
+
+    /// A new computer, brought in by the paper.
+    fn recover(&mut self, member: usize) {
+        let paper = self.device(member, self.paper(member));
+        self.add(member, &paper, DeviceKeys::generate(&mut rng()), false);
+    }
+
+    /// The old paper brings a new one in, which puts the old one out.
+    fn replace_paper(&mut self, member: usize) {
+        let old = self.paper(member);
+        let author = self.device(member, old);
+        let phrase = RecoveryPhrase::generate(&mut rng());
+        self.add(member, &author, phrase.device_keys(), true);
+        let new = self.device(member, self.members[member].devices.len() - 1);
+        self.put_out(member, &new, old);
+    }
+
+    fn add(&mut self, member: usize, author: &Other, keys: DeviceKeys, is_paper: bool) {
         let log = author.own_log();
         let entry = account_author(&log, &author.keys, |writes| {
             let addition = writes
-                .draft_addition(keys.public(), "a phone", &mut rng())
+                .draft_addition(keys.public(), "another", &mut rng())
                 .unwrap();
             let signature = addition.sign(&keys).unwrap();
             writes.complete_addition(&addition, &signature).unwrap()
         });
         author.remote.append_account_entry(&entry).unwrap();
         // It is sent the newest account key, and with it all before.
-        let reach = self.members[member].devices[0].reach.clone();
+        let paper = self.paper(member);
+        let reach = self.members[member].devices[paper].reach.clone();
         self.members[member].devices.push(Device {
             keys,
+            is_paper,
             active: true,
             reach,
         });
     }
 
-    /// Removes a machine, and records it in every vault, as a client does.
+    /// Removes a machine.
     fn remove_device(&mut self, member: usize, by: usize, which: usize) {
-        let machines: Vec<_> = (1..self.members[member].devices.len())
-            .filter(|number| self.members[member].devices[*number].active)
+        let devices = self.members[member].devices.iter().enumerate();
+        let machines: Vec<_> = devices
+            .filter(|(_, device)| device.active && !device.is_paper)
+            .map(|(number, _)| number)
             .collect();
         let Some(number) = machines.get(which % machines.len().max(1)) else {
             return;
@@ -215,19 +255,21 @@ impl Model {
         let gone = self.members[member].devices[*number].keys.id();
         let mut author = self.active(member, by);
         if author.keys.id() == gone {
-            author = self.active(member, 0);
+            author = self.device(member, self.paper(member));
         }
+        self.put_out(member, &author, *number);
+    }
+
+    /// Removes a device, and records it in every vault, as a client does.
+    fn put_out(&mut self, member: usize, author: &Other, number: usize) {
+        let gone = self.members[member].devices[number].keys.id();
         let log = author.own_log();
         let entry = account_author(&log, &author.keys, |writes| {
             writes.remove_device(&gone, &mut rng()).unwrap()
         });
         author.remote.append_account_entry(&entry).unwrap();
-        self.members[member].devices[*number].active = false;
-        let thief = Other::new(
-            &self.hoster,
-            self.members[member].id,
-            copy(&self.members[member].devices[*number].keys),
-        );
+        self.members[member].devices[number].active = false;
+        let thief = self.device(member, number);
         assert!(
             thief.remote.list_vaults().is_err(),
             "a removed device logs in"
@@ -449,13 +491,10 @@ impl Model {
                 }
             }
         }
-        // The paper is in every member's drawer, and is never removed here.
         for member in &self.members {
-            assert!(member.devices[0].active);
-            assert_eq!(
-                member.devices[0].keys.id(),
-                member.made.phrase.device_keys().id()
-            );
+            let devices = member.devices.iter();
+            let papers = devices.filter(|device| device.is_paper && device.active);
+            assert_eq!(papers.count(), 1);
         }
     }
 }

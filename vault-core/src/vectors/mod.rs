@@ -17,6 +17,7 @@ mod links;
 mod logs;
 mod packs;
 mod phrases;
+mod printed_heads;
 mod roots;
 
 use std::{collections::VecDeque, convert::Infallible, fs, path::Path};
