@@ -7,8 +7,21 @@ refused was refused, and, where the text or a vector names the rule, for that ru
 import sys
 import time
 from pathlib import Path
+from typing import Callable
 
-from .vectors import chunker, content, exchanges, links, logs, public, secret, whole
+from .vectors import (
+    chunker,
+    content,
+    contexts,
+    exchanges,
+    limits,
+    links,
+    logs,
+    public,
+    replaced,
+    secret,
+    whole,
+)
 from .vectors.score import CORE, PROTO, Check, Score, run
 
 FILES: list[tuple[str, str, Check]] = [
@@ -17,9 +30,14 @@ FILES: list[tuple[str, str, Check]] = [
     (PROTO, "account_logs.json", logs.check_account_logs),
     (PROTO, "vault_logs.json", logs.check_vault_logs),
     (PROTO, "heads.json", logs.check_heads),
+    (PROTO, "head_contexts.json", contexts.check_head_contexts),
+    (PROTO, "limits.json", limits.check_limits),
     (PROTO, "logins.json", public.check_logins),
+    (PROTO, "login_contexts.json", contexts.check_login_contexts),
     (PROTO, "invitations.json", public.check_invitations),
     (PROTO, "addresses.json", public.check_addresses),
+    (PROTO, "spellings.json", public.check_spellings),
+    (CORE, "printed_heads.json", public.check_printed_heads),
     (CORE, "phrases.json", secret.check_phrases),
     (CORE, "boxes.json", secret.check_boxes),
     (CORE, "logs.json", exchanges.check_logs),
@@ -41,6 +59,12 @@ FILES: list[tuple[str, str, Check]] = [
     (CORE, "link_urls.json", links.check_link_urls),
     (CORE, "capsules.json", links.check_capsules),
     (CORE, "links.json", links.check_links),
+]
+
+# What no vector holds.
+MADE: list[tuple[str, Callable[[Score], None]]] = [
+    ("heads made here", replaced.check_made_heads),
+    ("a vault made here", whole.check_whole_way),
 ]
 
 
@@ -69,10 +93,12 @@ def main(root: Path) -> int:
         if not score.agrees and not wrong:
             wrong = ["no vector in it"]
         faults += [f"{file}: {fault}" for fault in wrong]
-    made = Score("a vault made here")
-    whole.check_whole_way(made)
-    print(_row(made, 0.0))
-    faults += [f"{made.file}: {fault}" for fault in made.faults]
+    for name, check_made in MADE:
+        start = time.monotonic()
+        made = Score(name)
+        check_made(made)
+        print(_row(made, time.monotonic() - start))
+        faults += [f"{made.file}: {fault}" for fault in made.faults + made.other_reasons]
     for fault in faults:
         print(f"DIFFERS {fault}")
     return 1 if faults else 0

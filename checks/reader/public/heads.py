@@ -1,16 +1,15 @@
-"""Heads (part 1, "Heads", H1 to H14, "Printed heads", "Paths")."""
+"""Heads (part 1, "Heads", H1 to H15, "Paths")."""
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field as dataclass_field
 
 from ..crypto import ed25519
-from ..crypto.hashing import derive, number, split, u64
+from ..crypto.hashing import derive, number, split
 from ..refusal import Refused, require
 from .entries import Place
-from .vault_fields import READER
-from .vault_log import AccountLogs, VaultLog
+from .vault_fields import READER, check_fields
+from .vault_log import AccountLogs, State, VaultLog
 
 MAGIC = b"coffreH1"
 ZEROS = bytes(32)
@@ -157,11 +156,12 @@ def path_numbers(newest: int, known: int) -> list[int]:
     return out
 
 
-def _check_links(path: list[Head], seen: Seen) -> None:
-    """H11: each two neighbours, and the last one and what was seen, are linked."""
-    known = dict(seen.hashes)
+def check_links(path: list[Head], known_seq: int, hashes: dict[int, bytes]) -> None:
+    """H11, "Paths": each two neighbours, and the last one and head `known_seq`, are
+    linked; `hashes` are those that are known, of that head among others."""
+    known = dict(hashes)
     known.update({head.seq: head.hash for head in path})
-    followers = [*(head.seq for head in path[1:]), seen.seq]
+    followers = [*(head.seq for head in path[1:]), known_seq]
     for head, follower in zip(path, followers):
         linked = follower in (head.seq - 1, skip(head.seq))
         require(linked and follower < head.seq, "MissingLink")
@@ -207,7 +207,7 @@ def follow(path: list[Head], seen: Seen, vault: VaultLog, accounts: AccountLogs)
         if head.seq == seen.seq:
             raise Refused("Repeated" if head.hash == seen.newest.hash else "Fork")
     check_maker(head, vault, accounts)
-    _check_links(path, seen)
+    check_links(path, seen.seq, seen.hashes)
     _check_order(path, seen)
     _check_pins(path, seen, vault)
     known = {**seen.hashes, **{one.seq: one.hash for one in path}}
@@ -235,9 +235,26 @@ def check_contents(head: Head, sealed_root: bytes, added: bytes, taken: bytes) -
     require(pack_list_hash(taken) == head.taken, "OtherPacks")
 
 
-def printed(vault: bytes, seq: int, head_hash: bytes) -> str:
-    """ "Printed heads": what a member keeps on paper."""
-    short = head_hash[:20]
-    check = derive("coffre v1 printed head", vault + u64(seq) + short)[:5]
-    letters = base64.b32encode(short + check).decode().lower()
-    return "-".join([str(seq), *(letters[at : at + 4] for at in range(0, 40, 4))])
+def check_standing(head: Head, vault: VaultLog, accounts: AccountLogs) -> None:
+    """H15, of a head that holds by H4 to H13: no entry that pins another head in its
+    place has put its maker out. What else it points at is not to be read."""
+    for at, entry in enumerate(vault.entries):
+        if entry.head is None or entry.head.seq != head.seq or entry.head.hash == head.hash:
+            continue
+        # No genesis pins a head (V8), so that there is a state before.
+        before, after = vault.states[at - 1], vault.states[at]
+        refs = check_fields(entry)
+        by_others = refs[0].account != head.account
+        if by_others and _may_write(before, head.account):
+            require(head.account in after.members, "Stranger")
+            require(_may_write(after, head.account), "MayNotWrite")
+        removed = accounts[head.account].devices[head.device].removed
+        for one in refs:
+            if one.account == head.account and removed is not None:
+                require(one.place.seq < removed, "DeviceNotActive")
+
+
+def _may_write(state: State, account: bytes) -> bool:
+    """H6: a member who has accepted, and is WRITER or MANAGER."""
+    member = state.members.get(account)
+    return member is not None and member.accepted and member.role != READER

@@ -45,8 +45,15 @@ def normalize(text: str) -> str:
 
 
 def check(origin: str) -> None:
-    """Refuses what is not an origin in its one spelling."""
+    """Refuses what is not an origin in its one spelling. (`Origin`: a signed entry's.)"""
     require(normalize(origin) == origin, "Origin")
+
+
+def check_stored(origin: str) -> str:
+    """An origin that is stored by itself; one in another spelling is told as
+    `Spelling`, as of addresses."""
+    require(normalize(origin) == origin, "Spelling")
+    return origin
 
 
 def check_tls(mode: int, pin: bytes, reason: str) -> None:

@@ -1,18 +1,21 @@
-"""The smaller files of part 1: ids, signatures, logins, invitations, addresses."""
+"""The smaller files of part 1: ids, signatures, logins, invitations, addresses,
+spellings, printed heads."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Callable
 
 from ..crypto import ed25519
 from ..crypto.hashing import derive, plain_hash
+from ..public import origins
 from ..public.account_log import AccountLog
 from ..public.address import check_stored, read_address
 from ..public.entries import decode_device, device_id
 from ..public.heads import pack_list_hash
 from ..public.invitation import read_invitation
 from ..public.login import Channel, check_hello, check_login, hoster_id, read_payload
+from ..public.printed_heads import print_head, read_printed
 from .logs import entry
 from .score import Score, passes, unhex
 
@@ -148,3 +151,49 @@ def check_addresses(vectors: dict[str, Any], score: Score) -> None:
         score.accept(one["name"], read)
     for case in vectors["refused"]:
         score.refuse(case["name"], partial(read_address, case["text"]), case["error"])
+
+
+def check_spellings(vectors: dict[str, Any], score: Score) -> None:
+    """Origins and addresses as people type them; as stored, in one spelling only."""
+    kinds: list[tuple[str, Callable[[str], str], Callable[[str], Any]]] = [
+        ("origins", origins.normalize, origins.check_stored),
+        ("addresses", lambda text: str(read_address(text)), check_stored),
+    ]
+    for kind, spell, store in kinds:
+        for case in vectors[kind]:
+
+            def read(
+                case: Any = case, spell: Any = spell, store: Any = store
+            ) -> list[tuple[str, Any, Any]]:
+                spelled = case["spelled"]
+                is_one_spelling = case["error"] == ""
+                return [
+                    ("typed", spell(case["text"]), spelled),
+                    ("stored", str(store(spelled)), spelled),
+                    ("one spelling", case["text"] == spelled, is_one_spelling),
+                ]
+
+            score.accept(case["text"], read)
+            if case["error"]:
+                score.refuse(case["text"], partial(store, case["text"]), case["error"])
+
+
+def check_printed_heads(vectors: dict[str, Any], score: Score) -> None:
+    """Printed heads as people type them, and how they are written."""
+    for case in vectors["cases"]:
+        vault = unhex(case["vault"])
+        if case["result"] == "refused":
+            score.refuse(case["name"], partial(read_printed, vault, case["text"]))
+            continue
+
+        def read(case: Any = case, vault: Any = vault) -> list[tuple[str, Any, Any]]:
+            found = read_printed(vault, case["text"])
+            written = print_head(vault, case["seq"], unhex(case["hash"]))
+            return [
+                ("seq", found.seq, case["seq"]),
+                ("hash", found.short_hash.hex(), case["hash"]),
+                ("written", str(written), case["printed"]),
+                ("the same", found, written),
+            ]
+
+        score.accept(case["name"], read)

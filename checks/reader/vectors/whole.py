@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..content import nodes
-from ..public.heads import Seen, check_contents, follow
+from ..public.heads import Seen, check_contents, check_standing, follow
 from ..sealed_messages import CATALOG, NODE, SERIES, SNAPSHOT, TIMESTAMP, TOTALS
 from ..secret.keys import CATALOG as CATALOG_KIND, FILE_DATA, SNAPSHOT as SNAPSHOT_KIND, TREE
 from ..secret.keys import VaultKeys
@@ -60,6 +60,7 @@ def check_whole_way(score: Score) -> None:
 
     def read() -> list[tuple[str, Any, Any]]:
         seen = follow([head], Seen(), log, {account.id: account})
+        check_standing(head, log, {account.id: account})
         check_contents(head, sealed_root, maker.pack_ids(packs), b"")
         keys = keys_of_words(phrase(maker.ENTROPY, "french"), account, log)
         vault = Vault(keys, packs.packs.__getitem__, head, sealed_root)
