@@ -31,6 +31,7 @@ FILES: list[tuple[str, str, Check]] = [
     (PROTO, "vault_logs.json", logs.check_vault_logs),
     (PROTO, "heads.json", logs.check_heads),
     (PROTO, "head_contexts.json", contexts.check_head_contexts),
+    (PROTO, "replaced_heads.json", contexts.check_replaced_heads),
     (PROTO, "limits.json", limits.check_limits),
     (PROTO, "logins.json", public.check_logins),
     (PROTO, "login_contexts.json", contexts.check_login_contexts),

@@ -122,6 +122,24 @@ fn heads_and_what_they_are_held_against() {
 }
 
 #[test]
+fn heads_in_the_place_of_pinned_ones() {
+    let vectors = read("replaced_heads.json");
+    let logs = account_logs(&vectors["account_logs"]);
+    let decode = |value: &Value| UnverifiedHead::decode(&hex(value)).unwrap();
+    for case in both(&vectors["cases"]) {
+        let log = vault_log(list(&case["vault_log"]), &logs).unwrap();
+        let path = vec![decode(&case["head"]), decode(&vectors["fourth"])];
+        let path = SeenHeads::none().follow(path).unwrap();
+        let head = path.newest().clone().verify(&HeadContext {
+            vault_log: &log,
+            account_logs: &logs,
+            previous: PreviousHeads::Path(&path),
+        });
+        assert_told(head.unwrap().head().check_not_put_out(&log, &logs), case);
+    }
+}
+
+#[test]
 fn spellings() {
     let vectors = read("spellings.json");
     for case in both(&vectors["origins"]) {

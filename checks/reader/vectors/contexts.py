@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Callable
 
-from ..public.heads import Head, Seen, check_contents, check_maker, follow
+from ..public.heads import Head, Seen, check_contents, check_maker, check_standing, follow
 from ..public.login import Channel, check_hello, check_login
 from ..public.vault_log import AccountLogs
 from .logs import account_log, entry, vault_log
@@ -53,6 +53,19 @@ def check_head_contexts(vectors: dict[str, Any], score: Score) -> None:
             lambda: [("seq", follow([head], seen, vault, accounts).seq, 7)],
         )
         _judge(score, case, partial(check_contents, head, root, *packs))
+
+
+def check_replaced_heads(vectors: dict[str, Any], score: Score) -> None:
+    """Heads in the place of one that the vault log pins (H15), each seen for the first
+    time by a path of it and the fourth."""
+    built = [account_log(log) for log in vectors["account_logs"]]
+    accounts = {log.id: log for log in built}
+    fourth = Head.decode(unhex(vectors["fourth"]))
+    for case in vectors["cases"]:
+        vault = vault_log(case["vault_log"], accounts)
+        head = Head.decode(unhex(case["head"]))
+        follow([head, fourth], Seen(), vault, accounts)
+        _judge(score, case, partial(check_standing, head, vault, accounts))
 
 
 def _channel(case: dict[str, Any]) -> Channel:

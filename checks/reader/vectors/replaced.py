@@ -1,5 +1,5 @@
 """Heads in whose place the vault log pins another one (H15), and what a printed head
-confirms ("Printed heads"). No vector holds either; they are made here."""
+confirms ("Printed heads"), made here."""
 
 from __future__ import annotations
 

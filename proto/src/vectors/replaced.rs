@@ -9,15 +9,16 @@ pub(super) fn heads() -> Json {
     let logs = accounts.map(|account| Json::entries(account.log.entries()));
     let fourth = Json::hex(cast.heads.at(4).to_bytes());
     let cases = cases.iter().map(|case| {
-        let mut fields = vec![
+        let error = case.error.as_ref();
+        Json::Object(vec![
             ("name", Json::text(case.name)),
             ("vault_log", Json::entries(case.vault.log.entries())),
             ("head", Json::hex(case.head.to_bytes())),
-        ];
-        if let Some(error) = &case.error {
-            fields.push(("error", Json::error(error)));
-        }
-        Json::Object(fields)
+            (
+                "error",
+                error.map_or(Json::text(""), |error| Json::error(error)),
+            ),
+        ])
     });
     Json::Object(vec![
         (
