@@ -14,10 +14,7 @@ pub(super) fn heads() -> Json {
             ("name", Json::text(case.name)),
             ("vault_log", Json::entries(case.vault.log.entries())),
             ("head", Json::hex(case.head.to_bytes())),
-            (
-                "error",
-                error.map_or(Json::text(""), |error| Json::error(error)),
-            ),
+            ("error", error.map_or(Json::text(""), Json::error)),
         ])
     });
     Json::Object(vec![

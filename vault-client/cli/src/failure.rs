@@ -383,7 +383,8 @@ mod tests {
         use vault_client::link::LinkError;
         use vault_client::reconcile::ReconcileError;
         use vault_client::restore::RestoreError;
-        let errors: [(fn() -> VaultError, &str); 2] = [
+        type Make = fn() -> VaultError;
+        let errors: [(Make, &str); 2] = [
             (|| VaultError::BeingBroughtForward, "vault reconcile"),
             (
                 || VaultError::EntriesLeftBehind { first: 3 },

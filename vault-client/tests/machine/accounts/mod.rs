@@ -171,7 +171,7 @@ struct Device {
 enum Kind {
     /// One of them is in at any time.
     Paper(RecoveryPhrase),
-    Machine(Machine),
+    Machine(Box<Machine>),
 }
 
 struct Machine {
@@ -309,10 +309,10 @@ impl Device {
         let secret = fs::read(home.path().join("device.key")).unwrap();
         Self {
             keys: DeviceKeys::from_secret_bytes(&secret).unwrap(),
-            kind: Kind::Machine(Machine {
+            kind: Kind::Machine(Box::new(Machine {
                 _home: home,
                 account,
-            }),
+            })),
             is_active: true,
             reach,
         }
