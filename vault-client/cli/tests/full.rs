@@ -1,7 +1,6 @@
 //! Disks that are too small, the device's and the hoster's: a tmpfs that is.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -217,42 +216,6 @@ fn a_backup_that_fills_the_hosters_disk_is_finished_when_there_is_room() {
     disk.grow("size=256m");
     let after = device.back_up(&tree);
     assert_eq!(snapshots(&device), [before, after]);
-    device.done(&["check", "--read-data"]);
-    assert_restored(&device, &tree);
-}
-
-/// Not even the ledger has room for a line.
-#[test]
-fn a_hosters_disk_that_others_have_filled_is_told_and_used_again() {
-    let Some(disk) = Disk::mount("size=64m") else {
-        return not_tested("this user may not mount a tmpfs");
-    };
-    let hoster = hoster_on(&disk);
-    let device = hoster.member();
-    device.done(&["vault", "create", "papers"]);
-    let place = tempfile::tempdir().unwrap();
-    let tree = place.path().canonicalize().unwrap();
-    fs::write(tree.join("letter"), "text").unwrap();
-    device.back_up(&tree);
-    fs::write(tree.join("photo"), noise(1, 1_000_000)).unwrap();
-
-    let filler = disk.place.path().join("filler");
-    let mut file = fs::File::create(&filler).unwrap();
-    for size in [1 << 20, 4 << 10, 1] {
-        while file.write_all(&vec![1; size]).is_ok() {}
-    }
-    assert_refused_for_room(&device, &tree);
-
-    fs::remove_file(filler).unwrap();
-    // The ledger looks for room every few seconds.
-    let arguments = ["backup", tree.to_str().unwrap()];
-    loop {
-        let (exit, document) = device.json(&arguments);
-        if exit == 0 {
-            break;
-        }
-        assert_eq!(exit, 5, "{document:#}");
-    }
     device.done(&["check", "--read-data"]);
     assert_restored(&device, &tree);
 }
