@@ -193,8 +193,9 @@ fn an_interrupted_call_ends_at_once_and_the_next_one_works() {
         "{ended:?}"
     );
     assert_eq!(ended.unwrap_err().code(), ErrorCode::Cancelled);
-    // Nobody waited until the first had come to nothing: the second is a good one.
-    assert_eq!(hoster.relay.connections() - before, 1);
+    // Nobody waited until the first had come to nothing: the second is a good one. It may
+    // have been interrupted before there was any.
+    assert!(hoster.relay.connections() - before <= 1);
     vault.refresh().unwrap();
 }
 
