@@ -1,6 +1,15 @@
-//! Wanted chunks, collected until they are worth a call to the hoster.
+//! Wanted chunks, collected until all that is wanted of their packs is known.
+//!
+//! A backup stores nearly in the order of the tree, but not quite: chunks that its
+//! threads are done with first come first. Asked for in the order of the tree, packs
+//! would be read in pieces, and the pieces would tell long files from short ones. So a
+//! pack waits until others were wanted for a long time, and then is asked for once.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    mem,
+    sync::Arc,
+};
 
 use crossbeam_channel::Sender;
 use vault_core::{
@@ -16,14 +25,14 @@ use crate::{
     transfer::TransferError,
 };
 
-/// Sealed bytes of a batch,
+/// Places that wait for chunks of packs which are not asked for yet. More would take
+/// more memory, some 700 bytes each, and leave the line without work for longer.
+const WAITING_PLACES: usize = 8_192;
+/// Sealed bytes of a batch: two of the largest packs.
 const BATCH_BYTES: u64 = 32 << 20;
-/// and of the first, so that the line does not wait long for it. The others are
-/// twice as large as the one before, up to the bound.
-const FIRST_BATCH_BYTES: u64 = 1 << 20;
-/// Chunks of a batch, so that very small ones do not take much memory, nor hold
-/// more files open than there may be.
-const BATCH_CHUNKS: usize = 2_048;
+/// Places that the chunks of a batch go to, so that very small ones do not take much
+/// memory.
+const BATCH_PLACES: usize = 8_192;
 
 /// A chunk, and where its bytes go.
 pub(super) struct WantedChunk {
@@ -40,25 +49,40 @@ pub(super) struct Destination {
     pub(super) length: u32,
 }
 
-/// Chunks that are wanted. Handed to the fetchers whenever there are enough.
-pub(super) struct Batch {
-    opened: Opened,
-    next: Option<Sender<Self>>,
-    order: Vec<IndexEntry>,
-    wanted: HashMap<ChunkId, WantedChunk>,
-    bytes: u64,
-    enough_bytes: u64,
+/// What is wanted of a pack.
+#[derive(Default)]
+struct WantedPack {
+    /// Each once, in the order in which they were wanted.
+    chunks: Vec<IndexEntry>,
+    places: usize,
+    /// When something of it was wanted last.
+    turn: u64,
 }
 
-impl Batch {
-    pub(super) fn new(contents: &Contents, next: Sender<Self>) -> Self {
+/// Collects what is wanted and hands it over in batches.
+pub(super) struct Gathering {
+    opened: Opened,
+    next: Sender<Batch>,
+    wanted: HashMap<ChunkId, WantedChunk>,
+    packs: HashMap<PackId, WantedPack>,
+    /// The packs, the one of which nothing was wanted for longest first.
+    turns: BTreeMap<u64, PackId>,
+    turn: u64,
+    places: usize,
+    batch: Batch,
+}
+
+impl Gathering {
+    pub(super) fn new(contents: &Contents, next: Sender<Batch>) -> Self {
         Self {
             opened: contents.opened().clone(),
-            next: Some(next),
-            order: Vec::new(),
+            next,
             wanted: HashMap::new(),
-            bytes: 0,
-            enough_bytes: FIRST_BATCH_BYTES,
+            packs: HashMap::new(),
+            turns: BTreeMap::new(),
+            turn: 0,
+            places: 0,
+            batch: Batch::default(),
         }
     }
 
@@ -72,42 +96,110 @@ impl Batch {
         let mut chunks = StreamChunks::new(content);
         let mut position = 0;
         while let Some(chunk) = chunks.next(&mut source).map_err(source_error)? {
-            let entry = self
-                .opened
-                .index
-                .lookup(ChunkKind::FileData, &chunk.id)?
-                .ok_or(TransferError::Unknown)?;
-            let wanted = self.wanted.entry(chunk.id).or_insert_with(|| {
-                self.order.push(entry);
-                self.bytes += u64::from(entry.sealed_length);
-                WantedChunk {
-                    entry,
-                    places: Vec::new(),
-                }
-            });
-            wanted.places.push(Destination {
+            let place = Destination {
                 work: work.clone(),
                 position,
                 length: chunk.length,
-            });
+            };
+            self.want(&chunk.id, place)?;
             position += u64::from(chunk.length);
-            if self.bytes >= self.enough_bytes || self.order.len() >= BATCH_CHUNKS {
-                self.hand_over()?;
+            while self.places > WAITING_PLACES {
+                self.end_oldest()?;
             }
         }
         Ok(())
     }
 
-    /// Hands over what is left.
+    /// Hands over all that is left.
     pub(super) fn finish(mut self) -> Result<(), TransferError> {
-        if self.order.is_empty() {
-            Ok(())
-        } else {
-            self.hand_over()
+        while !self.turns.is_empty() {
+            self.end_oldest()?;
         }
+        self.hand_over()
     }
 
-    /// All that is wanted, in the order in which it was.
+    fn want(&mut self, id: &ChunkId, place: Destination) -> Result<(), TransferError> {
+        let pack = match self.wanted.get_mut(id) {
+            Some(wanted) => {
+                wanted.places.push(place);
+                wanted.entry.pack
+            }
+            None => {
+                let entry = self
+                    .opened
+                    .index
+                    .lookup(ChunkKind::FileData, id)?
+                    .ok_or(TransferError::Unknown)?;
+                let places = vec![place];
+                self.wanted.insert(*id, WantedChunk { entry, places });
+                self.packs.entry(entry.pack).or_default().chunks.push(entry);
+                entry.pack
+            }
+        };
+        let wanted = self.packs.entry(pack).or_default();
+        self.turns.remove(&wanted.turn);
+        self.turn += 1;
+        wanted.turn = self.turn;
+        wanted.places += 1;
+        self.turns.insert(self.turn, pack);
+        self.places += 1;
+        Ok(())
+    }
+
+    /// Moves the pack of which nothing was wanted for longest into the batch, and hands
+    /// that over once it is full.
+    fn end_oldest(&mut self) -> Result<(), TransferError> {
+        let oldest = self.turns.pop_first();
+        let Some(pack) = oldest.and_then(|(_, pack)| self.packs.remove(&pack)) else {
+            return Ok(());
+        };
+        self.places -= pack.places;
+        self.batch.places += pack.places;
+        for entry in pack.chunks {
+            if let Some(wanted) = self.wanted.remove(&entry.id) {
+                self.batch.add(wanted);
+            }
+        }
+        if self.batch.bytes >= BATCH_BYTES || self.batch.places >= BATCH_PLACES {
+            return self.hand_over();
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), TransferError> {
+        if self.batch.order.is_empty() {
+            return Ok(());
+        }
+        let full = mem::take(&mut self.batch);
+        self.next.send(full).map_err(|_| TransferError::Stopped)
+    }
+}
+
+/// Chunks of one or more packs, to be fetched with one call.
+#[derive(Default)]
+pub(super) struct Batch {
+    order: Vec<IndexEntry>,
+    wanted: HashMap<ChunkId, WantedChunk>,
+    bytes: u64,
+    places: usize,
+}
+
+impl Batch {
+    fn add(&mut self, wanted: WantedChunk) {
+        let entry = wanted.entry;
+        let mut places = wanted.places;
+        let held = self.wanted.entry(entry.id).or_insert_with(|| {
+            self.order.push(entry);
+            self.bytes += u64::from(entry.sealed_length);
+            WantedChunk {
+                entry,
+                places: Vec::new(),
+            }
+        });
+        held.places.append(&mut places);
+    }
+
+    /// All that is wanted, pack after pack.
     pub(super) fn entries(&self) -> Vec<IndexEntry> {
         self.order.clone()
     }
@@ -126,22 +218,6 @@ impl Batch {
 
     pub(super) fn take(&mut self, id: &ChunkId) -> Option<WantedChunk> {
         self.wanted.remove(id)
-    }
-
-    fn hand_over(&mut self) -> Result<(), TransferError> {
-        let Some(next) = &self.next else {
-            return Ok(());
-        };
-        let full = Self {
-            opened: self.opened.clone(),
-            next: None,
-            order: mem::take(&mut self.order),
-            wanted: mem::take(&mut self.wanted),
-            bytes: mem::take(&mut self.bytes),
-            enough_bytes: self.enough_bytes,
-        };
-        self.enough_bytes = BATCH_BYTES.min(2 * self.enough_bytes);
-        next.send(full).map_err(|_| TransferError::Stopped)
     }
 }
 

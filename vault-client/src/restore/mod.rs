@@ -1,8 +1,9 @@
 //! Restoring.
 //!
 //! ```text
-//! snapshot ─▶ Planner: directories, names of files ─▶ Batch of wanted chunks
-//!     ─▶ fetchers (ranges of packs) ─▶ writers (open, check, write) ─▶ target
+//! snapshot ─▶ Planner: directories, names of files ─▶ Gathering of wanted chunks
+//!     ─▶ Batch: all that is wanted of some packs ─▶ fetchers (their ranges)
+//!     ─▶ writers (open, check, write) ─▶ target
 //! ```
 //!
 //! Every chunk is opened under the id that the verified tree names before a
@@ -33,7 +34,7 @@ use vault_proto::ids::PackId;
 
 pub use self::error::RestoreError;
 use self::{
-    batch::{Batch, WantedChunk},
+    batch::{Batch, Gathering, WantedChunk},
     file_work::{FileWork, Links, Outcome},
     verify::Verification,
 };
@@ -261,15 +262,15 @@ impl Run<'_> {
         target: &Target,
         batches: Sender<Batch>,
     ) -> Result<(), RestoreError> {
-        let mut batch = Batch::new(self.contents, batches);
+        let mut wanted = Gathering::new(self.contents, batches);
         let root = target.root();
         let tree = match node {
             None => self.tree,
             Some(node) => match node.directory() {
                 Some(directory) => directory,
                 None => {
-                    self.place(node, &root, &mut batch)?;
-                    return Ok(batch.finish()?);
+                    self.place(node, &root, &mut wanted)?;
+                    return Ok(wanted.finish()?);
                 }
             },
         };
@@ -301,11 +302,11 @@ impl Run<'_> {
                 }
                 Step::Node(node) => {
                     let directory = directory.clone();
-                    self.place(&node, &directory, &mut batch)?;
+                    self.place(&node, &directory, &mut wanted)?;
                 }
             }
         }
-        batch.finish()?;
+        wanted.finish()?;
         if let (Some(node), Some(root)) = (node, open.pop()) {
             root.finish(node.metadata());
         }
@@ -317,7 +318,7 @@ impl Run<'_> {
         &self,
         node: &Node,
         directory: &TargetDirectory,
-        batch: &mut Batch,
+        wanted: &mut Gathering,
     ) -> Result<(), RestoreError> {
         // Two nodes that claim to be one file and differ are two files.
         let unlinked;
@@ -346,7 +347,7 @@ impl Run<'_> {
             Ok(FilePlacement::Write(planned)) => {
                 let metadata: Metadata = node.metadata().clone();
                 let work = Arc::new(FileWork::new(planned, metadata, holes.clone()));
-                match batch.add(&work, content) {
+                match wanted.add(&work, content) {
                     Ok(()) => {}
                     Err(error) if error.is_lasting() => {
                         let is_hosters = error.code() == ErrorCode::HosterMisbehaved;

@@ -8,7 +8,7 @@ use std::path::Path;
 use prost::Message;
 use vault_core::chunker::{ChunkSizes, Chunker, ChunkerKeys};
 use vault_proto::ids::PackId;
-use vault_rpc::hoster::{CommitHeadRequest, ReadPacksRequest};
+use vault_rpc::hoster::{CommitHeadRequest, PackRange, ReadPacksRequest};
 
 use super::front::Seen;
 use super::scene::{Hostile, Person, Scene};
@@ -24,6 +24,8 @@ struct Sight {
     packs: Vec<usize>,
     /// Offset and length of ranges, ascending.
     reads: Vec<(u32, u32)>,
+    /// Calls that asked for them.
+    read_calls: usize,
     /// Lengths of sealed roots.
     roots: Vec<usize>,
 }
@@ -32,8 +34,7 @@ impl Sight {
     /// Of these calls.
     fn of(calls: &[Seen]) -> Self {
         let of_kind = |call: &'static str| calls.iter().filter(move |seen| seen.call == call);
-        let ranges = of_kind("read_packs")
-            .flat_map(|seen| ReadPacksRequest::decode(&seen.asked[..]).unwrap().ranges);
+        let ranges = ranges_of(calls).into_iter();
         let mut reads: Vec<_> = ranges.map(|range| (range.offset, range.length)).collect();
         reads.sort_unstable();
         let commits = of_kind("commit_head");
@@ -41,6 +42,7 @@ impl Sight {
         Self {
             packs: of_kind("put_pack").map(|seen| seen.pack_bytes).collect(),
             reads,
+            read_calls: of_kind("read_packs").count(),
             roots: commits.map(|commit| commit.root.len()).collect(),
         }
     }
@@ -52,6 +54,13 @@ impl Sight {
     fn read_lengths(&self) -> impl Iterator<Item = usize> {
         self.reads.iter().map(|(_, length)| *length as usize)
     }
+}
+
+/// What these calls asked for of packs.
+fn ranges_of(calls: &[Seen]) -> Vec<PackRange> {
+    let reads = calls.iter().filter(|seen| seen.call == "read_packs");
+    let asked = reads.map(|seen| ReadPacksRequest::decode(&seen.asked[..]).unwrap());
+    asked.flat_map(|request| request.ranges).collect()
 }
 
 /// What it sees of each.
@@ -121,15 +130,11 @@ fn two_corpora_of_one_volume_look_alike() {
     let checked = |sights: &Sights| bytes_by_class(sights.check.read_lengths());
     assert_alike("reads of a check", &checked(&one), &checked(&other));
     assert_eq!(one.check.reads.len(), other.check.reads.len());
-    // A restore reads about as much, and not in as many ranges: those follow the files, and
-    // in what order threads have stored them. At each end of one some is read twice. The
-    // threat model says what that shows.
-    let restored = |sights: &Sights| {
-        let bytes = sights.restore.read_lengths().sum::<usize>();
-        BTreeMap::from([(0, bytes)])
-    };
-    let apart = difference(&restored(&one), &restored(&other));
-    assert!(apart <= 80, "volume of a restore: {apart}");
+    // A restore reads what was wanted of each pack, at once.
+    let restored = |sights: &Sights| bytes_by_class(sights.restore.read_lengths());
+    assert_alike("reads of a restore", &restored(&one), &restored(&other));
+    assert_eq!(one.restore.reads.len(), other.restore.reads.len());
+    assert_eq!(one.restore.read_calls, other.restore.read_calls);
     // In the classes of sizes, and nothing else.
     for sights in [&one, &other] {
         let packs = &sights.backup.packs;
@@ -140,6 +145,20 @@ fn two_corpora_of_one_volume_look_alike() {
                 .all(|length| (1 << 14..=1 << 24).contains(length))
         );
     }
+}
+
+/// Threads store what they are done with first, and a restore goes by the tree.
+#[test]
+fn a_restore_reads_every_pack_once() {
+    let files = Files::many(5, 60, 150_000);
+    files.write("film", &noise(6, 40 << 20));
+    let scene = Scene::of(files);
+    scene.front().forget_seen();
+    scene.assert_restores_all_but(0);
+    let read = ranges_of(&scene.front().seen());
+    let packs: BTreeSet<_> = read.iter().map(|range| &range.pack).collect();
+    assert!(packs.len() >= 4, "{read:?}");
+    assert_eq!(packs.len(), read.len(), "{read:?}");
 }
 
 /// Within 2 %.

@@ -1,0 +1,18 @@
+//! Restores of more than waits at once.
+
+use super::{Files, assert_restores, backed_up, newest, noise};
+use crate::support::Member;
+
+/// Chunks whose places are more than wait for their packs, and one that is wanted in
+/// more places than that.
+#[test]
+fn many_small_files_are_restored_as_they_were() {
+    let (_member, mut vault) = Member::with_vault();
+    let files = Files::many(3, 9_000, 30);
+    for number in 0..9_000 {
+        files.write(&format!("same/{number}"), b"as the others");
+    }
+    files.write("long", &noise(4, 3 << 20));
+    backed_up(&mut vault, &files).unwrap();
+    assert_restores(&vault, &newest(&vault).unwrap(), &files);
+}
