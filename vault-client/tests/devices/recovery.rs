@@ -5,8 +5,7 @@ use vault_client::account::{Account, AccountError, Setup, Standing, VaultSelecto
 use vault_client::error::ErrorCode;
 use vault_client::remote::memory::{MemoryHoster, MemoryNetwork};
 use vault_client::vault::{Freshness, VaultError};
-use vault_core::author::AccountAuthor;
-use vault_core::keys::{AccountSecrets, RecoveryPhrase};
+use vault_core::keys::RecoveryPhrase;
 use vault_proto::vault_log::Role;
 
 use crate::support::{Member, Other, commit, line_lost, rng, setup};
@@ -128,26 +127,9 @@ fn words_of_nobody_and_words_that_were_removed_open_nothing() {
     let paper = member.paper();
     let new = RecoveryPhrase::generate(&mut rng());
     let keys = new.device_keys();
-    let mut log = paper.own_log();
-    let secrets = AccountSecrets::open(&log, &paper.keys).unwrap();
-    let author = AccountAuthor {
-        log: &log,
-        secrets: &secrets,
-        device: &paper.keys,
-    };
-    let addition = author.draft_addition(keys.public(), "paper", &mut rng());
-    let addition = addition.unwrap();
-    let signature = addition.sign(&keys).unwrap();
-    let entry = author.complete_addition(&addition, &signature).unwrap();
-    paper.remote.append_account_entry(&entry).unwrap();
-    log.append(&entry).unwrap();
-    let author = AccountAuthor {
-        log: &log,
-        secrets: &AccountSecrets::open(&log, &keys).unwrap(),
-        device: &keys,
-    };
-    let removal = author.remove_device(&paper.keys.id(), &mut rng()).unwrap();
-    paper.remote.append_account_entry(&removal).unwrap();
+    paper.add_device(&keys, "paper");
+    let old = paper.keys.id();
+    Other { keys, ..paper }.remove_device(&old);
 
     let error = recover(&setup, &member.hoster, &member.phrase)
         .err()
@@ -227,15 +209,11 @@ fn two_logs_of_one_account_are_noticed() {
     let account = member.reopened_at(&elsewhere);
     account.rename_device(&device, "another name").unwrap_err();
     let other = Other::new(&elsewhere, member.account.id(), member.phrase.device_keys());
-    let log = other.own_log();
-    let author = AccountAuthor {
-        log: &log,
-        secrets: &AccountSecrets::open(&log, &other.keys).unwrap(),
-        device: &other.keys,
-    };
-    let entry = author.rename_device(&device, "another name", &mut rng());
-    other.remote.append_account_entry(&entry.unwrap()).unwrap();
-    let forked = other.own_log().entries().to_vec();
+    let forked = other.append_own(|author| {
+        let entry = author.rename_device(&device, "another name", &mut rng());
+        entry.unwrap()
+    });
+    let forked = forked.entries().to_vec();
     member
         .hoster
         .tamper_with_logs(move |_, answer| answer.entries = forked.clone());

@@ -15,7 +15,7 @@ use vault_proto::ids::PackId;
 use vault_proto::vault_log::Role;
 use vault_proto::wire::{Root, SegmentRef};
 
-use super::hostile::{located, size};
+use super::forger::{located, size};
 use super::{Files, assert_restores, backed_up, snapshots};
 use crate::support::{Machine, Member, Other, rng};
 

@@ -5,6 +5,7 @@ mod changing;
 mod checkpoints;
 mod collusion;
 mod common;
+mod forger;
 mod hostile;
 mod interrupted;
 mod lies;
@@ -13,7 +14,9 @@ mod races;
 mod readers;
 mod reconcile;
 mod recovery;
+mod restoring;
 mod second_device;
+mod untrue;
 
 use std::collections::BTreeMap;
 use std::fs;

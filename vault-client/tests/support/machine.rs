@@ -8,8 +8,7 @@ use tempfile::TempDir;
 use vault_client::account::{Account, VaultSelector};
 use vault_client::remote::Connect;
 use vault_client::vault::Vault;
-use vault_core::author::AccountAuthor;
-use vault_core::keys::{AccountSecrets, DeviceKeys};
+use vault_core::keys::DeviceKeys;
 
 use super::{Member, Other, rng, setup};
 
@@ -37,7 +36,7 @@ impl Machine {
         connect: impl Connect,
     ) -> Self {
         let keys = DeviceKeys::generate(&mut rng());
-        add(author, &keys, name);
+        author.add_device(&keys, name);
         let home = tempfile::tempdir().unwrap();
         copy_state(member.home.path(), home.path(), &keys);
         let account = Account::open(&setup(home.path(), connect)).unwrap();
@@ -54,21 +53,6 @@ impl Machine {
         let keys = DeviceKeys::from_secret_bytes(&secret).unwrap();
         Other::new(&member.hoster, member.account.id(), keys)
     }
-}
-
-fn add(author: &Other, new: &DeviceKeys, name: &str) {
-    let log = author.own_log();
-    let secrets = AccountSecrets::open(&log, &author.keys).unwrap();
-    let account = AccountAuthor {
-        log: &log,
-        secrets: &secrets,
-        device: &author.keys,
-    };
-    let addition = account.draft_addition(new.public(), name, &mut rng());
-    let addition = addition.unwrap();
-    let signature = addition.sign(new).unwrap();
-    let entry = account.complete_addition(&addition, &signature).unwrap();
-    author.remote.append_account_entry(&entry).unwrap();
 }
 
 fn copy_state(from: &Path, to: &Path, keys: &DeviceKeys) {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{CommitOutcome, CommitRequest, Remote, SyncRequest};
-use vault_core::author::{HeadAuthor, HeadChange, VaultAuthor};
+use vault_core::author::{AccountAuthor, HeadAuthor, HeadChange, VaultAuthor};
 use vault_core::keys::{AccountSecrets, DeviceKeys, VaultKeys};
 use vault_core::root::{open_root, seal_root};
 use vault_proto::account_log::AccountLog;
 use vault_proto::head::{Head, SeenHeads, SignedHead, UnverifiedHead};
-use vault_proto::ids::{AccountId, PackId, RootHash, VaultId};
+use vault_proto::ids::{AccountId, DeviceId, PackId, RootHash, VaultId};
 use vault_proto::pack_list::PackList;
 use vault_proto::sign::SignLabel;
 use vault_proto::vault_log::VaultLog;
@@ -52,6 +52,47 @@ impl Other {
         let vaults = self.remote.list_vaults().unwrap();
         let (vault, _) = vaults.first().unwrap();
         self.look(*vault).accounts.remove(&self.account).unwrap()
+    }
+
+    /// Adds a device to the account; gives its log.
+    pub(crate) fn add_device(&self, new: &DeviceKeys, name: &str) -> AccountLog {
+        self.append_own(|author| {
+            let addition = author.draft_addition(new.public(), name, &mut rng());
+            let addition = addition.unwrap();
+            let signature = addition.sign(new).unwrap();
+            author.complete_addition(&addition, &signature).unwrap()
+        })
+    }
+
+    /// Removes one; gives the account's log.
+    pub(crate) fn remove_device(&self, device: &DeviceId) -> AccountLog {
+        self.append_own(|author| author.remove_device(device, &mut rng()).unwrap())
+    }
+
+    /// Adds a device and removes it again; gives its keys and the account's log. The
+    /// hoster and everybody who asks it know.
+    pub(crate) fn lose_device(&self) -> (DeviceKeys, AccountLog) {
+        let lost = DeviceKeys::generate(&mut rng());
+        self.add_device(&lost, "a phone");
+        let log = self.remove_device(&lost.id());
+        (lost, log)
+    }
+
+    /// Appends an entry to the account's log; gives the log.
+    pub(crate) fn append_own(
+        &self,
+        make: impl FnOnce(&AccountAuthor<'_>) -> SignedEntry,
+    ) -> AccountLog {
+        let mut log = self.own_log();
+        let secrets = AccountSecrets::open(&log, &self.keys).unwrap();
+        let entry = make(&AccountAuthor {
+            log: &log,
+            secrets: &secrets,
+            device: &self.keys,
+        });
+        self.remote.append_account_entry(&entry).unwrap();
+        log.append(&entry).unwrap();
+        log
     }
 
     pub(crate) fn look(&self, vault: VaultId) -> Sight {

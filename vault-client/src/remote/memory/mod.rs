@@ -11,6 +11,7 @@ mod faults;
 mod links;
 mod network;
 mod remote;
+mod shelves;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -3,53 +3,20 @@
 use vault_client::account::{AccountError, VaultSelector};
 use vault_client::remote::SyncRequest;
 use vault_client::vault::VaultError;
-use vault_core::author::AccountAuthor;
-use vault_core::keys::{AccountSecrets, DeviceKeys};
-use vault_proto::account_log::AccountLog;
 use vault_proto::head::{Head, HeadError};
 use vault_proto::position::LogPosition;
 use vault_proto::vault_log::Role;
 
 use super::assert_matches;
-use crate::hostile::scene::{Hostile, Person, Scene, SecondDevice};
+use crate::hostile::scene::{Person, Scene, SecondDevice};
 use crate::support::{Other, commit, forge, rng};
-
-/// Adds a device to the account and removes it again, as the paper. Gives its
-/// keys and the log.
-fn lost_device(person: &Person, hostile: &Hostile) -> (DeviceKeys, AccountLog) {
-    let paper = person.paper(hostile);
-    let lost = DeviceKeys::generate(&mut rng());
-    let mut log = paper.own_log();
-    let secrets = AccountSecrets::open(&log, &paper.keys).unwrap();
-    let author = AccountAuthor {
-        log: &log,
-        secrets: &secrets,
-        device: &paper.keys,
-    };
-    let addition = author
-        .draft_addition(lost.public(), "a phone", &mut rng())
-        .unwrap();
-    let signature = addition.sign(&lost).unwrap();
-    let entry = author.complete_addition(&addition, &signature).unwrap();
-    paper.remote.append_account_entry(&entry).unwrap();
-    log.append(&entry).unwrap();
-    let author = AccountAuthor {
-        log: &log,
-        secrets: &secrets,
-        device: &paper.keys,
-    };
-    let entry = author.remove_device(&lost.id(), &mut rng()).unwrap();
-    paper.remote.append_account_entry(&entry).unwrap();
-    log.append(&entry).unwrap();
-    (lost, log)
-}
 
 /// With the hoster's help, against the place in the log at which the device was
 /// active still.
 #[test]
 fn a_stolen_devices_head_is_refused() {
     let mut scene = Scene::small();
-    let (lost, log) = lost_device(&scene.person, &scene.hostile);
+    let (lost, log) = scene.person.paper(&scene.hostile).lose_device();
     let paper = scene.person.paper(&scene.hostile);
     paper.append(scene.vault.id(), |author, _| {
         author.refresh(&paper.account).unwrap()
