@@ -192,6 +192,14 @@ fn vault_hint(error: &VaultError) -> Option<Words> {
             "`coffre vault reconcile NAME` on this device until it is through, then the same command again",
             "`coffre vault reconcile NOM` sur cet appareil, jusqu’au bout, puis la même commande encore",
         ),
+        VaultError::CannotReconcile => words(
+            "`coffre vault reconcile NAME` on the device that wrote to the vault last",
+            "`coffre vault reconcile NOM` sur l’appareil qui a écrit le dernier dans le coffre",
+        ),
+        VaultError::NotBroughtBack { .. } => words(
+            "`coffre recover` or `coffre device pair`, with another --home, sets this device up anew; `coffre snapshots` shows there what came back",
+            "`coffre recover` ou `coffre device pair`, avec un autre --home, réinstalle cet appareil ; `coffre snapshots` y montre ce qui est revenu",
+        ),
         VaultError::EntriesLeftBehind { .. } => words(
             "`coffre vault members NAME` and `coffre device list` on another device show who is in: remove again who had been removed; then `coffre recover` or `coffre device pair`, with another --home, sets this device up anew",
             "sur un autre appareil, `coffre vault members NOM` et `coffre device list` montrent qui en est : retirez encore qui avait été retiré ; puis `coffre recover` ou `coffre device pair`, avec un autre --home, réinstalle cet appareil",
@@ -384,8 +392,10 @@ mod tests {
         use vault_client::reconcile::ReconcileError;
         use vault_client::restore::RestoreError;
         type Make = fn() -> VaultError;
-        let errors: [(Make, &str); 2] = [
+        let errors: [(Make, &str); 4] = [
             (|| VaultError::BeingBroughtForward, "vault reconcile"),
+            (|| VaultError::CannotReconcile, "vault reconcile"),
+            (|| VaultError::NotBroughtBack { known: 3 }, "coffre recover"),
             (
                 || VaultError::EntriesLeftBehind { first: 3 },
                 "vault members",
