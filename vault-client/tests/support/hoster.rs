@@ -20,7 +20,7 @@ use vault_proto::invitation::Invitation;
 use vault_proto::origin::Origin;
 use vault_rpc::admin::InviteRequest;
 use vault_server::clock::UnixTime;
-use vault_server::{Config, Server, Tls};
+use vault_server::{Config, Limits, Server, Tls};
 
 use super::relay::Relay;
 
@@ -61,12 +61,22 @@ pub(crate) struct Hoster {
     pub(crate) clock: Standing,
     pub(crate) data: TempDir,
     tls: Tls,
+    limits: Limits,
     tokio: Tokio,
 }
 
 impl Hoster {
     pub(crate) fn start() -> Self {
         Self::start_with(Tls::SelfSigned)
+    }
+
+    /// One at which a device may log in as often as it likes.
+    pub(crate) fn start_patient() -> Self {
+        let mut hoster = Self::start();
+        hoster.stop();
+        hoster.limits.rates.logins.every = Duration::from_micros(1);
+        hoster.start_again();
+        hoster
     }
 
     pub(crate) fn start_with(tls: Tls) -> Self {
@@ -81,6 +91,7 @@ impl Hoster {
             clock: Standing::new(),
             data: tempfile::tempdir().unwrap(),
             tls,
+            limits: Limits::default(),
             tokio,
         };
         hoster.start_again();
@@ -92,6 +103,7 @@ impl Hoster {
         let config = Config {
             public_addresses: vec![self.origin()],
             tls: self.tls.clone(),
+            limits: self.limits,
             clock: Arc::new(self.clock.clone()),
             ..Config::new(self.data.path().to_owned(), ([127, 0, 0, 1], 0).into())
         };

@@ -13,6 +13,10 @@ use tokio::time::Instant;
 /// Where devices are, as a hoster sees it.
 pub(crate) const DEVICES: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
+/// What is more than any call but an upload or a download is on the way at one time, in
+/// bytes.
+const LONG: u64 = 32 << 10;
+
 /// What happens to a connection. Bytes are those towards the device.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Line {
@@ -51,8 +55,6 @@ struct Shared {
 struct Passing {
     /// All of it.
     passed: AtomicU64,
-    /// The most that was on its way on one connection.
-    most_on_the_way: AtomicU64,
     /// Nothing arrives before so many are on the way; 0 when all does.
     awaited: watch::Sender<u64>,
 }
@@ -60,8 +62,6 @@ struct Passing {
 impl Passing {
     /// So many are on the way on one connection.
     fn note(&self, on_the_way: u64) {
-        self.most_on_the_way
-            .fetch_max(on_the_way, Ordering::Relaxed);
         self.awaited.send_if_modified(|awaited| {
             let enough = *awaited > 0 && on_the_way >= *awaited;
             if enough {
@@ -71,7 +71,11 @@ impl Passing {
         });
     }
 
-    async fn may_arrive(&self) {
+    /// Short messages arrive all the same.
+    async fn may_arrive(&self, on_the_way: &AtomicU64) {
+        if on_the_way.load(Ordering::Relaxed) < LONG {
+            return;
+        }
         let mut awaited = self.awaited.subscribe();
         // The sender is `self`.
         let _ = awaited.wait_for(|awaited| *awaited == 0).await;
@@ -125,23 +129,26 @@ impl Relay {
         self.shared.up.passed.load(Ordering::Relaxed)
     }
 
-    /// The most bytes that were on their way to the hoster at one time, and to
-    /// a device, since this was asked last.
-    pub(crate) fn most_on_the_way(&self) -> [u64; 2] {
-        [&self.shared.up, &self.shared.down]
-            .map(|passing| passing.most_on_the_way.swap(0, Ordering::Relaxed))
-    }
-
-    /// Holds back what goes to the hoster, once, until so many bytes are on their
-    /// way on one connection. That is a line as long as it takes: who sends only a
-    /// little before he has an answer never sends any more.
+    /// Holds back what goes to the hoster, once, from the first [`LONG`] bytes on until
+    /// so many are on their way on one connection. That is a line as long as it takes:
+    /// who sends only a little before he has an answer never sends any more.
     pub(crate) fn await_up(&self, bytes: u64) {
         self.shared.up.awaited.send_replace(bytes);
+    }
+
+    /// Whether so many never were on their way.
+    pub(crate) fn awaits_up(&self) -> bool {
+        *self.shared.up.awaited.borrow() > 0
     }
 
     /// Likewise what goes to a device.
     pub(crate) fn await_down(&self, bytes: u64) {
         self.shared.down.awaited.send_replace(bytes);
+    }
+
+    /// Whether so many never were on their way.
+    pub(crate) fn awaits_down(&self) -> bool {
+        *self.shared.down.awaited.borrow() > 0
     }
 
     /// How many connections there have been.
@@ -223,7 +230,7 @@ async fn pump(
             if muted.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
-            passing.may_arrive().await;
+            passing.may_arrive(on_the_way).await;
             if !line.delay.is_zero() {
                 tokio::time::sleep_until(arrived + line.delay).await;
             }
