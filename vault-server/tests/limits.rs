@@ -536,3 +536,47 @@ async fn one_place_has_so_many_calls_under_way() {
     }
     member.put(vault.id(), &pack(16 << 10)).await.unwrap();
 }
+
+/// A few bytes on the line, and many in memory: refused whoever asks, before it waits.
+#[tokio::test]
+async fn a_request_does_not_list_more_than_it_can_mean() {
+    let server = TestServer::start().await;
+    let mut member = server.member().await;
+    const MANY: usize = 20_000;
+    let entries = vec![wire::SignedEntry::default(); MANY];
+    let account = member.log.id().to_vec();
+    let request = hoster::PutAccountLogRequest { account, entries };
+    let refused = member.client.put_account_log(request).await;
+    assert_refused(refused, Reason::TooLarge);
+    let entry = wire::SignedEntry {
+        payload: Vec::new(),
+        signatures: vec![wire::Signature::default(); MANY],
+    };
+    let request = hoster::AppendAccountEntryRequest { entry: Some(entry) };
+    let request = member.request(request);
+    let refused = member.client.append_account_entry(request).await;
+    assert_refused(refused, Reason::TooLarge);
+    let request = hoster::SyncVaultRequest {
+        accounts: vec![hoster::KnownAccount::default(); MANY],
+        ..hoster::SyncVaultRequest::default()
+    };
+    let request = member.request(request);
+    let refused = member.client.sync_vault(request).await;
+    assert_refused(refused, Reason::TooLarge);
+    let vaults = vec![Vec::new(); MANY];
+    let request = member.request(WatchHeadsRequest { vaults });
+    let refused = member.client.watch_heads(request).await;
+    assert_refused(refused, Reason::TooLarge);
+    let ranges = vec![hoster::PackRange::default(); MANY];
+    let vault = vec![0; 32];
+    let request = member.request(hoster::ReadPacksRequest {
+        vault,
+        ranges: ranges.clone(),
+    });
+    let refused = member.client.read_packs(request).await;
+    assert_refused(refused, Reason::TooLarge);
+    let ticket = vec![0; 32];
+    let request = hoster::ReadLinkRequest { ticket, ranges };
+    let refused = member.client.read_link(request).await;
+    assert_refused(refused, Reason::TooLarge);
+}

@@ -14,7 +14,7 @@ use vault_rpc::hoster::{
 };
 
 use super::{
-    Caller, Hoster, blocking,
+    Caller, Hoster, blocking, elements,
     packs::{self, Range},
     refusal::Refusal,
     request,
@@ -246,6 +246,7 @@ pub(crate) async fn read(
     proof: Proof,
     request: ReadLinkRequest,
 ) -> Result<ReceiverStream<Result<ReadLinkResponse, Status>>, Status> {
+    elements::check(&request)?;
     let (ticket, seat, ranges) = blocking(hoster, move |hoster| {
         hoster.counters.stranger(channel.network)?;
         let ticket = hash_ticket(&request::array(&request.ticket, "ticket")?);

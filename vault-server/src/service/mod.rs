@@ -10,6 +10,7 @@
 
 mod accounts;
 mod copies;
+mod elements;
 mod heads;
 mod links;
 mod login;
@@ -47,6 +48,7 @@ pub(crate) use accounts::hash_invitation;
 pub(crate) use logs::Logs;
 
 use self::{
+    elements::Elements,
     heads::Feed,
     links::Readers,
     login::{Caller, Envelope, Nonces, Party},
@@ -194,25 +196,27 @@ pub(crate) struct Service(pub(crate) Arc<Hoster>);
 
 impl Service {
     /// A call that needs no token.
-    async fn open<Q: Send + 'static, A: Send + 'static>(
+    async fn open<Q: Elements + Send + 'static, A: Send + 'static>(
         &self,
         request: Request<Q>,
         work: impl FnOnce(&Hoster, &Channel, Q) -> Result<A, Refusal> + Send + 'static,
     ) -> Result<Response<A>, Status> {
         let channel = channel(&request);
         let request = request.into_inner();
+        elements::check(&request)?;
         let answer = blocking(&self.0, move |hoster| work(hoster, &channel, request));
         answer.await.map(Response::new)
     }
 
     /// A call of a device that has logged in.
-    async fn known<Q: Send + 'static, A: Send + 'static>(
+    async fn known<Q: Elements + Send + 'static, A: Send + 'static>(
         &self,
         request: Request<Q>,
         work: impl FnOnce(&Hoster, Caller, Q) -> Result<A, Refusal> + Send + 'static,
     ) -> Result<Response<A>, Status> {
         let envelope = Envelope::of(&request);
         let request = request.into_inner();
+        elements::check(&request)?;
         let answer = blocking(&self.0, move |hoster| {
             let caller = hoster.caller(&envelope)?;
             work(hoster, caller, request)
@@ -279,6 +283,7 @@ impl rpc::hoster_server::Hoster for Service {
     ) -> Answer<Self::WatchHeadsStream> {
         let envelope = Envelope::of(&request);
         let request = request.into_inner();
+        elements::check(&request)?;
         let (caller, watched) = blocking(&self.0, move |hoster| {
             let caller = hoster.caller(&envelope)?;
             let seat = hoster.stream_of(caller)?;

@@ -13,8 +13,8 @@ use vault_rpc::hoster::{
 };
 
 use super::{
-    Caller, Envelope, Hoster, blocking, login::Party, outgoing::outgoing, refusal::Refusal,
-    request, vaults::Membership,
+    Caller, Envelope, Hoster, blocking, elements, login::Party, outgoing::outgoing,
+    refusal::Refusal, request, vaults::Membership,
 };
 use crate::{
     seats::Seat,
@@ -298,6 +298,7 @@ pub(crate) async fn read(
     caller: Envelope,
     request: ReadPacksRequest,
 ) -> Result<ReceiverStream<Result<ReadPacksResponse, Status>>, Status> {
+    elements::check(&request)?;
     let (ranges, right) = blocking(hoster, move |hoster| {
         let caller = hoster.caller(&caller)?;
         let vault = request::vault(&request.vault)?;
