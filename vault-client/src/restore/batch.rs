@@ -27,12 +27,12 @@ use crate::{
 
 /// Places that wait for chunks of packs which are not asked for yet. More would take
 /// more memory, some 700 bytes each, and leave the line without work for longer.
-const WAITING_PLACES: usize = 8_192;
+const WAITING_PLACES: usize = 4_096;
 /// Sealed bytes of a batch: two of the largest packs.
 const BATCH_BYTES: u64 = 32 << 20;
 /// Places that the chunks of a batch go to, so that very small ones do not take much
 /// memory.
-const BATCH_PLACES: usize = 8_192;
+const BATCH_PLACES: usize = 4_096;
 
 /// A chunk, and where its bytes go.
 pub(super) struct WantedChunk {

@@ -8,8 +8,8 @@ use crate::support::Member;
 #[test]
 fn many_small_files_are_restored_as_they_were() {
     let (_member, mut vault) = Member::with_vault();
-    let files = Files::many(3, 9_000, 30);
-    for number in 0..9_000 {
+    let files = Files::many(3, 5_000, 30);
+    for number in 0..5_000 {
         files.write(&format!("same/{number}"), b"as the others");
     }
     files.write("long", &noise(4, 3 << 20));
