@@ -56,14 +56,6 @@ pub struct KemPublicKey {
     bytes: Box<[u8; KEM_KEY_BYTES]>,
 }
 
-impl PartialEq for KemPublicKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
-    }
-}
-
-impl Eq for KemPublicKey {}
-
 impl KemPublicKey {
     /// Parses an X-Wing public key and checks both of its halves.
     ///

@@ -181,6 +181,40 @@ fn a_removed_device_opens_no_newer_account_key() {
 }
 
 #[test]
+fn only_paper_moves_a_vault() {
+    let mut alice = Member::new(6);
+    let secrets = alice.secrets();
+    let vault = create_vault(
+        VaultKind::Storage,
+        HOME,
+        &alice.log,
+        &secrets,
+        &alice.laptop,
+        &mut alice.rng,
+    );
+    let accounts = logs(&[&alice]);
+    let mut log = vault.unwrap().log;
+    let origin = Origin::parse("other.example:443").unwrap();
+    let elsewhere = HosterId::from_array([1; 32]);
+    let by_laptop = author(&log, &accounts, &alice);
+    assert!(matches!(
+        by_laptop.moved(elsewhere, &origin),
+        Err(AuthorError::VaultLog(VaultLogError::PaperNeeded))
+    ));
+    let by_paper = VaultAuthor {
+        device: &alice.paper,
+        ..by_laptop
+    };
+    assert!(matches!(
+        by_paper.moved(HOME, &origin),
+        Err(AuthorError::VaultLog(VaultLogError::SameHome))
+    ));
+    let entry = by_paper.moved(elsewhere, &origin).unwrap();
+    log.append(&entry, &accounts).unwrap();
+    assert_eq!((log.home(), log.home_origin()), (elsewhere, Some(&origin)));
+}
+
+#[test]
 fn renamed_moved_and_bounded_names() {
     let mut member = Member::new(3);
     let secrets = member.secrets();

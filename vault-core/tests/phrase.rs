@@ -1,4 +1,4 @@
-use vault_core::keys::{PhraseError, PhraseLanguage, RecoveryPhrase};
+use vault_core::keys::{DeviceKeys, PhraseError, PhraseLanguage, RecoveryPhrase};
 
 use crate::support::rng;
 
@@ -62,6 +62,7 @@ fn a_phrase_is_a_device() {
     let phrase = RecoveryPhrase::generate(&mut rng(1));
     let device = phrase.device_keys();
     assert!(device.is_paper());
+    assert!(!DeviceKeys::generate(&mut rng(1)).is_paper());
     assert_eq!(device.id(), phrase.device_keys().id());
     assert_ne!(
         device.id(),

@@ -332,6 +332,7 @@ mod tests {
             list.add(numbered(number)).unwrap();
         }
         let full = list.clone();
+        assert_eq!(Links::decode(&full.encode()).as_ref(), Ok(&full));
         let more = list.add(numbered(u32::MAX));
         assert_eq!((more, &list), (Err(LinksError::TooMany), &full));
         let mut message = list.to_wire();
@@ -345,6 +346,30 @@ mod tests {
         let mut list = Links::default();
         let refused = (0..100).find_map(|number| list.add(long(number)).err());
         assert_eq!(refused, Some(LinksError::TooMany));
+        assert_eq!(Links::decode(&list.encode()).as_ref(), Ok(&list));
+        // To the last byte.
+        let length = |list: &Links| list.to_wire().encoded_len();
+        let room = MAX_LINKS_LEN - length(&list);
+        let sized = |path: usize| Link {
+            path: [b"/a".repeat(path / 2), vec![b'a'; path % 2]].concat(),
+            ..numbered(u32::MAX)
+        };
+        let fits = (2..room).rev().find(|path| list.add(sized(*path)).is_ok());
+        assert!(fits.is_some());
+        assert_eq!(length(&list), MAX_LINKS_LEN);
+        assert_eq!(Links::decode(&list.encode()), Ok(list));
+    }
+
+    #[test]
+    fn a_path_and_a_label_may_be_as_long_as_their_bounds() {
+        let longest = Link {
+            path: [b"/a".repeat(MAX_PATH_LEN / 2), vec![b'a']].concat(),
+            label: "a".repeat(MAX_LABEL_LEN),
+            ..link(1)
+        };
+        let mut list = Links::default();
+        list.add(longest).unwrap();
+        assert_eq!(list.all()[0].path.len(), MAX_PATH_LEN);
         assert_eq!(Links::decode(&list.encode()), Ok(list));
     }
 

@@ -282,6 +282,8 @@ mod tests {
         let url = link(TlsTrust::Public, None).to_url();
         let read = LinkUrl::parse(&format!("{url}{}", "a".repeat(1_024)));
         assert_eq!(read, Err(LinkUrlError::TooLong));
+        let read = LinkUrl::parse(&"a".repeat(MAX_LINK_URL_LEN));
+        assert_eq!(read, Err(LinkUrlError::Scheme));
         let read = LinkUrl::parse(&url.replace("coffre:", "https:"));
         assert_eq!(read, Err(LinkUrlError::Scheme));
         let read = LinkUrl::parse(&url.replace("/link#", "/invite#"));

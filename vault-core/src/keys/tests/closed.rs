@@ -107,6 +107,8 @@ fn an_epoch_is_begun_although_the_newest_is_closed() {
     let log = scene.vault(|_| {}, |epoch| flip(&mut epoch.boxes[0].r#box));
     let keys = scene.open_vault(&log).unwrap();
     let closed = scene.unopenable_epoch(2);
+    let closed_epochs = [0, 1, 2, 3].map(|epoch| keys.closed_epoch(epoch));
+    assert_eq!(closed_epochs, [None, None, Some(closed), None]);
     let author = vault_author(&scene, &log, accounts);
     assert_eq!(
         author
@@ -198,6 +200,9 @@ fn an_epoch_is_begun_by_whom_all_are_closed_to() {
     let error = scene.open_vault(&log).unwrap_err();
     assert_eq!(error, scene.unopenable_epoch(1));
     assert!(error.is_closed());
+    // Who is no member, or lacks a part of the log, was kept out by nobody.
+    assert!(!VaultKeysError::NotAMember.is_closed());
+    assert!(!VaultKeysError::AccountKeyMissing { generation: 2 }.is_closed());
     let rotation = vault_author(&scene, &log, accounts).rotate(None, &mut rng(1));
     let mut later = log.clone();
     later.append(&rotation.unwrap(), accounts).unwrap();

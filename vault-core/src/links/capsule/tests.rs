@@ -302,6 +302,14 @@ fn every_field_is_checked() {
         assert_eq!(refused(change), E::Name, "{name:?}");
     }
     assert_eq!(refused(|m| m.nodes[1].name.clear()), E::Name);
+    assert_eq!(refused(|m| m.nodes[3].name.clear()), E::Name);
+    let nameless = |m: &mut messages::Capsule| {
+        m.nodes.swap(0, 7);
+        m.nodes.truncate(1);
+        m.nodes[0].depth = 0;
+        m.nodes[0].name.clear();
+    };
+    assert_eq!(refused(nameless), E::Name);
     assert_eq!(refused(|m| m.nodes[1].name = b"b".to_vec()), E::Name);
     assert_eq!(refused(|m| m.nodes[1].name = b"z".to_vec()), E::Name);
     assert_eq!(refused(|m| m.nodes.swap(6, 7)), E::Name);
@@ -435,6 +443,97 @@ fn counts_are_bounded_before_memory_is_taken() {
     assert_eq!(chunks, CapsuleError::Chunks);
 }
 
+/// As many of everything as there may be: nodes, chunks, packs and holes.
+fn fullest() -> CapsuleFields {
+    let count = MAX_LINKED_CHUNKS as u32;
+    let chunks = (0..count).map(|number| {
+        let mut pack = [0; 32];
+        pack[..4].copy_from_slice(&(number % MAX_LINKED_PACKS as u32).to_be_bytes());
+        SharedChunk {
+            pack: PackId::from_array(pack),
+            ..chunk(1, 0, 100, 1)
+        }
+    });
+    // A hole, a byte, a hole, and so on.
+    let holes = (0..MAX_LINKED_HOLES as u64).map(|number| (2 * number, 1));
+    let holes: Vec<_> = holes.collect();
+    let all: Vec<_> = (0..count).collect();
+    let mut nodes = vec![directory(0, "all")];
+    nodes.push(file(1, "a", &all, 2 * u64::from(count), &holes));
+    let names = nodes.len()..MAX_LINKED_NODES;
+    nodes.extend(names.map(|number| symlink(1, &format!("b{number:06}"), "a")));
+    CapsuleFields {
+        nodes,
+        chunks: chunks.collect(),
+        ..fields()
+    }
+}
+
+#[test]
+fn there_may_be_as_many_as_the_bounds_say_and_no_more() {
+    let full = fullest();
+    let sealed = seal(&full).unwrap();
+    assert!(*open(&sealed.bytes).unwrap().fields() == full);
+
+    let refused = |change: &dyn Fn(&mut CapsuleFields)| {
+        let mut more = full.clone();
+        change(&mut more);
+        seal(&more).unwrap_err()
+    };
+    let node = refused(&|more| more.nodes.push(symlink(1, "c", "a")));
+    assert_eq!(node, CapsuleError::Nodes.into());
+    let one = refused(&|more| more.chunks.push(chunk(1, 0, 100, 1)));
+    assert_eq!(one, CapsuleError::Chunks.into());
+    let pack = refused(&|more| more.chunks[0].pack = PackId::from_array([0xff; 32]));
+    assert_eq!(pack, CapsuleError::Packs.into());
+    let holes = refused(&|more| {
+        more.nodes[2] = file(1, "b", &[0], 2, &[(0, 1)]);
+    });
+    assert_eq!(holes, CapsuleError::TooManyHoles.into());
+    // One pack has one size.
+    let mut sizes = fields();
+    sizes.chunks[1].pack = sizes.chunks[0].pack;
+    sizes.chunks[1].pack_size *= 2;
+    assert_eq!(seal(&sizes).unwrap_err(), CapsuleError::Packs.into());
+}
+
+/// A capsule as long as one may be, to the byte, and longer by `more`.
+fn longest(more: usize) -> CapsuleFields {
+    let links = |count: usize, last: usize| {
+        let target = |number| if number == count { last } else { 4_000 };
+        let link = |number| symlink(1, &format!("{number:05}"), &"a".repeat(target(number)));
+        CapsuleFields {
+            nodes: std::iter::once(directory(0, "links"))
+                .chain((0..=count).map(link))
+                .collect(),
+            chunks: Vec::new(),
+            ..fields()
+        }
+    };
+    let length = |fields: &CapsuleFields| {
+        let payload = wire::to_wire(fields, device().public()).encode_to_vec();
+        let signature = vec![0; 64];
+        messages::SignedCapsule { payload, signature }.encoded_len()
+    };
+    let each = length(&links(601, 200)) - length(&links(600, 200));
+    let rest = MAX_CAPSULE_LEN - length(&links(600, 200));
+    let (count, last) = (600 + rest / each, 200 + rest % each + more);
+    let longest = links(count, last);
+    assert_eq!(length(&longest), MAX_CAPSULE_LEN + more);
+    longest
+}
+
+#[test]
+fn a_capsule_is_no_longer_than_its_bound() {
+    let sealed = seal(&longest(0)).unwrap();
+    assert!(open(&sealed.bytes).is_ok());
+    let length = MAX_CAPSULE_LEN + 1;
+    assert_eq!(
+        seal(&longest(1)).unwrap_err(),
+        SealCapsuleError::TooLarge { length }
+    );
+}
+
 #[test]
 fn what_was_sealed_is_padded_and_compressed_in_one_way() {
     let signed = {
@@ -511,24 +610,23 @@ fn what_breaks_a_rule_or_does_not_fit_is_not_sealed() {
         noise.fill(&mut bytes);
         bytes
     };
-    let count = MAX_LINKED_CHUNKS as u32;
-    let chunks = (0..count).map(|_| SharedChunk {
-        key: ChunkKey::from_array(fill()),
-        sealed_hash: fill(),
-        ..chunk(1, 0, 100, 1)
-    });
-    let large = CapsuleFields {
-        chunks: chunks.collect(),
-        nodes: vec![file(
-            0,
-            "large",
-            &(0..count).collect::<Vec<_>>(),
-            u64::from(count),
-            &[],
-        )],
-        ..fields()
+    let mut noisy = |count: u32| {
+        let chunks = (0..count).map(|_| SharedChunk {
+            key: ChunkKey::from_array(fill()),
+            sealed_hash: fill(),
+            ..chunk(1, 0, 100, 1)
+        });
+        let all: Vec<_> = (0..count).collect();
+        CapsuleFields {
+            chunks: chunks.collect(),
+            nodes: vec![file(0, "large", &all, u64::from(count), &[])],
+            ..fields()
+        }
     };
-    let refused = seal(&large).unwrap_err();
+    let count = MAX_LINKED_CHUNKS as u32;
+    let sealed = seal(&noisy(count * 5 / 8)).unwrap();
+    assert_eq!(sealed.bytes.len(), MAX_PACK_LEN);
+    let refused = seal(&noisy(count)).unwrap_err();
     assert!(
         matches!(refused, SealCapsuleError::TooLarge { length } if length > MAX_PACK_LEN),
         "{refused}"
