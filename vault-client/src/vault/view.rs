@@ -134,18 +134,15 @@ impl View {
                 }
             }
         };
-        let root = match seen.newest() {
-            None => Ok(empty_root()),
-            Some(head) => {
+        let root = match (seen.newest(), before) {
+            (None, _) => Ok(empty_root()),
+            // With other keys it may open.
+            (Some(_), Some(before)) if before.seen == seen && before.root.is_ok() => {
+                before.root.clone()
+            }
+            (Some(head), _) => {
                 let kept = head.check_not_put_out(&vault_log, &accounts);
-                let read = before.filter(|before| before.seen == seen);
-                match read.map(|before| &before.root) {
-                    Some(Ok(root)) => kept
-                        .map(|()| root.clone())
-                        .map_err(|_| UnreadableRoot::of(head, RootError::PutOut)),
-                    // With other keys it may open.
-                    _ => read_root(&keys, head, sealed_root, kept)?,
-                }
+                read_root(&keys, head, sealed_root, kept)?
             }
         };
         Ok(Self {
@@ -155,17 +152,6 @@ impl View {
             root,
             keys,
         })
-    }
-}
-
-impl UnreadableRoot {
-    fn of(head: &Head, error: RootError) -> Self {
-        Self {
-            head: head.seq,
-            account: head.account,
-            device: head.device,
-            error,
-        }
     }
 }
 
@@ -193,7 +179,12 @@ fn read_root(
         opened => {
             let put_out = kept.map_err(|_| RootError::PutOut);
             let root = put_out.and_then(|()| Ok(opened?));
-            Ok(root.map_err(|error| UnreadableRoot::of(head, error)))
+            Ok(root.map_err(|error| UnreadableRoot {
+                head: head.seq,
+                account: head.account,
+                device: head.device,
+                error,
+            }))
         }
     }
 }
