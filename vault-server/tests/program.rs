@@ -44,7 +44,10 @@ fn it_runs_invites_answers_and_stops() {
     let output = server.ask(&["inspect", "nobody", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     document(&output, "coffre-server.error/1");
-    for arguments in [&["member", "list"][..], &["stats"], &["invite", "--json"]] {
+    let output = server.ask(&["invite", "--quota", "5GB", "--json"]);
+    let invited = document(&output, "coffre-server.invite/1");
+    Invitation::parse(invited["url"].as_str().unwrap()).unwrap();
+    for arguments in [&["member", "list"][..], &["stats"]] {
         assert!(server.ask(arguments).status.success(), "{arguments:?}");
     }
     assert_eq!(server.stop(rustix::process::Signal::TERM), Some(0));

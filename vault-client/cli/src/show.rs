@@ -126,6 +126,7 @@ pub(crate) enum Noun {
     Page,
     Pack,
     Problem,
+    Series,
     Snapshot,
 }
 
@@ -147,6 +148,8 @@ impl Noun {
             (Self::Pack, Language::French) => ["paquet", "paquets"],
             (Self::Problem, Language::English) => ["problem", "problems"],
             (Self::Problem, Language::French) => ["problème", "problèmes"],
+            (Self::Series, Language::English) => ["series", "series"],
+            (Self::Series, Language::French) => ["série", "séries"],
             (Self::Snapshot, Language::English) => ["snapshot", "snapshots"],
             (Self::Snapshot, Language::French) => ["instantané", "instantanés"],
         }

@@ -385,3 +385,49 @@ fn the_beginning_of_several_ids_names_none_of_them() {
     let run = device.run(&["ls", &shared.to_uppercase()]);
     assert_eq!(run.exit, 0, "{run:?}");
 }
+
+/// What a hoster has, in bytes, beside small packs.
+fn arrived_bytes(hoster: &Hoster) -> u64 {
+    let packs = hoster.pack_files();
+    let incoming = packs
+        .iter()
+        .filter(|path| !path.to_string_lossy().contains("incoming"));
+    incoming
+        .map(|path| fs::metadata(path).map_or(0, |pack| pack.len()))
+        .sum()
+}
+
+/// Killed, not asked to stop.
+#[test]
+fn what_arrived_before_a_kill_is_not_sent_again() {
+    const FILES: u64 = 24;
+    const LENGTH: u64 = 4_000_000;
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let directory = tempdir().unwrap();
+    for file in 0..FILES {
+        let content = noise(200 + file, LENGTH as usize);
+        fs::write(directory.path().join(file.to_string()), content).unwrap();
+    }
+    let path = directory.path().to_str().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_coffre"));
+    let child = command.args(["backup", "--quiet", path]);
+    let child = child.env("COFFRE_HOME", device.home.path()).spawn();
+    let mut child = child.unwrap();
+    while arrived_bytes(&hoster) < 3 << 24 {
+        assert!(child.try_wait().unwrap().is_none(), "all of it was faster");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let document = device.done(&["backup", path]);
+    assert_eq!(document["files"], FILES);
+    // What had arrived is in the packs that there are now; one more holds what was sent
+    // and not noted, and one what was left of each kind.
+    let all = arrived_bytes(&hoster);
+    assert!(all < FILES * LENGTH + (2 << 24), "{all}: {document:#}");
+    let sent = document["uploaded_bytes"].as_u64().unwrap();
+    assert!(sent < FILES * LENGTH, "{document:#}");
+    device.done(&["check", "--read-data"]);
+}

@@ -31,7 +31,7 @@ fn a_french_locale_is_spoken_to_in_french() {
     assert!(run.text().starts_with("INSTANTANÉ"), "{run:?}");
     for (arguments, text) in [
         (&["status"][..], "DERNIÈRE SAUVEGARDE"),
-        (&["stats"], "en 1 séries"),
+        (&["stats"], "en 1 série,"),
         (&["check"], "aucun problème"),
         (&["vault", "list"], "COFFRE"),
     ] {

@@ -163,6 +163,17 @@ pub(crate) fn pair(old: &Device, new: &Device, hoster: &str) -> (Value, Value) {
 }
 
 #[test]
+fn what_a_removed_device_could_read_is_said() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    pair(&member.device, &Device::new(), &place(&hoster));
+    let run = member.device.run(&["device", "remove", "desktop"]);
+    assert_eq!(run.exit, 0, "{run:?}");
+    let said = "What lies on it, and what it could read until now, stays readable";
+    assert!(run.text().contains(said), "{run:?}");
+}
+
+#[test]
 fn a_second_device_reads_and_writes_and_is_removed() {
     let hoster = Hoster::start();
     let member = Member::new(&hoster);
@@ -285,6 +296,8 @@ fn the_words_alone_bring_everything_back() {
     let status = new.done(&["status"]);
     assert_eq!(status["vaults"][0]["freshness"], "unknown", "{status:#}");
     assert_eq!(status["freshness"], "unknown", "{status:#}");
+    let run = new.run(&["status"]);
+    assert!(run.text().contains("\nfreshness unknown: "), "{run:?}");
     let printed = text(&member.device.done(&["vault", "head", "papers"]), "head");
     new.done(&["vault", "confirm", "papers", &printed]);
     let status = new.done(&["status"]);

@@ -276,18 +276,30 @@ fn a_summary_is_one_sentence() {
 
 #[test]
 fn progress_is_lines_of_json_where_asked_for() {
-    let (_hoster, device, _place, tree) = ready();
-    let run = device.run(&["backup", "--progress", "json", tree.to_str().unwrap()]);
-    let lines: Vec<serde_json::Value> = run
-        .stderr
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let last = lines.last().unwrap();
-    assert_eq!(last["schema"], "coffre.progress/1");
-    assert_eq!(
-        (&last["command"], &last["files"]),
-        (&"backup".into(), &8.into()),
-        "{last}"
-    );
+    let (_hoster, device, place, tree) = ready();
+    let target = place.path().join("restored");
+    let downloaded = place.path().join("downloaded");
+    let [tree, target, downloaded] =
+        [&tree, &target, &downloaded].map(|path| path.to_str().unwrap());
+    let last = |arguments: &[&str]| {
+        let run = device.run(&[&["--progress", "json"], arguments].concat());
+        // A link shows no hard links and no attributes.
+        let is_link = arguments[0] == "link";
+        assert!(run.exit == 0 || is_link && run.exit == 3, "{run:?}");
+        let lines = run.stderr.lines();
+        let lines: Vec<serde_json::Value> = lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &serde_json::Value| line["schema"] == "coffre.progress/1")
+            .collect();
+        let last = lines.last().unwrap_or_else(|| panic!("{run:?}")).clone();
+        (last["command"].clone(), last["files"].clone())
+    };
+    assert_eq!(last(&["backup", tree]), ("backup".into(), 8.into()));
+    let restored = last(&["restore", "latest", "--to", target]);
+    assert_eq!(restored, ("restore".into(), 8.into()));
+    assert_eq!(last(&["check", "--read-data"]).0, "check");
+    let created = device.done(&["link", "create", &format!("latest:{tree}")]);
+    let url = created["url"].as_str().unwrap();
+    let got = last(&["link", "get", url, "--to", downloaded]);
+    assert_eq!(got.0, "link-get");
 }

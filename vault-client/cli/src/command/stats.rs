@@ -103,11 +103,11 @@ pub(super) fn run(options: &WhichVault, context: &Context) -> Result<Exit, Failu
         let vault = fields.vault.shown_name();
         writeln!(out, "{}", say!("vault      {vault}", "coffre      {vault}"))?;
         let snapshots = Count(fields.snapshots as u64);
-        let series = Count(fields.series as u64);
+        let series = counted(fields.series as u64, Noun::Series);
         let bytes = Size(fields.snapshot_bytes);
         let text = say!(
-            "snapshots  {snapshots} in {series} series, {bytes} of files in all",
-            "instantanés {snapshots} en {series} séries, {bytes} de fichiers en tout",
+            "snapshots  {snapshots} in {series}, {bytes} of files in all",
+            "instantanés {snapshots} en {series}, {bytes} de fichiers en tout",
         );
         writeln!(out, "{text}")?;
         if let Some(latest) = &fields.latest {
