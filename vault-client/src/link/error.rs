@@ -121,6 +121,12 @@ pub enum GetError {
     Stopped,
 }
 
+impl From<crate::restore::tally::TargetFull> for GetError {
+    fn from(_: crate::restore::tally::TargetFull) -> Self {
+        Self::TargetFull
+    }
+}
+
 impl GetError {
     /// The stable code.
     #[must_use]

@@ -25,14 +25,18 @@ use crate::{
     transfer::TransferError,
 };
 
-/// Places that wait for chunks of packs which are not asked for yet. More would take
-/// more memory, some 700 bytes each, and leave the line without work for longer.
+/// Places that wait for chunks of packs which are not asked for yet, some 700 bytes each.
+/// More would leave the line without work for longer.
 const WAITING_PLACES: usize = 4_096;
-/// Sealed bytes of a batch: two of the largest packs.
-const BATCH_BYTES: u64 = 32 << 20;
-/// Places that the chunks of a batch go to, so that very small ones do not take much
-/// memory.
-const BATCH_PLACES: usize = 4_096;
+/// Sealed bytes after which a batch is full: two of the largest packs have more.
+const FULL_BYTES: u64 = 24 << 20;
+/// Sealed bytes of a batch at most, whatever an index says of a pack.
+const MAX_BYTES: u64 = 48 << 20;
+/// Places that the chunks of a batch go to, after which it is full: very small ones
+/// would take much memory, and hold more files open than there may be.
+const FULL_PLACES: usize = 2_048;
+/// Bytes of a file's metadata that are counted as a place of their own.
+const PLACE_BYTES: usize = 512;
 
 /// A chunk, and where its bytes go.
 pub(super) struct WantedChunk {
@@ -95,13 +99,16 @@ impl Gathering {
         let mut source = self.opened.reader.clone();
         let mut chunks = StreamChunks::new(content);
         let mut position = 0;
+        // What the file itself takes is counted with its first chunk.
+        let mut places = 1 + work.held_bytes() / PLACE_BYTES;
         while let Some(chunk) = chunks.next(&mut source).map_err(source_error)? {
             let place = Destination {
                 work: work.clone(),
                 position,
                 length: chunk.length,
             };
-            self.want(&chunk.id, place)?;
+            self.want(&chunk.id, place, places)?;
+            places = 1;
             position += u64::from(chunk.length);
             while self.places > WAITING_PLACES {
                 self.end_oldest()?;
@@ -118,7 +125,13 @@ impl Gathering {
         self.hand_over()
     }
 
-    fn want(&mut self, id: &ChunkId, place: Destination) -> Result<(), TransferError> {
+    /// Wants a chunk for a place that is counted as so many.
+    fn want(
+        &mut self,
+        id: &ChunkId,
+        place: Destination,
+        places: usize,
+    ) -> Result<(), TransferError> {
         let pack = match self.wanted.get_mut(id) {
             Some(wanted) => {
                 wanted.places.push(place);
@@ -140,9 +153,9 @@ impl Gathering {
         self.turns.remove(&wanted.turn);
         self.turn += 1;
         wanted.turn = self.turn;
-        wanted.places += 1;
+        wanted.places += places;
         self.turns.insert(self.turn, pack);
-        self.places += 1;
+        self.places += places;
         Ok(())
     }
 
@@ -159,8 +172,11 @@ impl Gathering {
             if let Some(wanted) = self.wanted.remove(&entry.id) {
                 self.batch.add(wanted);
             }
+            if self.batch.bytes >= MAX_BYTES {
+                self.hand_over()?;
+            }
         }
-        if self.batch.bytes >= BATCH_BYTES || self.batch.places >= BATCH_PLACES {
+        if self.batch.bytes >= FULL_BYTES || self.batch.places >= FULL_PLACES {
             return self.hand_over();
         }
         Ok(())

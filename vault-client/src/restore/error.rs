@@ -1,5 +1,6 @@
 //! Why a restore failed.
 
+use super::tally;
 use crate::{
     contents::ContentsError,
     error::ErrorCode,
@@ -35,6 +36,12 @@ pub enum RestoreError {
         /// What the target's file system has left for this user.
         free_bytes: u64,
     },
+}
+
+impl From<tally::TargetFull> for RestoreError {
+    fn from(_: tally::TargetFull) -> Self {
+        Self::TargetFull
+    }
 }
 
 impl RestoreError {

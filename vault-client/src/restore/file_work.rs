@@ -36,6 +36,15 @@ impl FileWork {
         }
     }
 
+    /// What its metadata and holes take in memory, in bytes, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let xattrs = self.metadata.xattrs.iter();
+        let xattrs: usize = xattrs
+            .map(|xattr| size_of_val(xattr) + xattr.name.len() + xattr.value.len())
+            .sum();
+        xattrs + size_of_val(&self.holes[..])
+    }
+
     /// Writes data whose place in the file's stream, holes left out, is
     /// `position`.
     pub(crate) fn write(&self, position: u64, data: &[u8]) {

@@ -14,6 +14,7 @@ mod batch;
 mod error;
 pub(crate) mod file_work;
 mod room;
+pub(crate) mod tally;
 mod verify;
 
 use std::{
@@ -35,7 +36,8 @@ use vault_proto::ids::PackId;
 pub use self::error::RestoreError;
 use self::{
     batch::{Batch, Gathering, WantedChunk},
-    file_work::{FileWork, Links, Outcome},
+    file_work::{FileWork, Links},
+    tally::Tally,
     verify::Verification,
 };
 use crate::{
@@ -139,7 +141,7 @@ pub fn restore(
             total_bytes: totals.bytes,
             meter: &meter,
             cancellation,
-            report: Mutex::default(),
+            tally: Tally::new(&meter),
             missed: Mutex::default(),
             links: Links::default(),
         };
@@ -158,7 +160,7 @@ struct Run<'a> {
     total_bytes: u64,
     meter: &'a Meter,
     cancellation: &'a Cancellation,
-    report: Mutex<RestoreReport>,
+    tally: Tally<'a>,
     /// Packs that the hoster has lost, and that were not needed.
     missed: Mutex<HashSet<PackId>>,
     links: Links,
@@ -189,15 +191,25 @@ impl Run<'_> {
             tree,
             meter,
             cancellation,
-            report,
+            tally,
             missed,
             ..
         } = self;
-        let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let counted = tally.into_counted();
         let missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        report.missed_packs = missed.len() as u64;
+        let mut report = RestoreReport {
+            files: counted.files,
+            bytes: counted.bytes,
+            directories: counted.directories,
+            others: counted.others,
+            kept: counted.kept,
+            lost_by_hoster: counted.lost_by_hoster,
+            left_out: counted.left_out,
+            missed_packs: missed.len() as u64,
+            dropped_privileges: finished.dropped_privileges,
+            ..RestoreReport::default()
+        };
         report.left_out.extend(finished.left_out);
-        report.dropped_privileges = finished.dropped_privileges;
         if options.verify {
             let mut verification = Verification {
                 contents,
@@ -211,7 +223,8 @@ impl Run<'_> {
     }
 
     fn write(&self, node: Option<&Node>, target: &Target) -> Result<(), RestoreError> {
-        let (send_batch, batches) = bounded::<Batch>(1);
+        // The next is being collected while these are fetched.
+        let (send_batch, batches) = bounded::<Batch>(0);
         let (send_group, groups) = bounded::<Vec<Fetched>>(WAITING_GROUPS);
         let (sync, syncs) = bounded(1);
         let failure = Mutex::new(None);
@@ -291,7 +304,7 @@ impl Run<'_> {
                 Step::Node(node) if node.directory().is_some() => {
                     match directory.make_directory(node.name()) {
                         Ok(made) => {
-                            self.note(|report| report.directories += 1);
+                            self.tally.counted().directories += 1;
                             open.push(made);
                         }
                         Err(reason) => {
@@ -333,11 +346,12 @@ impl Run<'_> {
         };
         let NodeContent::File { content, holes, .. } = node.content() else {
             return match directory.make_other(node) {
-                Ok(placed) => {
-                    self.note(|report| match placed {
-                        Placed::Made => report.others += 1,
-                        _ => report.kept += 1,
-                    });
+                Ok(Placed::Made) => {
+                    self.tally.counted().others += 1;
+                    Ok(())
+                }
+                Ok(_) => {
+                    self.tally.counted().kept += 1;
                     Ok(())
                 }
                 Err(reason) => self.leave_out(directory.path_of(node.name()), reason),
@@ -351,20 +365,21 @@ impl Run<'_> {
                     Ok(()) => {}
                     Err(error) if error.is_lasting() => {
                         let is_hosters = error.code() == ErrorCode::HosterMisbehaved;
-                        if work.fail(Reason::Incomplete) && is_hosters {
-                            self.note(|report| report.lost_by_hoster += 1);
-                        }
+                        return Ok(self.tally.lose(work, is_hosters)?);
                     }
                     Err(error) => return Err(error.into()),
                 }
-                self.settle(work)
+                Ok(self.tally.settle(work)?)
             }
             Ok(FilePlacement::Kept { .. }) => {
-                self.note(|report| report.kept += 1);
+                count(&self.meter.files, 1);
+                count(&self.meter.bytes, content.length());
+                self.tally.counted().kept += 1;
                 Ok(())
             }
             Ok(_) => {
-                self.note(|report| report.files += 1);
+                count(&self.meter.files, 1);
+                self.tally.counted().files += 1;
                 Ok(())
             }
             Err(reason) => self.leave_out(directory.path_of(node.name()), reason),
@@ -467,7 +482,7 @@ impl Run<'_> {
                 // The member's device that wrote the file's list lied.
                 place.work.fail(Reason::Incomplete);
             }
-            self.settle(place.work)?;
+            self.tally.settle(place.work)?;
         }
         Ok(written)
     }
@@ -487,42 +502,13 @@ impl Run<'_> {
     /// A chunk that is not to be had takes its files with it.
     fn lose(&self, wanted: WantedChunk, is_hosters: bool) -> Result<(), RestoreError> {
         for place in wanted.places {
-            if place.work.fail(Reason::Incomplete) && is_hosters {
-                self.note(|report| report.lost_by_hoster += 1);
-            }
-            self.settle(place.work)?;
+            self.tally.lose(place.work, is_hosters)?;
         }
         Ok(())
-    }
-
-    /// Ends a file when this was the last that held it.
-    fn settle(&self, work: Arc<FileWork>) -> Result<(), RestoreError> {
-        let Some(work) = Arc::into_inner(work) else {
-            return Ok(());
-        };
-        count(&self.meter.files, 1);
-        match work.finish() {
-            Outcome::Written { bytes } => {
-                self.note(|report| {
-                    report.files += 1;
-                    report.bytes += bytes;
-                });
-                Ok(())
-            }
-            Outcome::LeftOut { path, reason } => self.leave_out(path, reason),
-        }
     }
 
     fn leave_out(&self, path: Vec<u8>, reason: Reason) -> Result<(), RestoreError> {
-        if reason == Reason::DiskFull {
-            return Err(RestoreError::TargetFull);
-        }
-        self.note(|report| report.left_out.push(LeftOut { path, reason }));
-        Ok(())
-    }
-
-    fn note(&self, change: impl FnOnce(&mut RestoreReport)) {
-        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(self.tally.leave_out(path, reason)?)
     }
 }
 

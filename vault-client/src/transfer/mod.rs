@@ -18,7 +18,7 @@ pub(crate) use alone::{keep_alone, read_alone, seal_alone};
 pub(crate) use assembler::Assembler;
 pub(crate) use memory::Slots;
 pub(crate) use pack_cache::PackCache;
-pub(crate) use plan::{Fetch, Splitter, plan, plan_exactly};
+pub(crate) use plan::{Fetch, Splitter, plan, plan_exactly, plan_packs};
 pub(crate) use reader::{Reader, unreadable_range};
 pub(crate) use store::{ChunkWorker, Store};
 pub(crate) use upload::{Destination, Outbox, SentPack};

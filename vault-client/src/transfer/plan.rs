@@ -2,7 +2,9 @@
 //! sealed chunks.
 //!
 //! The hoster sees which ranges are read. So that they do not draw the chunk
-//! boundaries, each begins and ends on a multiple of 64 KiB or at the pack's end.
+//! boundaries, each begins and ends on a multiple of 64 KiB or at the pack's end; and so
+//! that they do not show how much of a pack is filler, one that is wanted as good as whole
+//! is read whole.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,53 @@ pub(crate) struct Fetch {
 /// wanted first.
 pub(crate) fn plan(wanted: &[IndexEntry]) -> Vec<Fetch> {
     plan_merging(wanted, MERGED_GAP)
+}
+
+/// Likewise, and a pack of which about half is wanted is one range, with its filler. A
+/// pack is the smallest that holds what is in it: chunks that are all wanted are half of
+/// it at least, but for what the footer takes.
+pub(crate) fn plan_packs(wanted: &[IndexEntry]) -> Vec<Fetch> {
+    let mut fetches: Vec<Fetch> = Vec::new();
+    let mut ranges = plan(wanted).into_iter().peekable();
+    while let Some(first) = ranges.next() {
+        let mut of_pack = vec![first];
+        let (pack, size) = key(&of_pack[0]);
+        let mut end = of_pack[0].offset;
+        // What overlaps with what was before is read again.
+        while let Some(next) = ranges.next_if(|next| key(next) == (pack, size) && next.offset > end)
+        {
+            end = next.offset;
+            of_pack.push(next);
+        }
+        let chunks: Vec<_> = of_pack
+            .iter()
+            .flat_map(|fetch| &fetch.chunks)
+            .copied()
+            .collect();
+        let wanted: u64 = chunks
+            .iter()
+            .map(|chunk| u64::from(chunk.sealed_length))
+            .sum();
+        if 16 * wanted >= 7 * u64::from(size) {
+            fetches.push(Fetch {
+                pack,
+                offset: 0,
+                length: size,
+                chunks,
+            });
+        } else {
+            fetches.append(&mut of_pack);
+        }
+    }
+    fetches
+}
+
+/// The pack, and the size that it is said to have.
+fn key(fetch: &Fetch) -> (PackId, u32) {
+    (
+        fetch.pack,
+        fetch.chunks.first().map_or(0, |chunk| chunk.pack_size),
+    )
 }
 
 /// Likewise, without a block that holds nothing of what is wanted: who reads
@@ -256,7 +305,11 @@ mod tests {
 
     /// Delivers what was planned in pieces; each chunk comes out once, and whole.
     fn check(wanted: &[IndexEntry], piece: usize) {
-        let fetches = plan(wanted);
+        check_fetches(wanted, plan(wanted), piece);
+        check_fetches(wanted, plan_packs(wanted), piece);
+    }
+
+    fn check_fetches(wanted: &[IndexEntry], fetches: Vec<Fetch>, piece: usize) {
         let sizes: HashMap<_, _> = wanted.iter().map(|e| (e.id, e.pack_size)).collect();
         let mut bytes = Vec::new();
         for fetch in &fetches {
@@ -281,6 +334,31 @@ mod tests {
                 .collect();
             assert_eq!(delivered[&entry.id], expected);
         }
+    }
+
+    #[test]
+    fn a_pack_that_is_wanted_whole_is_read_whole() {
+        let entry = |place: u8, offset, sealed_length| IndexEntry {
+            id: ChunkId::from_array([place; 32]),
+            kind: ChunkKind::FileData,
+            pack: PackId::from_array([1; 32]),
+            epoch: 1,
+            pack_size: 1 << 20,
+            offset,
+            sealed_length,
+        };
+        let ranges = |wanted: &[IndexEntry]| {
+            let fetches = plan_packs(wanted).into_iter();
+            fetches
+                .map(|fetch| (fetch.offset, fetch.length))
+                .collect::<Vec<_>>()
+        };
+        let (first, last) = (entry(1, 0, 200_000), entry(2, 700_000, 270_000));
+        assert_eq!(ranges(&[last, first]), [(0, 1 << 20)]);
+        assert_eq!(ranges(&[first]), [(0, 4 << 16)]);
+        assert_eq!(ranges(&[last]), [(10 << 16, 5 << 16)]);
+        let small = entry(2, 700_000, 20_000);
+        assert_eq!(ranges(&[first, small]), [(0, 4 << 16), (10 << 16, 1 << 16)]);
     }
 
     proptest! {

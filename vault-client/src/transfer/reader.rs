@@ -19,7 +19,7 @@ use vault_proto::{
     wire::Located,
 };
 
-use super::{Fetch, PackCache, Splitter, TransferError, plan};
+use super::{Fetch, PackCache, Splitter, TransferError, plan, plan_packs};
 use crate::{
     error::ErrorCode,
     index::VaultIndex,
@@ -168,7 +168,7 @@ impl Reader {
     /// doing: no more than its own bytes are read.
     pub(crate) fn opens(&self, entry: &IndexEntry) -> Result<bool, TransferError> {
         let mut opens = false;
-        let read = self.read_many(&[*entry], &mut |entry, sealed| {
+        let read = self.read_fetches(plan(&[*entry]), &mut |entry, sealed| {
             let opened = self.open(&entry, sealed, &mut Decompressor::default());
             opens = opened.is_ok();
             Ok(())
@@ -187,7 +187,14 @@ impl Reader {
         wanted: &[IndexEntry],
         deliver: &mut dyn FnMut(IndexEntry, Vec<u8>) -> Result<(), TransferError>,
     ) -> Result<(), TransferError> {
-        let mut fetches = plan(wanted);
+        self.read_fetches(plan_packs(wanted), deliver)
+    }
+
+    fn read_fetches(
+        &self,
+        mut fetches: Vec<Fetch>,
+        deliver: &mut dyn FnMut(IndexEntry, Vec<u8>) -> Result<(), TransferError>,
+    ) -> Result<(), TransferError> {
         while !fetches.is_empty() {
             let rest = fetches.split_off(MAX_RANGES_PER_CALL.min(fetches.len()));
             self.read_ranges(std::mem::replace(&mut fetches, rest), deliver)?;

@@ -263,6 +263,7 @@ fn a_line_that_breaks_anywhere_costs_nothing_twice() {
     let newest = snapshots(&stage.vault).pop().unwrap();
     assert_restores(&stage.vault, &newest, &files);
     assert_whole(&mut stage.vault);
+    assert!(sent(&stage.member.hoster).values().all(|times| *times == 1));
 }
 
 #[test]
@@ -392,11 +393,11 @@ fn a_verification_tells_how_far_it_is_and_can_be_cancelled() {
     let (result, progress) = restored(&cancelled);
     let error = result.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Cancelled, "{error}");
-    assert_eq!(progress.bytes, 0);
+    assert_eq!(progress.bytes, size as u64);
     let (report, progress) = restored(&Cancellation::new());
     let report = report.unwrap();
     assert_eq!((report.kept, report.verified), (1, 1));
-    assert_eq!((progress.files, progress.bytes), (1, size as u64));
+    assert_eq!((progress.files, progress.bytes), (2, 2 * size as u64));
 }
 
 /// The hoster says no to a call; which one must not matter.

@@ -4,6 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use vault_client::account::VaultSelector;
@@ -174,8 +175,8 @@ fn an_unchanged_backup_costs_the_same_after_many() {
     }
 }
 
-/// Numbers of calls and bytes, not times: on a line of 50 ms, 20 calls one after the
-/// other would be a second. Uploads and downloads have 4 MiB on their way.
+/// On a line of 50 ms. Numbers of calls and bytes, not times: 20 calls one after the other
+/// would be a second there. Uploads and downloads have 4 MiB on their way.
 #[expect(clippy::print_stdout, reason = "the numbers are worth reading")]
 #[test]
 fn no_call_is_made_per_file_or_chunk() {
@@ -183,6 +184,10 @@ fn no_call_is_made_per_file_or_chunk() {
     let (device, vault) = Device::with_vault(&hoster);
     drop(vault);
     let (place, tree) = plant();
+    hoster.relay.spoil_all(Line {
+        delay: Duration::from_millis(25),
+        ..Line::default()
+    });
     hoster.relay.await_up(4 * MIB);
 
     let first = save(&device, &hoster, &tree).unwrap();

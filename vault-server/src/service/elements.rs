@@ -6,7 +6,8 @@ use vault_rpc::hoster as rpc;
 
 use super::refusal::Refusal;
 
-/// More than honest requests list that are as long as they may be.
+/// More than honest requests list: 16,384 accounts were never in one vault, and packs,
+/// ranges and entries have smaller bounds of their own.
 const MAX_ELEMENTS: usize = 16_384;
 
 /// A request, of which it is known what lists it has.

@@ -17,8 +17,8 @@ use crate::files::handle::{Access, Pool, lock};
 use crate::files::owners::OwnerNames;
 use crate::files::{LeftOut, Reason};
 
-/// Descriptors of files that are being written which stay open, at most: as many
-/// as a restore is ahead with their names.
+/// Descriptors of files that are being written which stay open. A restore is ahead with
+/// the names of up to twice as many, which is when the pool looks.
 const OPEN_FILES: usize = 8_192;
 
 /// What to do where something stands already.

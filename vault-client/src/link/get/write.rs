@@ -12,10 +12,11 @@ use vault_core::tree::{Metadata, Node, NodeContent, NodeName};
 use super::batch::{Batch, Destination, number_of};
 use super::symlink::leads_out;
 use super::{ATTEMPTS, GetError, GetReport, go_on, is_of_what_was_asked};
-use crate::files::{FilePlacement, LeftOut, Placed, Reason, Target, TargetDirectory, Wanted};
+use crate::files::{FilePlacement, Placed, Reason, Target, TargetDirectory, Wanted};
 use crate::progress::{Cancellation, Meter, count};
 use crate::remote::{LinkTicket, MAX_RANGES_PER_CALL, PackRange, Visitor};
-use crate::restore::file_work::{FileWork, Outcome};
+use crate::restore::file_work::FileWork;
+use crate::restore::tally::Tally;
 use crate::transfer::{Fetch, Splitter, plan_exactly};
 
 /// Calls to the hoster at once: one is on the line while the other begins.
@@ -30,7 +31,7 @@ pub(super) struct Run<'a> {
     ticket: &'a LinkTicket,
     meter: &'a Meter,
     cancellation: &'a Cancellation,
-    report: Mutex<GetReport>,
+    tally: Tally<'a>,
 }
 
 /// A sealed chunk that has arrived, and where its bytes go.
@@ -54,7 +55,7 @@ impl<'a> Run<'a> {
             ticket,
             meter,
             cancellation,
-            report: Mutex::default(),
+            tally: Tally::new(meter),
         }
     }
 
@@ -89,13 +90,20 @@ impl<'a> Run<'a> {
                 keep_first(&failure, error);
             }
         });
-        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(self
-                .report
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner)),
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
         }
+        let counted = self.tally.into_counted();
+        Ok(GetReport {
+            files: counted.files,
+            bytes: counted.bytes,
+            directories: counted.directories,
+            symlinks: counted.others,
+            kept: counted.kept,
+            lost_by_hoster: counted.lost_by_hoster,
+            left_out: counted.left_out,
+            ..GetReport::default()
+        })
     }
 
     /// Makes directories and the names of files, and hands over what is wanted.
@@ -133,7 +141,7 @@ impl<'a> Run<'a> {
             match &node.content {
                 SharedContent::Directory => match directory.make_directory(name) {
                     Ok(made) => {
-                        self.note(|report| report.directories += 1);
+                        self.tally.counted().directories += 1;
                         way.push((made, node.metadata()));
                     }
                     Err(reason) => {
@@ -185,10 +193,12 @@ impl<'a> Run<'a> {
             Ok(FilePlacement::Write(planned)) => {
                 let work = Arc::new(FileWork::new(planned, metadata, holes.clone()));
                 batch.add(&work, chunks)?;
-                self.settle(work)
+                Ok(self.tally.settle(work)?)
             }
             Ok(_) => {
-                self.note(|report| report.kept += 1);
+                count(&self.meter.files, 1);
+                count(&self.meter.bytes, size - holes_bytes);
+                self.tally.counted().kept += 1;
                 Ok(())
             }
             Err(reason) => self.leave_out(directory.path_of(name), reason),
@@ -214,11 +224,11 @@ impl<'a> Run<'a> {
         };
         match directory.make_other(&symlink) {
             Ok(Placed::Made) => {
-                self.note(|report| report.symlinks += 1);
+                self.tally.counted().others += 1;
                 Ok(())
             }
             Ok(_) => {
-                self.note(|report| report.kept += 1);
+                self.tally.counted().kept += 1;
                 Ok(())
             }
             Err(reason) => self.leave_out(path(), reason),
@@ -340,7 +350,7 @@ impl<'a> Run<'a> {
             for place in fetched.destinations {
                 place.work.write(place.position, &plaintext);
                 count(&self.meter.bytes, plaintext.len() as u64);
-                self.settle(place.work)?;
+                self.tally.settle(place.work)?;
             }
         }
         Ok(())
@@ -355,45 +365,17 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// A chunk that is not to be had takes its files with it.
+    /// A chunk that is not to be had takes its files with it. What a capsule names, its
+    /// hoster has promised to keep.
     fn lose(&self, destinations: Vec<Destination>) -> Result<(), GetError> {
         for place in destinations {
-            if place.work.fail(Reason::Incomplete) {
-                self.note(|report| report.lost_by_hoster += 1);
-            }
-            self.settle(place.work)?;
+            self.tally.lose(place.work, true)?;
         }
         Ok(())
-    }
-
-    /// Ends a file when this was the last that held it.
-    fn settle(&self, work: Arc<FileWork>) -> Result<(), GetError> {
-        let Some(work) = Arc::into_inner(work) else {
-            return Ok(());
-        };
-        count(&self.meter.files, 1);
-        match work.finish() {
-            Outcome::Written { bytes } => {
-                self.note(|report| {
-                    report.files += 1;
-                    report.bytes += bytes;
-                });
-                Ok(())
-            }
-            Outcome::LeftOut { path, reason } => self.leave_out(path, reason),
-        }
     }
 
     fn leave_out(&self, path: Vec<u8>, reason: Reason) -> Result<(), GetError> {
-        if reason == Reason::DiskFull {
-            return Err(GetError::TargetFull);
-        }
-        self.note(|report| report.left_out.push(LeftOut { path, reason }));
-        Ok(())
-    }
-
-    fn note(&self, change: impl FnOnce(&mut GetReport)) {
-        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(self.tally.leave_out(path, reason)?)
     }
 }
 
