@@ -20,6 +20,7 @@ mod keys;
 mod leakage;
 mod meeting;
 mod objects;
+mod pairing;
 mod scene;
 mod skin;
 mod trees;
