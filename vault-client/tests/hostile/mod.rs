@@ -23,4 +23,5 @@ mod objects;
 mod pairing;
 mod scene;
 mod skin;
+mod sweep;
 mod trees;
