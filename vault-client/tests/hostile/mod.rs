@@ -19,6 +19,7 @@ mod history;
 mod keys;
 mod leakage;
 mod meeting;
+mod members;
 mod objects;
 mod pairing;
 mod scene;
