@@ -18,6 +18,7 @@ mod front;
 mod history;
 mod keys;
 mod leakage;
+mod links;
 mod meeting;
 mod members;
 mod objects;
