@@ -27,3 +27,4 @@ mod scene;
 mod skin;
 mod sweep;
 mod trees;
+mod untrue;
