@@ -109,9 +109,7 @@ impl Account {
         id: VaultId,
         name: Option<String>,
     ) -> Result<Vault, AccountError> {
-        let mut vault = Vault::open(self.member_at(hoster)?, id, name)?;
-        self.check_told(&mut vault)?;
-        Ok(vault)
+        self.open_as_told(self.member_at(hoster)?, id, name)
     }
 
     /// The settings as they are now; notes where the hosters are.

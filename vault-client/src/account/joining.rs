@@ -13,7 +13,7 @@ use crate::error::ErrorCode;
 use crate::platform::Rng;
 use crate::remote::HosterAddress;
 use crate::state::{AccountRow, JoiningWay, KeySlot, State};
-use crate::vault::{Vault, VaultError};
+use crate::vault::{Member, Vault, VaultError};
 
 /// Refuses where there is an account already, or where another way into one was
 /// begun. A sign-up that never got anywhere is no account.
@@ -77,7 +77,7 @@ impl Account {
     /// The account's vault, which is a vault of that kind that this very account
     /// has made: a hoster could list another.
     pub(super) fn open_own_vault(&self) -> Result<Vault, AccountError> {
-        let vault = self.account_vault()?;
+        let vault = self.open_as_told(self.member.clone(), self.row.vault, None)?;
         let log = vault.log();
         if log.kind() == VaultKind::Account && log.creator() == self.row.account {
             Ok(vault)
@@ -86,26 +86,32 @@ impl Account {
         }
     }
 
-    /// Holds what another device has told of a vault against what its hoster
-    /// shows.
-    pub(super) fn check_told(&self, vault: &mut Vault) -> Result<(), AccountError> {
+    /// Opens a vault as this device last saw it. Where another device has told of it,
+    /// that is held against what the hoster shows first, and nothing of a vault that is
+    /// not the one is stored: it would stand in the way of the one that is.
+    pub(super) fn open_as_told(
+        &self,
+        member: Arc<Member>,
+        id: VaultId,
+        name: Option<String>,
+    ) -> Result<Vault, AccountError> {
         let state = &self.member.state;
-        let told = state.told()?;
-        let Some(told) = told.iter().find(|told| told.vault == vault.id()) else {
-            return Ok(());
+        let told = state.told()?.into_iter().find(|told| told.vault == id);
+        let Some(told) = told else {
+            return Ok(Vault::open(member, id, name)?);
         };
+        let mut vault = Vault::open_on_trial(member, id, name)?;
         vault.check_reaches(told.position, told.head)?;
-        Ok(state.forget_told(&told.vault)?)
+        vault.keep()?;
+        state.forget_told(&id)?;
+        Ok(vault)
     }
 
     /// Looks at everything that this device has to know from now on: what it was
     /// told is held against what the hosters show. What a hoster elsewhere cannot
     /// be asked about now is checked when it can.
     pub(super) fn look_around(&self) -> Result<(), AccountError> {
-        let mut account_vault = self.open_own_vault()?;
-        account_vault.refresh()?;
-        self.check_told(&mut account_vault)?;
-        drop(account_vault);
+        self.open_own_vault()?.refresh()?;
         self.vaults()?;
         let settings = self.settings()?;
         let state = &self.member.state;

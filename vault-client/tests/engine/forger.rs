@@ -21,26 +21,38 @@ use vault_core::timestamp::Timestamp;
 use vault_proto::wire;
 use vault_proto::wire::{Located, NodeKind, Root, SegmentRef};
 
-use crate::support::{Member, rng};
+use crate::support::{Member, Other, rng};
+
+/// Whose vault it is, at whatever hoster.
+pub(crate) trait Owner {
+    /// The device that signs for what was written.
+    fn paper(&self) -> Other;
+}
+
+impl Owner for Member {
+    fn paper(&self) -> Other {
+        Member::paper(self)
+    }
+}
 
 /// A device of the member's that writes what it likes, in chunks, packs and an
 /// index that are as they should be.
-pub(super) struct Forger {
-    pub(super) member: Member,
-    pub(super) vault: Vault,
-    pub(super) keys: Arc<VaultKeys>,
-    pub(super) pack: PackBuilder,
-    pub(super) written: HashSet<ChunkId>,
-    pub(super) compressor: Compressor,
-    pub(super) rng: Rng,
-    pub(super) snapshots: Vec<StreamRef>,
+pub(crate) struct Forger<O = Member> {
+    pub(crate) owner: O,
+    pub(crate) vault: Vault,
+    pub(crate) keys: Arc<VaultKeys>,
+    pub(crate) pack: PackBuilder,
+    pub(crate) written: HashSet<ChunkId>,
+    pub(crate) compressor: Compressor,
+    pub(crate) rng: Rng,
+    pub(crate) snapshots: Vec<StreamRef>,
     /// Changes what the index says.
-    pub(super) misplace: fn(&mut Vec<IndexEntry>),
+    pub(crate) misplace: fn(&mut Vec<IndexEntry>),
     /// Segments of the index beside the one that is true, newest last.
-    pub(super) untrue: Vec<Vec<IndexEntry>>,
+    pub(crate) untrue: Vec<Vec<IndexEntry>>,
 }
 
-impl ChunkSink for Forger {
+impl<O> ChunkSink for Forger<O> {
     type Error = Infallible;
 
     fn write_chunk(&mut self, kind: ChunkKind, plaintext: &[u8]) -> Result<ChunkId, Infallible> {
@@ -66,13 +78,20 @@ impl ChunkSource for Nothing {
 }
 
 impl Forger {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let member = Member::new();
         let vault = member.account.create_vault("documents").unwrap();
+        Self::of(member, vault)
+    }
+}
+
+impl<O: Owner> Forger<O> {
+    /// For a vault to which nothing was committed yet.
+    pub(crate) fn of(owner: O, vault: Vault) -> Self {
         let keys = vault.keys().unwrap();
         Self {
             pack: PackBuilder::new(keys.clone(), 1),
-            member,
+            owner,
             vault,
             keys,
             written: HashSet::new(),
@@ -84,7 +103,7 @@ impl Forger {
         }
     }
 
-    pub(super) fn stream(&mut self, kind: ChunkKind, bytes: &[u8]) -> StreamRef {
+    pub(crate) fn stream(&mut self, kind: ChunkKind, bytes: &[u8]) -> StreamRef {
         let keys = self.keys.clone();
         let lists = Chunker::new(keys.metadata_chunker(), ChunkSizes::METADATA);
         let own = match kind {
@@ -98,7 +117,7 @@ impl Forger {
     }
 
     /// A directory of these nodes, in this order, whatever they are.
-    pub(super) fn directory(&mut self, nodes: &[wire::Node]) -> StreamRef {
+    pub(crate) fn directory(&mut self, nodes: &[wire::Node]) -> StreamRef {
         let mut bytes = Vec::new();
         for node in nodes {
             node.encode_length_delimited(&mut bytes).unwrap();
@@ -106,7 +125,7 @@ impl Forger {
         self.stream(ChunkKind::Tree, &bytes)
     }
 
-    pub(super) fn file(&mut self, name: &[u8], content: &[u8]) -> wire::Node {
+    pub(crate) fn file(&mut self, name: &[u8], content: &[u8]) -> wire::Node {
         let stream = self.stream(ChunkKind::FileData, content);
         wire::Node {
             content: Some(stream.to_wire()),
@@ -115,7 +134,7 @@ impl Forger {
         }
     }
 
-    pub(super) fn folder(&mut self, name: &[u8], nodes: &[wire::Node]) -> wire::Node {
+    pub(crate) fn folder(&mut self, name: &[u8], nodes: &[wire::Node]) -> wire::Node {
         let stream = self.directory(nodes);
         wire::Node {
             content: Some(stream.to_wire()),
@@ -125,14 +144,14 @@ impl Forger {
     }
 
     /// One snapshot more, whose `/` holds these nodes.
-    pub(super) fn snapshot(&mut self, nodes: &[wire::Node]) {
+    pub(crate) fn snapshot(&mut self, nodes: &[wire::Node]) {
         let tree = self.directory(nodes);
         self.snapshots.push(tree);
     }
 
     /// Commits the snapshots; gives the vault as an honest device of the member's
     /// has it then.
-    pub(super) fn commit(mut self) -> (Member, Vault) {
+    pub(crate) fn commit(mut self) -> (O, Vault) {
         let keys = self.keys.clone();
         let lists = || Chunker::new(keys.metadata_chunker(), ChunkSizes::METADATA);
         let cut = || Chunker::new(keys.metadata_chunker(), ChunkSizes::CATALOG);
@@ -218,9 +237,9 @@ impl Forger {
             let bytes = Bytes::from(pack.bytes);
             self.vault.remote().put_pack(&id, &pack.id, bytes).unwrap();
         }
-        self.member.paper().commit_change(id, &root, &adds, &[]);
+        self.owner.paper().commit_change(id, &root, &adds, &[]);
         self.vault.refresh().unwrap();
-        (self.member, self.vault)
+        (self.owner, self.vault)
     }
 }
 
@@ -239,12 +258,12 @@ impl ChunkSource for Written {
     }
 }
 
-struct Remembering<'a> {
-    forger: &'a mut Forger,
+struct Remembering<'a, O> {
+    forger: &'a mut Forger<O>,
     written: Written,
 }
 
-impl ChunkSink for Remembering<'_> {
+impl<O> ChunkSink for Remembering<'_, O> {
     type Error = Infallible;
 
     fn write_chunk(&mut self, kind: ChunkKind, plaintext: &[u8]) -> Result<ChunkId, Infallible> {
@@ -258,11 +277,11 @@ fn timestamp() -> Timestamp {
     Timestamp::from_wire(&wire::Timestamp::default()).unwrap()
 }
 
-pub(super) fn size(pack: &FinishedPack) -> u32 {
+pub(crate) fn size(pack: &FinishedPack) -> u32 {
     u32::try_from(pack.bytes.len()).unwrap()
 }
 
-pub(super) fn located(pack: &FinishedPack, number: usize) -> Located {
+pub(crate) fn located(pack: &FinishedPack, number: usize) -> Located {
     let entry = &pack.entries[number];
     let sealed = &pack.bytes[entry.offset as usize..][..entry.sealed_length as usize];
     Located {
@@ -276,7 +295,7 @@ pub(super) fn located(pack: &FinishedPack, number: usize) -> Located {
     }
 }
 
-pub(super) fn node(name: &[u8], kind: NodeKind) -> wire::Node {
+pub(crate) fn node(name: &[u8], kind: NodeKind) -> wire::Node {
     wire::Node {
         name: name.to_vec(),
         kind: kind.into(),
@@ -286,7 +305,7 @@ pub(super) fn node(name: &[u8], kind: NodeKind) -> wire::Node {
     }
 }
 
-pub(super) fn symlink(name: &[u8], target: &str) -> wire::Node {
+pub(crate) fn symlink(name: &[u8], target: &str) -> wire::Node {
     wire::Node {
         symlink_target: target.as_bytes().to_vec(),
         ..node(name, NodeKind::Symlink)

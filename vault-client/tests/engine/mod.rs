@@ -5,7 +5,7 @@ mod changing;
 mod checkpoints;
 mod collusion;
 mod common;
-mod forger;
+pub(crate) mod forger;
 mod hostile;
 mod interrupted;
 mod lies;

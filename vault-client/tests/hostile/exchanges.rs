@@ -34,35 +34,35 @@ use crate::support::stored;
 
 const MALFORMED: RemoteError = RemoteError::Misbehaved(Misbehaviour::Malformed);
 
-fn go_on() -> Cancellation {
+pub(super) fn go_on() -> Cancellation {
     Cancellation::new()
 }
 
 /// A computer without an account.
-struct Blank {
-    home: TempDir,
-    setup: Setup,
+pub(super) struct Blank {
+    pub(super) home: TempDir,
+    pub(super) setup: Setup,
 }
 
 impl Blank {
-    fn at(hostile: &Hostile) -> Self {
+    pub(super) fn at(hostile: &Hostile) -> Self {
         let home = tempfile::tempdir().unwrap();
         let setup = hostile.setup(home.path());
         Self { home, setup }
     }
 
-    fn begin(&self, hostile: &Hostile) -> (NewDevice, PairingCode) {
+    pub(super) fn begin(&self, hostile: &Hostile) -> (NewDevice, PairingCode) {
         let new = NewDevice::begin(&self.setup, &hostile.hoster.origin(), "a phone").unwrap();
         let code = PairingCode::parse(&new.code()).unwrap();
         (new, code)
     }
 
-    fn stored(&self) -> Vec<String> {
+    pub(super) fn stored(&self) -> Vec<String> {
         stored(self.home.path())
     }
 }
 
-fn pair(account: &Account, code: &PairingCode) -> Result<Pairing, AccountError> {
+pub(super) fn pair(account: &Account, code: &PairingCode) -> Result<Pairing, AccountError> {
     account.pair(code, PhraseLanguage::English, &go_on())
 }
 
@@ -78,7 +78,7 @@ impl Scene {
         });
     }
 
-    fn devices(&self) -> usize {
+    pub(super) fn devices(&self) -> usize {
         self.person.account.devices().unwrap().len()
     }
 }
@@ -267,14 +267,14 @@ fn what_a_hoster_says_of_a_guests_log_moves_nothing() {
 }
 
 /// A link, and somebody with its URL who has nothing else.
-struct Linked {
-    scene: Scene,
-    url: LinkUrl,
+pub(super) struct Linked {
+    pub(super) scene: Scene,
+    pub(super) url: LinkUrl,
     other: LinkUrl,
 }
 
 impl Linked {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut scene = Scene::of(Files::new(&[
             ("album/one.jpg", noise(1, 300_000)),
             ("album/two.txt", b"and what compresses ".repeat(90)),
@@ -313,7 +313,7 @@ impl Linked {
         self.scene.hostile.orders().read_link = Some(Box::new(move |_, bytes| read(bytes)));
     }
 
-    fn assert_honest_again(&self) {
+    pub(super) fn assert_honest_again(&self) {
         self.scene.front().behave();
         let saved = tempfile::tempdir().unwrap();
         self.get(Pace::default(), saved.path()).unwrap();
@@ -324,6 +324,10 @@ impl Linked {
 
 impl Scene {
     fn link(&mut self, path: &str) -> LinkUrl {
+        self.link_with(path, &LinkOptions::default())
+    }
+
+    pub(super) fn link_with(&mut self, path: &str, options: &LinkOptions) -> LinkUrl {
         let address = self.person.account.hoster_of(&self.vault).unwrap();
         let path = self.files.path().join(path);
         let made = create(
@@ -331,7 +335,7 @@ impl Scene {
             &address,
             &self.snapshot,
             path.as_os_str().as_bytes(),
-            &LinkOptions::default(),
+            options,
             &silent(),
             &go_on(),
         );

@@ -46,7 +46,7 @@ impl Scene {
 }
 
 /// An entry that adds `device` to the log, signed by both.
-fn added(log: &AccountLog, paper: &DeviceKeys, device: &DeviceKeys) -> SignedEntry {
+pub(super) fn added(log: &AccountLog, paper: &DeviceKeys, device: &DeviceKeys) -> SignedEntry {
     let secrets = AccountSecrets::open(log, paper).unwrap();
     let author = AccountAuthor {
         log,
@@ -107,7 +107,7 @@ fn a_ghost_device_is_refused() {
 }
 
 /// The same entry with the new device as its author.
-fn authored_by_itself(entry: &SignedEntry, ghost: &DeviceKeys) -> SignedEntry {
+pub(super) fn authored_by_itself(entry: &SignedEntry, ghost: &DeviceKeys) -> SignedEntry {
     let mut entry = AccountEntry::decode(&entry.payload[..]).unwrap();
     entry.author = ghost.id().to_vec();
     let payload = entry.encode_to_vec();

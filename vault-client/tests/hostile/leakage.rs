@@ -1,18 +1,20 @@
 //! What a hoster learns from what it is given: sizes, ranges, and nothing that
 //! tells one content from another.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
 use prost::Message;
 use vault_core::chunker::{ChunkSizes, Chunker, ChunkerKeys};
+use vault_core::pack::read_pack_entries;
 use vault_proto::ids::PackId;
 use vault_rpc::hoster::{CommitHeadRequest, PackRange, ReadPacksRequest};
 
 use super::front::Seen;
 use super::scene::{Hostile, Person, Scene};
 use crate::engine::{Files, assert_restores, backed_up, forget_cache, newest, noise};
+use crate::support::rng;
 
 /// Bytes that no two packs have in common but by chance of 2^-128.
 const WINDOW: usize = 16;
@@ -397,6 +399,108 @@ fn packs_that_are_sealed_again_share_no_substring() {
     };
     assert!(!share_a_substring(one, other));
     assert!(share_a_substring(one, one));
+}
+
+/// The packs of which two have bytes in common.
+fn sharing(packs: &[(PackId, &[u8])]) -> BTreeSet<PackId> {
+    let mut windows = HashMap::new();
+    for (id, bytes) in packs {
+        for window in bytes.windows(WINDOW).step_by(WINDOW) {
+            windows
+                .entry(window)
+                .or_insert_with(BTreeSet::new)
+                .insert(*id);
+        }
+    }
+    let mut sharing = BTreeSet::new();
+    for (id, bytes) in packs {
+        let held = bytes
+            .windows(WINDOW)
+            .filter_map(|window| windows.get(window));
+        if held.flatten().any(|other| other != id) {
+            sharing.insert(*id);
+        }
+    }
+    sharing
+}
+
+/// What was sealed under the keys of one epoch is sealed anew under those of the next.
+#[test]
+fn packs_that_are_sealed_again_after_a_rotation_share_no_substring() {
+    let mut scene = Scene::small();
+    scene
+        .hostile
+        .orders()
+        .put_pack
+        .instead(|_| Some(Ok(vault_rpc::hoster::PutPackResponse { was_there: false })));
+    scene.files.write("new", &noise(99, 9_000));
+    backed_up(&mut scene.vault, &scene.files).unwrap_err();
+    scene.front().behave();
+    let rotate = |scene: &mut Scene| {
+        let paper = scene.person.paper(&scene.hostile);
+        paper.append(scene.vault.id(), |author, keys| {
+            author.rotate(keys, &mut rng()).unwrap()
+        });
+        scene.vault.refresh().unwrap();
+    };
+    rotate(&mut scene);
+    backed_up(&mut scene.vault, &scene.files).unwrap();
+    let keys = scene.vault.keys().unwrap();
+    assert_eq!(keys.current_epoch(), 2);
+    let id = keys.chunk_id(vault_core::chunk::ChunkKind::FileData, &noise(99, 9_000));
+    let sent = scene.front().packs();
+    let epochs_of = |id| {
+        let mut epochs = BTreeSet::new();
+        for (pack, bytes) in &sent {
+            for epoch in [1, 2] {
+                let entries = read_pack_entries(&keys, epoch, pack, bytes).unwrap_or_default();
+                if entries.iter().any(|entry| entry.id == id) {
+                    epochs.insert(epoch);
+                }
+            }
+        }
+        epochs
+    };
+    assert_eq!(epochs_of(id), BTreeSet::from([1, 2]));
+    let packs: Vec<_> = sent.iter().map(|(id, bytes)| (*id, &bytes[..])).collect();
+    assert_eq!(sharing(&packs), BTreeSet::new());
+}
+
+/// A segment that was merged holds what others held before it.
+#[test]
+fn packs_with_merged_segments_of_the_index_share_no_substring() {
+    let mut scene = Scene::small();
+    const BACKUPS: usize = 24;
+    for _ in 0..BACKUPS {
+        scene.back_up_again();
+    }
+    let segments = scene.vault.root().unwrap().segments.len();
+    assert!(segments < BACKUPS / 2, "nothing was merged: {segments}");
+    let held = scene.packs();
+    let of_index = held.iter().filter(|(_, entries)| {
+        let mut entries = entries.iter();
+        entries.any(|entry| entry.kind == vault_core::chunk::ChunkKind::Index)
+    });
+    assert!(of_index.count() >= BACKUPS);
+    let sent = scene.front().packs();
+    let packs: Vec<_> = sent.iter().map(|(id, bytes)| (*id, &bytes[..])).collect();
+    assert_eq!(sharing(&packs), BTreeSet::new());
+}
+
+/// So that the two above can tell.
+#[test]
+fn packs_with_a_window_in_common_are_told() {
+    let [one, other] = [1, 2].map(|seed| noise(seed, 16_384));
+    let ids = [&one, &other].map(|bytes| PackId::of(bytes));
+    let mut spoilt = other.clone();
+    // At no window's beginning.
+    spoilt[5_003..5_003 + WINDOW].copy_from_slice(&one[4 * WINDOW..5 * WINDOW]);
+    assert_eq!(
+        sharing(&[(ids[0], &one), (ids[1], &other)]),
+        BTreeSet::new()
+    );
+    let shared = sharing(&[(ids[0], &one), (ids[1], &spoilt)]);
+    assert_eq!(shared, BTreeSet::from([ids[1]]));
 }
 
 /// Every file below a directory.

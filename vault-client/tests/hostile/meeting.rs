@@ -20,14 +20,14 @@ use crate::support::commit;
 
 /// Heads that a hoster shows to one member and not to the others.
 #[derive(Clone, Default)]
-struct Branch {
+pub(super) struct Branch {
     /// Oldest first, each with its sealed root.
-    heads: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) heads: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Branch {
     /// What one is shown who asks, in the place of what is so.
-    fn put_into(&self, asked: &SyncVaultRequest, answer: &mut SyncVaultResponse) {
+    pub(super) fn put_into(&self, asked: &SyncVaultRequest, answer: &mut SyncVaultResponse) {
         let seq = |head: &[u8]| UnverifiedHead::decode(head).unwrap().seq();
         let heads = self.heads.iter().rev().map(|(head, _)| head.clone());
         let until = match asked.until_head_seq {
@@ -59,14 +59,14 @@ impl Scene {
         (other, vault)
     }
 
-    fn named(&self, name: &str) -> Person {
+    pub(super) fn named(&self, name: &str) -> Person {
         let person = Person::at(&self.hostile);
         person.account.set_name(name).unwrap();
         person
     }
 
     /// The owner shares, or offers anew what he has shared already.
-    fn offer(&mut self, with: &Person, role: Role) -> String {
+    pub(super) fn offer(&mut self, with: &Person, role: Role) -> String {
         let address = with.account.address().unwrap();
         let account = &self.person.account;
         let shared = account.share(&mut self.vault, &address, role).unwrap();
@@ -75,7 +75,7 @@ impl Scene {
 
     /// So many heads by a member who is told that they are accepted. Nobody else
     /// learns of them.
-    fn branch(&self, vault: &mut Vault, heads: usize) -> Branch {
+    pub(super) fn branch(&self, vault: &mut Vault, heads: usize) -> Branch {
         let kept = Arc::new(Mutex::new(Branch::default()));
         let branch = kept.clone();
         self.hostile.orders().commit_head.instead(move |asked| {
@@ -96,7 +96,7 @@ impl Scene {
 
     /// From now on whoever asks is shown this branch. Entries of the log are all
     /// there: without them the branch would be a log that somebody has cut off.
-    fn show(&self, branch: &Branch) {
+    pub(super) fn show(&self, branch: &Branch) {
         let (vault, branch) = (self.vault.id().to_vec(), branch.clone());
         let lie = move |asked: &SyncVaultRequest, answer: &mut SyncVaultResponse| {
             if asked.vault == vault {
@@ -134,7 +134,7 @@ fn vault_error(error: AccountError) -> VaultError {
 
 /// From head 3, which somebody knew, to head 2.
 #[track_caller]
-fn assert_went_back(error: VaultError) {
+pub(super) fn assert_went_back(error: VaultError) {
     assert_matches!(
         error,
         VaultError::HosterWentBack {
@@ -250,7 +250,7 @@ fn a_fork_is_told_by_the_offer_to_a_new_member() {
 
 impl Scene {
     /// The newest head as it is, as a branch by itself.
-    fn branch_of_the_hoster(&self) -> Branch {
+    pub(super) fn branch_of_the_hoster(&self) -> Branch {
         let answer = self.whole_answer();
         Branch {
             heads: vec![(answer.heads[0].clone(), answer.root)],

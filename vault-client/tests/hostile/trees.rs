@@ -34,7 +34,7 @@ use crate::support::rng;
 /// Every random byte while the epoch is begun that the reader knows.
 const KNOWN: u8 = 0x6b;
 
-struct Known;
+pub(super) struct Known;
 
 impl Randomness for Known {
     fn fill(&self, bytes: &mut [u8]) {
@@ -124,7 +124,7 @@ impl Forest {
     fn rewritten(&self, nodes: &[Node]) -> Vec<u8> {
         let length = self.tree.sealed_length as usize - MAX_SEALED_OVERHEAD;
         let plaintext = of_length(nodes, length);
-        let sealed = sealed_by_a_reader(&self.tree.id, &plaintext);
+        let sealed = sealed_by_a_reader(ChunkKind::Tree, &self.tree.id, &plaintext);
         // It opens for who asks for no id; it is not the one that was asked for.
         let keys = self.scene.vault.keys().unwrap();
         let key = keys.export_chunk_key(2, &self.tree.id).unwrap();
@@ -248,8 +248,8 @@ fn of_length(nodes: &[Node], length: usize) -> Vec<u8> {
     panic!("no directory of {length} bytes");
 }
 
-/// Sealed in epoch 2 under the key of the chunk `id`, whatever it is.
-fn sealed_by_a_reader(id: &ChunkId, plaintext: &[u8]) -> Vec<u8> {
+/// Sealed in the epoch that was begun so, under the key of the chunk `id`, whatever it is.
+pub(super) fn sealed_by_a_reader(kind: ChunkKind, id: &ChunkId, plaintext: &[u8]) -> Vec<u8> {
     let root = blake3::derive_key(labels::CHUNK_SEALING_KEY, &[KNOWN; 32]);
     let key = *blake3::keyed_hash(&root, id.as_bytes()).as_bytes();
     let nonce = [9; 24];
@@ -257,7 +257,7 @@ fn sealed_by_a_reader(id: &ChunkId, plaintext: &[u8]) -> Vec<u8> {
     let tag = XChaCha20Poly1305::new(&key.into())
         .encrypt_inout_detached(
             &XNonce::from(nonce),
-            &[1, ChunkKind::Tree.to_byte()],
+            &[1, kind.to_byte()],
             body.as_mut_slice().into(),
         )
         .unwrap();

@@ -19,7 +19,8 @@ use vault_core::keys::DeviceKeys;
 use vault_proto::invitation::Invitation;
 use vault_proto::origin::Origin;
 use vault_rpc::admin::InviteRequest;
-use vault_server::clock::UnixTime;
+use vault_server::clock::{Clock as _, UnixTime};
+use vault_server::store::Swept;
 use vault_server::{Config, Limits, Server, Tls};
 
 use super::relay::Relay;
@@ -129,6 +130,14 @@ impl Hoster {
 
     pub(crate) fn tokio(&self) -> &Tokio {
         &self.tokio
+    }
+
+    /// Takes away what is over by its clock, as the server does every ten minutes;
+    /// whenever it is called.
+    pub(crate) fn sweeper(&self) -> impl Fn() -> Swept + Send + use<> {
+        let packs = Arc::clone(self.server.as_ref().unwrap().packs());
+        let clock = self.clock.clone();
+        move || packs.sweep(clock.now()).unwrap()
     }
 
     pub(crate) fn invite(&self, quota_bytes: u64) -> Invitation {
