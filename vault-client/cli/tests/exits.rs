@@ -7,6 +7,7 @@ use std::process::Stdio;
 use tempfile::tempdir;
 
 use crate::hoster::{Device, Hoster, not_tested};
+use crate::kills::pause;
 use crate::trees::noise;
 
 fn assert_error(device: &Device, arguments: &[&str], exit: i32, code: &str) {
@@ -417,7 +418,7 @@ fn what_arrived_before_a_kill_is_not_sent_again() {
     let mut child = child.unwrap();
     while arrived_bytes(&hoster) < 3 << 24 {
         assert!(child.try_wait().unwrap().is_none(), "all of it was faster");
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        pause(std::time::Duration::from_millis(1));
     }
     child.kill().unwrap();
     child.wait().unwrap();

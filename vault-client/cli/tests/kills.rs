@@ -466,7 +466,7 @@ fn finish(child: Child, what: &str) -> Output {
     clippy::disallowed_methods,
     reason = "nothing is awaited: any moment will do"
 )]
-fn pause(duration: Duration) {
+pub(crate) fn pause(duration: Duration) {
     thread::sleep(duration);
 }
 
