@@ -394,7 +394,18 @@ impl Run<'_> {
         let mut arrived = Arrived::new(groups);
         for mut batch in batches {
             let reader = &self.contents.opened().reader;
-            let wanted = batch.entries();
+            let mut wanted = Vec::new();
+            for entry in batch.entries() {
+                // With metadata in one pack, which the walk has read.
+                match reader.kept(&entry) {
+                    Some(sealed) => {
+                        if let Some(wanted) = batch.take(&entry.id) {
+                            arrived.add(Fetched { wanted, sealed })?;
+                        }
+                    }
+                    None => wanted.push(entry),
+                }
+            }
             let read = reader.read_many(&wanted, &mut |entry, sealed| {
                 count(&self.meter.transferred_bytes, sealed.len() as u64);
                 match batch.take(&entry.id) {

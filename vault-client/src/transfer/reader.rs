@@ -180,6 +180,16 @@ impl Reader {
         }
     }
 
+    /// A sealed chunk of a pack that the hoster has sent whole, as it was stored, since
+    /// this was opened: it needs not send it again.
+    pub(crate) fn kept(&self, entry: &IndexEntry) -> Option<Vec<u8>> {
+        if self.faults().lost.get(&entry.pack) != Some(&false) {
+            return None;
+        }
+        self.cache
+            .read(&entry.pack, entry.offset, entry.sealed_length)
+    }
+
     /// Fetches the sealed chunks of `wanted` in as few ranges as is sensible,
     /// and hands each over once, in the order of packs and offsets.
     pub(crate) fn read_many(

@@ -71,11 +71,14 @@ impl Hoster {
         Self::start_with(Tls::SelfSigned)
     }
 
-    /// One at which a device may log in as often as it likes.
+    /// One at which a device may call and log in as often as it likes.
     pub(crate) fn start_patient() -> Self {
         let mut hoster = Self::start();
         hoster.stop();
-        hoster.limits.rates.logins.every = Duration::from_micros(1);
+        let rates = &mut hoster.limits.rates;
+        for rate in [&mut rates.calls, &mut rates.logins, &mut rates.strangers] {
+            rate.every = Duration::from_micros(1);
+        }
         hoster.start_again();
         hoster
     }
