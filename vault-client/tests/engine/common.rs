@@ -87,17 +87,8 @@ impl Common {
         places
     }
 
-    /// A pack of the other writer's, with a chunk that nobody wants.
     fn garbage(&self) -> FinishedPack {
-        let (keys, mut rng) = (self.keys(), rng());
-        let mut garbage = PackBuilder::new(keys.clone(), 1);
-        let (kind, content) = (ChunkKind::FileData, b"garbage");
-        let id = keys.chunk_id(kind, content);
-        let mut compressor = Compressor::default();
-        garbage
-            .push_chunk(kind, &id, content, &mut compressor, &mut rng)
-            .unwrap();
-        garbage.finish(&mut rng)
+        garbage(&self.keys())
     }
 
     /// The other writer commits an index that says that a chunk is where it is
@@ -117,43 +108,8 @@ impl Common {
         self.plant_all(garbage, &[entry]);
     }
 
-    /// The other writer commits a pack and segments, each of one of the entries.
     fn plant_all(&mut self, garbage: FinishedPack, entries: &[IndexEntry]) {
-        let (keys, mut rng) = (self.keys(), rng());
-        let mut compressor = Compressor::default();
-        let mut map = PackBuilder::new(keys.clone(), 1);
-        for entry in entries {
-            let mut segment = SegmentBuilder::new();
-            segment.add(entry).unwrap();
-            let encoded = segment.encode();
-            let id = keys.chunk_id(ChunkKind::Index, &encoded);
-            map.push_chunk(ChunkKind::Index, &id, &encoded, &mut compressor, &mut rng)
-                .unwrap();
-        }
-        let map = map.finish(&mut rng);
-
-        let writer: Other = self.writer.paper();
-        let vault = self.vault.id();
-        let before = writer.look(vault).root;
-        let mut root = Root {
-            minimum_reader: 1,
-            minimum_writer: 1,
-            pack_count: before.pack_count + 2,
-            ..before
-        };
-        let segments = (0..entries.len()).map(|number| SegmentRef {
-            at: Some(located(&map, number)),
-            entries: 1,
-        });
-        root.segments.extend(segments);
-        let adds = [map.id, garbage.id];
-        for pack in [map, garbage] {
-            writer
-                .remote
-                .put_pack(&vault, &pack.id, Bytes::from(pack.bytes))
-                .unwrap();
-        }
-        writer.commit_change(vault, &root, &adds, &[]);
+        plant(&self.writer.paper(), &self.vault, garbage, entries);
         self.vault.refresh().unwrap();
     }
 
@@ -186,6 +142,57 @@ impl Common {
             backed_up(&mut self.vault, &little).unwrap();
         }
     }
+}
+
+/// A pack with a chunk that nobody wants.
+pub(crate) fn garbage(keys: &Arc<VaultKeys>) -> FinishedPack {
+    let mut garbage = PackBuilder::new(keys.clone(), 1);
+    let (kind, content) = (ChunkKind::FileData, b"garbage");
+    let id = keys.chunk_id(kind, content);
+    let mut compressor = Compressor::default();
+    garbage
+        .push_chunk(kind, &id, content, &mut compressor, &mut rng())
+        .unwrap();
+    garbage.finish(&mut rng())
+}
+
+/// A writer of the vault commits a pack and segments of the index, each of one of the
+/// entries.
+pub(crate) fn plant(writer: &Other, vault: &Vault, garbage: FinishedPack, entries: &[IndexEntry]) {
+    let keys = vault.keys().unwrap();
+    let mut compressor = Compressor::default();
+    let mut map = PackBuilder::new(keys.clone(), 1);
+    for entry in entries {
+        let mut segment = SegmentBuilder::new();
+        segment.add(entry).unwrap();
+        let encoded = segment.encode();
+        let id = keys.chunk_id(ChunkKind::Index, &encoded);
+        map.push_chunk(ChunkKind::Index, &id, &encoded, &mut compressor, &mut rng())
+            .unwrap();
+    }
+    let map = map.finish(&mut rng());
+
+    let vault = vault.id();
+    let before = writer.look(vault).root;
+    let mut root = Root {
+        minimum_reader: 1,
+        minimum_writer: 1,
+        pack_count: before.pack_count + 2,
+        ..before
+    };
+    let segments = (0..entries.len()).map(|number| SegmentRef {
+        at: Some(located(&map, number)),
+        entries: 1,
+    });
+    root.segments.extend(segments);
+    let adds = [map.id, garbage.id];
+    for pack in [map, garbage] {
+        writer
+            .remote
+            .put_pack(&vault, &pack.id, Bytes::from(pack.bytes))
+            .unwrap();
+    }
+    writer.commit_change(vault, &root, &adds, &[]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod account_back;
 mod changing;
 mod checkpoints;
 mod collusion;
-mod common;
+pub(crate) mod common;
 pub(crate) mod forger;
 mod hostile;
 mod interrupted;

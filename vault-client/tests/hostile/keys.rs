@@ -3,22 +3,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use data_encoding::HEXLOWER;
 use prost::Message;
-use vault_client::account::{Account, AccountError, VaultSelector};
-use vault_client::error::ErrorCode;
-use vault_client::remote::{Credentials, HosterAddress, Misbehaviour, RemoteError};
+use vault_client::account::{AccountError, VaultSelector};
 use vault_client::vault::VaultError;
 use vault_core::author::{AccountAuthor, AuthorError};
-use vault_core::boxes::KemKeyError;
 use vault_core::keys::{AccountSecrets, DeviceKeys};
 use vault_proto::account_log::{AccountLog, AccountLogError};
-use vault_proto::device::DevicePublic;
-use vault_proto::ids::HosterId;
-use vault_proto::invitation::Invitation;
 use vault_proto::sign::SignLabel;
 use vault_proto::vault_log::{Role, VaultLogError};
-use vault_proto::wire::{AccountEntry, Signature, SignedEntry, account_entry};
+use vault_proto::wire::{AccountEntry, Signature, SignedEntry};
 use vault_rpc::hoster::AccountEntries;
 
 use super::history::assert_matches;
@@ -27,7 +20,7 @@ use crate::support::rng;
 
 impl Scene {
     /// The hoster sends these entries of the member's own log besides.
-    fn show_account_entries(&self, entries: Vec<SignedEntry>) {
+    pub(super) fn show_account_entries(&self, entries: Vec<SignedEntry>) {
         let account = self.person.account.id().to_vec();
         self.tamper(move |answer| {
             answer.accounts.push(AccountEntries {
@@ -37,7 +30,7 @@ impl Scene {
         });
     }
 
-    fn account_log_error(&mut self) -> AccountLogError {
+    pub(super) fn account_log_error(&mut self) -> AccountLogError {
         match self.refused() {
             VaultError::AccountLog { error, .. } => error,
             error => panic!("{error}"),
@@ -61,7 +54,7 @@ pub(super) fn added(log: &AccountLog, paper: &DeviceKeys, device: &DeviceKeys) -
 }
 
 /// Signed again by others than its author named, or in his name.
-fn signed_by(entry: &SignedEntry, signers: &[(&[u8], &DeviceKeys)]) -> SignedEntry {
+pub(super) fn signed_by(entry: &SignedEntry, signers: &[(&[u8], &DeviceKeys)]) -> SignedEntry {
     let signatures = signers.iter().map(|(name, device)| Signature {
         device: name.to_vec(),
         signature: device
@@ -266,153 +259,4 @@ fn membership_is_not_reordered() {
     scene.front().behave();
     theirs.refresh().unwrap();
     assert!(theirs.log().rotation_due());
-}
-
-/// What is no key, or one of which anybody knows the private half: points of order 1,
-/// 2, 4 and 8, two of them in a second writing, and lengths that no key has.
-fn weak_keys() -> Vec<Vec<u8>> {
-    const POINTS: [&str; 9] = [
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0000000000000000000000000000000000000000000000000000000000000080",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        // y = p + 1, and y = p.
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        // On no curve of ours.
-        "0200000000000000000000000000000000000000000000000000000000000000",
-    ];
-    let mut keys: Vec<_> = POINTS
-        .map(|point| HEXLOWER.decode(point.as_bytes()).unwrap())
-        .into();
-    keys.extend([Vec::new(), vec![7; 31], vec![7; 33], vec![7; 10_000]]);
-    keys
-}
-
-/// Whoever is known by a weak key can be anybody, and says so under the id that is
-/// the hash of that key: to a device of his, to one that signs up, and to one that
-/// has an address alone.
-#[test]
-fn a_hoster_with_a_weak_key_is_not_talked_to() {
-    let scene = Scene::small();
-    let malformed = RemoteError::Misbehaved(Misbehaviour::Malformed);
-    let before = scene.person.stored();
-    let invitation = scene.hostile.hoster.invite(1 << 30);
-    let address = HosterAddress {
-        origin: invitation.origin.clone(),
-        hoster: invitation.hoster,
-        tls: invitation.tls,
-    };
-    let setup = scene.hostile.setup(scene.person.home.path());
-    for key in weak_keys() {
-        let mut identity = [0; 32];
-        identity[0] = 1;
-        let hoster = HosterId::from_array(blake3::derive_key("coffre v1 hoster id", &key));
-        scene.hostile.orders().hello.tamper(move |_, answer| {
-            answer.hoster_key.clone_from(&key);
-            // The signature that is good for every message under the first of them.
-            answer.signature = [&identity[..], &[0; 32]].concat();
-        });
-        let credentials = Credentials {
-            account: scene.person.account.id(),
-            device: Arc::new(scene.person.phrase.device_keys()),
-        };
-        let weak = HosterAddress {
-            hoster,
-            ..address.clone()
-        };
-        let remote = setup.connect.connect(weak, credentials);
-        assert_eq!(remote.usage(), Err(malformed.clone()));
-
-        let home = tempfile::tempdir().unwrap();
-        let stranger = scene.hostile.setup(home.path());
-        let weak = Invitation {
-            hoster,
-            ..invitation.clone()
-        };
-        let error = Account::sign_up(&stranger, &weak, "a laptop").err();
-        assert_matches!(error, Some(AccountError::Remote(ref error)) if *error == malformed);
-        let error = Account::open(&stranger).err().unwrap();
-        assert_eq!(error.code(), ErrorCode::NoAccount);
-
-        let found = setup.connect.discover(&address.origin).err();
-        assert_eq!(found, Some(malformed.clone()));
-        assert_eq!(scene.person.stored(), before);
-    }
-    // The address itself is right.
-    scene.front().behave();
-    let (found, _) = setup.connect.discover(&address.origin).unwrap();
-    assert_eq!(found.hoster, address.hoster);
-}
-
-/// A device with a weak signing key, an encapsulation key of another length, or of a
-/// kind that is none, in an entry that is otherwise right.
-#[test]
-fn a_device_with_weak_or_malformed_keys_is_refused() {
-    let mut scene = Scene::small();
-    let paper = scene.person.paper(&scene.hostile);
-    let device = DeviceKeys::generate(&mut rng());
-    let log = paper.own_log();
-    let genuine = added(&log, &paper.keys, &device);
-    type Spoil = Box<dyn Fn(&mut vault_proto::wire::DevicePublic)>;
-    let mut spoilt: Vec<Spoil> = vec![
-        Box::new(|public| public.kem_key.truncate(1_215)),
-        Box::new(|public| public.kem_key.push(0)),
-        Box::new(|public| public.kem_key.clear()),
-        Box::new(|public| public.kind = 7),
-    ];
-    for key in weak_keys() {
-        // Longer than any entry would be another matter.
-        if key.len() < 100 {
-            spoilt.push(Box::new(move |public| public.signing_key.clone_from(&key)));
-        }
-    }
-    for spoil in spoilt {
-        let mut entry = AccountEntry::decode(&genuine.payload[..]).unwrap();
-        let Some(account_entry::Body::AddDevice(add)) = &mut entry.body else {
-            panic!("an added device");
-        };
-        spoil(add.device.as_mut().unwrap().public.as_mut().unwrap());
-        let unsigned = SignedEntry {
-            payload: entry.encode_to_vec(),
-            signatures: Vec::new(),
-        };
-        let (papers, new) = (paper.keys.id(), device.id());
-        let signers: [(&[u8], &DeviceKeys); 2] =
-            [(papers.as_bytes(), &paper.keys), (new.as_bytes(), &device)];
-        scene.show_account_entries(vec![signed_by(&unsigned, &signers)]);
-        assert_matches!(scene.account_log_error(), AccountLogError::Device(_));
-    }
-    scene.assert_honest_again();
-}
-
-/// A log does not look at the X25519 half of a device's or an account's key: whoever
-/// would seal to it does. The entry is believed, and nothing is sealed.
-#[test]
-fn nothing_is_sealed_to_a_key_of_low_order() {
-    let scene = Scene::small();
-    let paper = scene.person.paper(&scene.hostile);
-    let device = DeviceKeys::generate(&mut rng());
-    let mut kem_key = device.public().kem_key().as_bytes().to_vec();
-    kem_key[1_184..].fill(0);
-    let public = DevicePublic::from_wire(&vault_proto::wire::DevicePublic {
-        kem_key,
-        ..device.public().to_wire()
-    });
-    let public = public.unwrap();
-    let log = paper.own_log();
-    let secrets = AccountSecrets::open(&log, &paper.keys).unwrap();
-    let author = AccountAuthor {
-        log: &log,
-        secrets: &secrets,
-        device: &paper.keys,
-    };
-    let drafted = author.draft_addition(&public, "a phone", &mut rng());
-    assert_matches!(
-        drafted.err(),
-        Some(AuthorError::RecipientKey(KemKeyError::X25519))
-    );
-    assert_eq!(paper.own_log().position(), log.position());
 }

@@ -4,14 +4,17 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
+use data_encoding::BASE64URL_NOPAD;
+use prost::Message;
 use vault_client::error::ErrorCode;
 use vault_client::link::{GetError, GetOptions, LinkOptions, LinkUrl, Password, get};
 use vault_client::remote::grpc::Pace;
 use vault_client::remote::{
     HosterAddress, LinkTicket, PackRange, RefusalReason, RemoteError, Visitor,
 };
-use vault_core::links::OpenLinkError;
+use vault_core::links::{OpenLinkError, PasswordError};
 use vault_proto::ids::PackId;
+use vault_proto::wire;
 use vault_rpc::hoster::ReadLinkResponse;
 
 use super::exchanges::{Linked, go_on};
@@ -111,6 +114,69 @@ fn a_link_whose_password_is_stripped_opens_nothing() {
     scene.front().behave();
     let error = scene.not_gotten(&url, None);
     assert_matches!(&error, GetError::Open(OpenLinkError::PasswordNeeded));
+}
+
+/// Whoever passes a URL on writes into it how the password is to be stretched: so little
+/// that it can be guessed from the sealed capsule, so much that it brings the device
+/// down, or with another function. Nobody is asked for anything.
+#[test]
+fn a_password_is_stretched_neither_less_nor_more_nor_otherwise() {
+    let mut scene = Scene::of(Files::new(&[("album/one.jpg", noise(1, 50_000))]));
+    let with_word = LinkOptions {
+        password: Some(word()),
+        ..LinkOptions::default()
+    };
+    let text = scene.link_with("album", &with_word).to_url();
+    let (address, fragment) = text.split_once('#').unwrap();
+    let fragment = BASE64URL_NOPAD.decode(fragment.as_bytes()).unwrap();
+    let genuine = wire::LinkUrl::decode(&fragment[..]).unwrap();
+    type Change = fn(&mut wire::PasswordStretching);
+    let too_cheap: [Change; 4] = [
+        |password| password.memory_kibibytes = (64 << 10) - 1,
+        |password| password.memory_kibibytes = 8,
+        |password| password.passes = 0,
+        |password| password.lanes = 0,
+    ];
+    let too_costly: [Change; 4] = [
+        |password| password.memory_kibibytes = (512 << 10) + 1,
+        |password| password.memory_kibibytes = u32::MAX,
+        |password| password.passes = 17,
+        |password| password.lanes = 5,
+    ];
+    let others: [Change; 2] = [
+        |password| password.algorithm = 0,
+        |password| password.algorithm = 2,
+    ];
+    let lies = too_cheap
+        .map(|change| (change, PasswordError::TooCheap))
+        .into_iter();
+    let lies = lies.chain(too_costly.map(|change| (change, PasswordError::TooCostly)));
+    let lies = lies.chain(others.map(|change| (change, PasswordError::Algorithm)));
+    let older: Change = |password| password.version = 0x10;
+    let salt: Change = |password| password.salt.truncate(15);
+    let lies = lies.chain([
+        (older, PasswordError::Version(0x10)),
+        (salt, PasswordError::Salt),
+    ]);
+    scene.front().forget_seen();
+    let before = scene.person.stored();
+    for (number, (change, expected)) in lies.enumerate() {
+        let mut asked = genuine.clone();
+        change(asked.password.as_mut().unwrap());
+        let fragment = BASE64URL_NOPAD.encode(&asked.encode_to_vec());
+        let read = LinkUrl::parse(&format!("{address}#{fragment}"));
+        assert_eq!(read.err(), Some(expected.into()), "lie {number}");
+    }
+    assert!(scene.front().seen().is_empty());
+    assert_eq!(scene.person.stored(), before);
+
+    // Within the bounds, and not as the maker did it: another key, that opens nothing.
+    let mut other = genuine;
+    other.password.as_mut().unwrap().passes = 1;
+    let fragment = BASE64URL_NOPAD.encode(&other.encode_to_vec());
+    let url = LinkUrl::parse(&format!("{address}#{fragment}")).unwrap();
+    let error = scene.not_gotten(&url, Some(&word()));
+    assert_matches!(&error, GetError::Open(OpenLinkError::WrongPassword));
 }
 
 /// What a ticket gives of a range: bytes, or why not, with none.

@@ -27,4 +27,5 @@ mod scene;
 mod skin;
 mod sweep;
 mod trees;
+mod unsafe_keys;
 mod untrue;

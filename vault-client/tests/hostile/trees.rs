@@ -250,10 +250,14 @@ fn of_length(nodes: &[Node], length: usize) -> Vec<u8> {
 
 /// Sealed in the epoch that was begun so, under the key of the chunk `id`, whatever it is.
 pub(super) fn sealed_by_a_reader(kind: ChunkKind, id: &ChunkId, plaintext: &[u8]) -> Vec<u8> {
+    body_sealed_by_a_reader(kind, id, [&[0], plaintext].concat())
+}
+
+/// Likewise, with whatever stands for a codec and what it makes of the plaintext.
+pub(super) fn body_sealed_by_a_reader(kind: ChunkKind, id: &ChunkId, mut body: Vec<u8>) -> Vec<u8> {
     let root = blake3::derive_key(labels::CHUNK_SEALING_KEY, &[KNOWN; 32]);
     let key = *blake3::keyed_hash(&root, id.as_bytes()).as_bytes();
     let nonce = [9; 24];
-    let mut body = [&[0], plaintext].concat();
     let tag = XChaCha20Poly1305::new(&key.into())
         .encrypt_inout_detached(
             &XNonce::from(nonce),

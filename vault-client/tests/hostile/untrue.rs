@@ -13,13 +13,19 @@ use vault_client::error::ErrorCode;
 use vault_client::restore::{RestoreError, RestoreReport};
 use vault_client::vault::Vault;
 use vault_core::chunk::ChunkKind;
+use vault_core::index::IndexEntry;
 use vault_core::seal::Decompressor;
 use vault_core::tree::MAX_DEPTH;
+use vault_proto::vault_log::Role;
+use vault_proto::wire;
 
-use super::scene::{Hostile, Person};
-use super::trees::{Known, sealed_by_a_reader};
-use crate::engine::forger::{Forger, Owner};
-use crate::engine::{checked, content_of, forget_cache, noise, restored, snapshots};
+use super::scene::{Hostile, Person, Restored, Scene};
+use super::trees::{Known, body_sealed_by_a_reader, sealed_by_a_reader};
+use crate::engine::common::{garbage, plant};
+use crate::engine::forger::{Forger, Owner, size};
+use crate::engine::{
+    backed_up, checked, content_of, forget_cache, newest, noise, restored, snapshots,
+};
 use crate::support::Other;
 
 /// A person at a server, who has another device.
@@ -145,4 +151,102 @@ fn a_chunk_whose_content_is_not_its_ids_is_not_restored() {
         panic!("{problems:?}");
     };
     assert!(!problem.is_the_hosters());
+}
+
+/// A chunk that is short as it is sealed, and grows a thousandfold when it is opened: it
+/// says so itself, or says that it is as long as a chunk may be, or short. What is in it
+/// is what its id names, so that nothing but its length keeps it from being restored.
+#[test]
+fn a_chunk_that_grows_without_bound_is_not_restored() {
+    let kind = ChunkKind::FileData;
+    let grown = vec![0; 64 << 20];
+    let frame = zstd::encode_all(&grown[..], 19).unwrap();
+    assert!(frame.len() < 16 << 10);
+    let most = u32::try_from(kind.max_len()).unwrap();
+    for claimed in [64 << 20, most + 1, most, 100] {
+        let mut forger = Stage::forger();
+        let id = forger.keys.chunk_id(kind, &grown);
+        let body = [&[1], &u32::to_le_bytes(claimed)[..], &frame].concat();
+        let sealed = body_sealed_by_a_reader(kind, &id, body);
+        forger.pack.push(kind, &id, &sealed).unwrap();
+        forger.written.insert(id);
+        // A tree that said more would be none.
+        let length = u64::from(claimed.min(most));
+        let bomb = wire::Node {
+            size: length,
+            content: Some(wire::Stream {
+                length,
+                depth: 0,
+                chunk_ids: id.as_bytes().to_vec(),
+                lengths: vec![claimed.min(most)],
+            }),
+            ..forger.file(b"bomb", b"")
+        };
+        let other = forger.file(b"other", b"as it should be");
+        forger.snapshot(&[bomb, other]);
+        let (stage, mut vault) = forger.commit();
+        let (result, target) = stage.restore(&vault);
+        let report = result.unwrap();
+        assert_eq!(report.left_out.len(), 1, "{:?}", report.left_out);
+        let mut written = content_of(target.path());
+        written.retain(|name, _| name != ".coffre-restore");
+        assert_eq!(written.keys().collect::<Vec<_>>(), ["other"]);
+        let problems = stage.check(&mut vault).problems;
+        let [problem @ Problem::PackMalformed(_)] = &problems[..] else {
+            panic!("{problems:?}");
+        };
+        assert!(!problem.is_the_hosters());
+    }
+}
+
+/// Garbage under the id of a chunk that nobody has saved yet, by a co-writer who knows
+/// what will be saved: the device that saves it relies on its own place of it.
+#[test]
+fn garbage_under_an_id_that_was_foreseen_takes_nothing_away() {
+    let mut scene = Scene::small();
+    let writer = scene.joined_by_somebody(Role::Writer);
+    let content = noise(7, 100_000);
+    let keys = scene.vault.keys().unwrap();
+    let (kind, id) = (
+        ChunkKind::FileData,
+        keys.chunk_id(ChunkKind::FileData, &content),
+    );
+    let garbage = garbage(&keys);
+    let entry = IndexEntry {
+        id,
+        kind,
+        pack: garbage.id,
+        epoch: 1,
+        pack_size: size(&garbage),
+        offset: 0,
+        sealed_length: garbage.entries[0].sealed_length,
+    };
+    let paper = writer.paper(&scene.hostile);
+    plant(&paper, &scene.vault, garbage, &[entry]);
+    scene.vault.refresh().unwrap();
+    scene.files.write("foreseen", &content);
+    let report = backed_up(&mut scene.vault, &scene.files).unwrap();
+    assert!(report.new_bytes >= 100_000, "{report:?}");
+    scene.snapshot = newest(&scene.vault).unwrap();
+    scene.assert_restores_all_but(0);
+    let problems = scene.check().unwrap().problems;
+    assert!(!problems.is_empty());
+    assert!(
+        !problems.iter().any(Problem::is_the_hosters),
+        "{problems:?}"
+    );
+
+    // With the hoster's help, who has lost the right one: it is missed, and garbage is
+    // not put in its place.
+    let packs = scene.packs().into_iter();
+    let mut packs = packs.filter(|(_, entries)| entries.iter().any(|entry| entry.id == id));
+    let (pack, _) = packs.next().unwrap();
+    assert!(packs.next().is_none());
+    scene.front().lay(&pack, None);
+    let Restored { result, written } = scene.restore();
+    match result {
+        Err(error) => assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}"),
+        Ok(report) => assert_ne!(report.lost_by_hoster, 0),
+    }
+    assert!(!written.contains_key("foreseen"));
 }

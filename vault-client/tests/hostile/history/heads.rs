@@ -1,5 +1,6 @@
 //! Heads that are older than what was seen, of another history, or not shown.
 
+use vault_client::account::VaultSelector;
 use vault_client::error::ErrorCode;
 use vault_client::vault::VaultError;
 use vault_proto::head::HeadError;
@@ -240,7 +241,16 @@ fn a_hidden_vault_is_told() {
         .orders()
         .list_vaults
         .tamper(|_, answer| answer.vaults.clear());
+    let stored = scene.person.stored();
     let vaults = scene.person.account.vaults().unwrap();
     let standings: Vec<_> = vaults.iter().map(|vault| vault.standing).collect();
     assert_eq!(standings, [vault_client::account::Standing::Hidden]);
+    // Another process is told the same, and so is who would write to it.
+    let account = scene.person.reopened(&scene.hostile);
+    let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
+    assert_matches!(vault.refresh(), Err(VaultError::Hidden));
+    let error = backed_up(&mut scene.vault, &scene.files).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
+    assert_eq!(scene.person.stored(), stored);
+    scene.assert_honest_again();
 }
