@@ -10,7 +10,9 @@
 //! newer. What the hoster shows must be what this device has seen to come before
 //! the newest head, or be what another device has brought forward, which it says in
 //! a head that names one that this device has seen; anything else is a fork, and
-//! refused.
+//! refused. Where a device has saved to what was restored before anybody brought it
+//! forward, no head says so, and it looks like a fork: a member who knows better joins
+//! the two ([`Parted::Join`]), as far as no entry of the log is lost by it.
 //!
 //! Lost entries are sent again as they were signed, each at the head that it
 //! names. What was in the vault is then put to what is in it now, whoever has
@@ -35,6 +37,8 @@ use crate::{
     transfer::TransferError,
     vault::{CommitPlan, CommitResult, Shown, Upkeep, Vault, VaultError, empty_root},
 };
+
+pub use crate::vault::Parted;
 
 /// How often a commit is tried again after another device was first.
 const RACES: usize = 16;
@@ -64,6 +68,9 @@ pub struct Reconciled {
     /// Whether another device had brought the vault forward, or begun to, and this
     /// one has followed it.
     pub taken_over: bool,
+    /// Whether the hoster's history parted from what this device had seen, and the two
+    /// were joined.
+    pub joined: bool,
     /// Whether somebody who may write has to go on with it: this device has
     /// followed, and may not.
     pub under_way: bool,
@@ -130,15 +137,17 @@ impl ReconcileError {
 ///
 /// # Errors
 /// See [`ReconcileError`]. Where the hoster shows neither an earlier state of what
-/// this device has seen nor one that says it takes the place of that, nothing has
-/// changed. After any other error, repeat the call: it goes on where it was.
+/// this device has seen nor one that says it takes the place of that, and the two are
+/// not to be joined, nothing has changed. After any other error, repeat the call: it
+/// goes on where it was.
 pub fn reconcile(
     vault: &mut Vault,
+    parted: Parted,
     cancellation: &Cancellation,
 ) -> Result<Reconciled, ReconcileError> {
     let _lock = vault.lock()?;
     let mut report = Reconciled::default();
-    begin(vault, &mut report)?;
+    begin(vault, parted, &mut report)?;
     report.from = newest(vault);
     let Some(lost) = vault.lost_seq()? else {
         report.lost = report.from;
@@ -171,18 +180,19 @@ pub fn reconcile(
 /// As [`reconcile`].
 pub fn reconcile_account(
     account: &Account,
+    parted: Parted,
     cancellation: &Cancellation,
 ) -> Result<(Reconciled, u64), ReconcileError> {
     let mut vault = account.account_vault()?;
-    let done = reconcile(&mut vault, cancellation)?;
+    let done = reconcile(&mut vault, parted, cancellation)?;
     Ok((done, newest(&vault)))
 }
 
 /// Turns to what the hoster shows, where it has lost something; or fetches what it has
 /// more.
-fn begin(vault: &mut Vault, report: &mut Reconciled) -> Result<(), VaultError> {
+fn begin(vault: &mut Vault, parted: Parted, report: &mut Reconciled) -> Result<(), VaultError> {
     report.account_entries = vault.bring_logs_back()?;
-    match vault.look()? {
+    match vault.look(parted)? {
         Shown::Same if vault.lost_seq()?.is_none() => {}
         // Under the lock, what this device has signed for it is sent again.
         Shown::Same => vault.refresh()?,
@@ -191,11 +201,13 @@ fn begin(vault: &mut Vault, report: &mut Reconciled) -> Result<(), VaultError> {
             report.refreshed = true;
         }
         Shown::Lost(turn) => {
-            let may_follow = turn.is_replaced() && turn.has_entries_of(vault);
+            let goes_on = turn.is_replaced() || turn.is_joined();
+            let may_follow = goes_on && turn.has_entries_of(vault);
             if !vault.may_write() && !may_follow {
                 return Err(AuthorError::Head(HeadError::MayNotWrite).into());
             }
             report.taken_over = turn.is_replaced();
+            report.joined = turn.is_joined();
             vault.turn_to(*turn)?;
         }
     }

@@ -224,6 +224,39 @@ impl AccountSettings {
         Ok(())
     }
 
+    /// These with what `other` has besides, as of a history that parts from this one.
+    ///
+    /// Of what both have these count, but that a vault which is deleted in one of them is
+    /// deleted, a contact whose number was compared in one was, and a log is held to
+    /// where it was seen to be longest.
+    ///
+    /// # Errors
+    /// See [`SettingsError`]: there is no room for all of it.
+    pub fn joined_with(&self, other: &Self) -> Result<Self, SettingsError> {
+        let mut joined = self.clone();
+        joined.name = self.name.clone().or_else(|| other.name.clone());
+        for hoster in &other.hosters {
+            if joined.hoster(hoster.hoster).is_none() {
+                joined.set_hoster(hoster.clone())?;
+            }
+        }
+        for vault in &other.vaults {
+            let mut known = joined.vault(vault.vault).unwrap_or(vault).clone();
+            known.deleted |= vault.deleted;
+            joined.set_vault(known)?;
+        }
+        for contact in &other.contacts {
+            let known = joined.contact(&contact.address.account());
+            let mut known = known.unwrap_or(contact).clone();
+            known.is_verified |= contact.is_verified;
+            if known.position.seq < contact.position.seq {
+                known.position = contact.position;
+            }
+            joined.set_contact(known)?;
+        }
+        Ok(joined)
+    }
+
     /// The one encoding of these settings.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

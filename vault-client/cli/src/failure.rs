@@ -4,6 +4,7 @@ use std::io;
 
 use vault_client::error::ErrorCode;
 use vault_client::vault::VaultError;
+use vault_proto::head::HeadError;
 
 use crate::exit::Exit;
 use crate::language::{Words, words};
@@ -196,9 +197,14 @@ fn vault_hint(error: &VaultError) -> Option<Words> {
             "`coffre vault reconcile NAME` on the device that wrote to the vault last",
             "`coffre vault reconcile NOM` sur l’appareil qui a écrit le dernier dans le coffre",
         ),
+        // Who shows two histories attacks, as a rule.
+        VaultError::Head(HeadError::Fork { .. }) => words(
+            "nothing of it was believed; ask the hoster, and keep this message. Only if it has told you that it restored an old backup, and a device has saved to it since: `coffre vault reconcile NAME --join` keeps what both lead to",
+            "rien n’en a été cru ; demandez à l’hébergeur, et gardez ce message. Seulement s’il vous a dit avoir restauré une ancienne sauvegarde, et qu’un appareil y a sauvegardé depuis : `coffre vault reconcile NOM --join` garde ce à quoi mènent les deux",
+        ),
         VaultError::NotBroughtBack { .. } => words(
-            "`coffre recover` or `coffre device pair`, with another --home, sets this device up anew; `coffre snapshots` shows there what came back",
-            "`coffre recover` ou `coffre device pair`, avec un autre --home, réinstalle cet appareil ; `coffre snapshots` y montre ce qui est revenu",
+            "`coffre vault reconcile NAME --join` on this device keeps what it has and what came back",
+            "`coffre vault reconcile NOM --join` sur cet appareil garde ce qu’il a et ce qui est revenu",
         ),
         VaultError::EntriesLeftBehind { .. } => words(
             "`coffre vault members NAME` and `coffre device list` on another device show who is in: remove again who had been removed; then `coffre recover` or `coffre device pair`, with another --home, sets this device up anew",
@@ -314,7 +320,6 @@ mod tests {
 
     use vault_client::remote::{Misbehaviour, RemoteError};
     use vault_client::vault::VaultError;
-    use vault_proto::head::HeadError;
     use vault_proto::ids::{DeviceId, HeadHash};
     use vault_proto::position::HeadPosition;
     use vault_proto::vault_log::VaultLogError;
@@ -395,7 +400,7 @@ mod tests {
         let errors: [(Make, &str); 4] = [
             (|| VaultError::BeingBroughtForward, "vault reconcile"),
             (|| VaultError::CannotReconcile, "vault reconcile"),
-            (|| VaultError::NotBroughtBack { known: 3 }, "coffre recover"),
+            (|| VaultError::NotBroughtBack { known: 3 }, "--join"),
             (
                 || VaultError::EntriesLeftBehind { first: 3 },
                 "vault members",
@@ -424,10 +429,17 @@ mod tests {
             }
         }
         // Of what the hoster is to blame for, it is asked.
-        let Failure::Told { hint, .. } = VaultError::Hidden.into() else {
-            panic!("told nothing");
-        };
-        assert!(hint.unwrap().english.contains("ask the hoster"));
+        let fork = VaultError::Head(HeadError::Fork { seq: 3 });
+        for (error, also) in [(VaultError::Hidden, ""), (fork, "reconcile NAME --join")] {
+            let Failure::Told { hint, .. } = error.into() else {
+                panic!("told nothing");
+            };
+            let hint = hint.unwrap().english;
+            assert!(
+                hint.contains("ask the hoster") && hint.contains(also),
+                "{hint}"
+            );
+        }
     }
 
     #[test]

@@ -191,3 +191,47 @@ fn the_account_is_brought_forward_with_all_its_vaults() {
         "{run:?}"
     );
 }
+
+/// The second computer saves before anybody has brought the vault forward, as one does
+/// that saves every night.
+#[test]
+fn what_was_saved_to_a_restored_backup_is_joined() {
+    let mut hoster = Hoster::start();
+    let (first, second) = (hoster.member(), Device::new());
+    first.done(&["vault", "create", "papers"]);
+    pair(&first, &second, &place(&hoster));
+    let (mut ours, mut theirs) = (Saved::new(), Saved::new());
+    ours.by(&first);
+    theirs.by(&second);
+    let kept = saved_data(&mut hoster);
+    ours.by(&first);
+    ours.by(&first);
+    restore_data(&mut hoster, &kept);
+    theirs.by(&second);
+
+    // What the one says is what the next is for.
+    for (arguments, next) in [
+        (
+            &["backup", ours.directory.path().to_str().unwrap()][..],
+            "coffre vault reconcile",
+        ),
+        (
+            &["vault", "reconcile", "papers", "--yes"],
+            "coffre vault reconcile NAME --join",
+        ),
+    ] {
+        let run = first.run(arguments);
+        assert_eq!(run.exit, 13, "{run:?}");
+        assert!(run.stderr.contains(next), "{run:?}");
+    }
+    let join = ["vault", "reconcile", "papers", "--join", "--yes"];
+    let (exit, done) = first.json(&join);
+    assert_eq!((exit, &done["joined"]), (0, &true.into()), "{done:#}");
+    assert_eq!((&done["from"], &done["lost"]), (&3.into(), &4.into()));
+    assert_eq!(snapshots(&first), 5);
+    assert_eq!(snapshots(&second), 5);
+    ours.by(&first);
+    theirs.by(&second);
+    assert_eq!(snapshots(&first), 7);
+    first.done(&["check", "--read-data=100%"]);
+}

@@ -7,7 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use vault_core::{chunk::ChunkKind, index::IndexEntry, pack::PackBuilder};
+use vault_core::{
+    chunk::ChunkKind,
+    index::IndexEntry,
+    pack::{FinishedPack, PackBuilder},
+    settings::AccountSettings,
+};
 use vault_proto::{
     ids::PackId,
     wire::{Located, Root},
@@ -19,7 +24,7 @@ use crate::{
     index::{IndexError, PlacedAt, Tail, VaultIndex, located, rewrite_segments},
     platform::Rng,
     remote::MAX_PACKS_PER_CALL,
-    transfer::{Reader, TransferError},
+    transfer::{Reader, TransferError, read_alone, seal_alone},
     vault::{CommitPlan, Vault},
 };
 
@@ -40,6 +45,12 @@ struct Parts {
     before: Root,
 }
 
+/// A chunk that is alone in its pack.
+struct Alone {
+    pack: FinishedPack,
+    located: Located,
+}
+
 /// Packs that the parts lead to.
 #[derive(Default)]
 struct Packs {
@@ -54,7 +65,8 @@ pub(super) fn is_to_be_written(vault: &Vault) -> Result<bool, ReconcileError> {
     let Some(parts) = Parts::read(vault, &mut unreadable)? else {
         return Ok(false);
     };
-    Ok(parts.lack_something(&Packs::default()))
+    let packs = Packs::default();
+    Ok(parts.lack_something(&packs) || parts.join_settings(vault, &packs)?.is_some())
 }
 
 /// Commits a head with what was lost and what is there. True if nothing is left to do,
@@ -75,10 +87,11 @@ pub(super) fn write(vault: &mut Vault, report: &mut Reconciled) -> Result<bool, 
     let packs = parts.find_packs(vault)?;
     report.uploaded.extend(&packs.uploaded);
     report.gone = packs.gone.iter().copied().collect();
-    if !parts.lack_something(&packs) {
+    let joined = parts.join_settings(vault, &packs)?;
+    if joined.is_none() && !parts.lack_something(&packs) {
         return Ok(true);
     }
-    let (mut adds, root) = parts.write(vault, &packs)?;
+    let (mut adds, root) = parts.write(vault, &packs, joined)?;
     while adds.len() > MAX_PACKS_PER_CALL {
         let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
         let same = stamped(vault, root_now(vault)?);
@@ -211,6 +224,39 @@ impl Parts {
             || !lost.all(|part| self.now.listed.holds(&self.opened.keys, &part.listed))
     }
 
+    /// The settings where they were changed in the vault and in what was lost, if what is
+    /// there has not all of it: sealed anew. What cannot be read of what was lost is not
+    /// missed, since it is no more.
+    fn join_settings(&self, vault: &Vault, packs: &Packs) -> Result<Option<Alone>, ReconcileError> {
+        let (_, chosen) = self.small(packs);
+        let Some(at) = chosen.filter(|at| self.now.root.settings.as_ref() == Some(at)) else {
+            return Ok(None);
+        };
+        let Some(now) = settings(vault, &at)? else {
+            return Ok(None);
+        };
+        let mut joined = now.clone();
+        for at in self
+            .lost
+            .iter()
+            .filter_map(|part| part.root.settings.as_ref())
+        {
+            let is_gone = PackId::from_slice(&at.pack).is_ok_and(|pack| packs.gone.contains(&pack));
+            if is_gone || self.before.settings.as_ref() == Some(at) {
+                continue;
+            }
+            if let Some(lost) = settings(vault, at)? {
+                // Without room for both, what is there stays.
+                joined = joined.joined_with(&lost).unwrap_or(joined);
+            }
+        }
+        if joined == now {
+            return Ok(None);
+        }
+        let sealed = seal_alone(vault, ChunkKind::Settings, &joined.encode())?;
+        Ok(sealed.map(|(pack, located)| Alone { pack, located }))
+    }
+
     /// The list of links and the settings: the newest, unless somebody has changed
     /// them since the hoster went back.
     fn small(&self, packs: &Packs) -> (Option<Located>, Option<Located>) {
@@ -229,8 +275,14 @@ impl Parts {
         (choose(|root| &root.links), choose(|root| &root.settings))
     }
 
-    /// Writes catalog and index; what a head is to add, and its root.
-    fn write(&self, vault: &Vault, packs: &Packs) -> Result<(Vec<PackId>, Root), ReconcileError> {
+    /// Writes catalog and index, and settings that were joined; what a head is to add, and
+    /// its root.
+    fn write(
+        &self,
+        vault: &Vault,
+        packs: &Packs,
+        joined: Option<Alone>,
+    ) -> Result<(Vec<PackId>, Root), ReconcileError> {
         let keys = &self.opened.keys;
         let open = PackBuilder::new(keys.clone(), keys.current_epoch());
         let mut tail = Tail::new(keys.clone(), open, Rng::new(vault.randomness()));
@@ -238,9 +290,13 @@ impl Parts {
         let mut entries = self.entries();
         entries.retain(|entry| !packs.gone.contains(&entry.pack));
         let segments = rewrite_segments(&mut tail, entries)?;
-        let (new, places) = tail.finish();
+        let (mut new, places) = tail.finish();
 
-        let (links, settings) = self.small(packs);
+        let (links, mut settings) = self.small(packs);
+        if let Some(Alone { pack, located }) = joined {
+            settings = Some(located);
+            new.push(pack);
+        }
         let lost = self.lost.first().map_or(&self.now.root, |part| &part.root);
         let now = &self.now.root;
         let mut root = Root {
@@ -347,6 +403,13 @@ fn leads_beyond(root: &Root, now: &Root) -> bool {
         || root.links != now.links
         || root.settings != now.settings
         || !segments.all(|segment| now.segments.contains(segment))
+}
+
+/// The settings that stand there; `None` of what is gone or malformed.
+fn settings(vault: &Vault, at: &Located) -> Result<Option<AccountSettings>, ReconcileError> {
+    let read = read_alone(vault, ChunkKind::Settings, at);
+    let read = readable(read.map_err(ContentsError::from))?;
+    Ok(read.and_then(|bytes| AccountSettings::decode(&bytes).ok()))
 }
 
 /// What can be read; `None` of what is gone or malformed.

@@ -65,7 +65,7 @@ pub enum VaultError {
     /// them, nobody can tell.
     #[error(
         "the vault was brought forward again by a device that did not know of head {known}, \
-         nor of others that this one has seen; set this device up anew"
+         nor of others that this one has seen"
     )]
     NotBroughtBack {
         /// The newest head that was seen.

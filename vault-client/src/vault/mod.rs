@@ -43,6 +43,7 @@ pub use error::VaultError;
 pub use freshness::Freshness;
 pub(crate) use guest::put_log;
 pub(crate) use member::Member;
+pub use turn::Parted;
 pub(crate) use turn::Shown;
 pub use upkeep::Upkeep;
 use view::View;

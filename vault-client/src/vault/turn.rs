@@ -11,7 +11,9 @@
 //! name, as the one whose place it takes, a head that this device has seen on the way
 //! to its newest; that head's maker must have been allowed to write, and the newest
 //! must come after it. Its logs must begin with what this device has of them, but for
-//! entries that can be sent again. Anything else is a fork: nothing changes.
+//! entries that can be sent again. Anything else is a fork: nothing changes, unless its
+//! member says that the two are to be joined, because somebody has saved to what was
+//! restored before it was brought forward.
 
 use vault_proto::account_log::AccountLog;
 use vault_proto::head::{HeadError, UnverifiedHead, is_head_for_entry, verify_path};
@@ -48,14 +50,40 @@ pub(crate) struct Turn {
     /// The newest head of the hoster's that is one that was seen, or has taken the
     /// place of one.
     stands: u64,
-    /// Whether another device has brought it forward.
-    is_replaced: bool,
+    how: How,
+}
+
+/// How what a hoster shows comes from what was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It is an earlier state of it.
+    Earlier,
+    /// Another device has brought it forward, or begun to.
+    Replaced,
+    /// It parts from it, and is joined.
+    Joined,
+}
+
+/// What is to be done with a history that parts from what this device has seen, and
+/// that no device has brought forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parted {
+    /// It is a fork.
+    Refuse,
+    /// What it leads to, and what was seen, are put together: a member has saved to an
+    /// old backup that the hoster restored. For whoever has asked the hoster.
+    Join,
 }
 
 impl Turn {
     /// Whether another device has brought the vault forward, or begun to.
     pub(crate) fn is_replaced(&self) -> bool {
-        self.is_replaced
+        self.how == How::Replaced
+    }
+
+    /// Whether it parts from what was seen.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.how == How::Joined
     }
 
     /// Whether the hoster has all entries that `vault` has of its log.
@@ -71,8 +99,9 @@ impl Vault {
     /// [`VaultError::Head`] and [`VaultError::LogFork`] when it shows another story;
     /// [`VaultError::CannotReconcile`] and [`VaultError::NotBroughtBack`] when this
     /// device has not seen enough to tell; [`VaultError::EntriesLeftBehind`]; and the
-    /// others. Nothing has changed then, nor otherwise.
-    pub(crate) fn look(&self) -> Result<Shown, VaultError> {
+    /// others. Of heads that part, none of these where they are to be joined. Nothing
+    /// has changed then, nor otherwise.
+    pub(crate) fn look(&self, parted: Parted) -> Result<Shown, VaultError> {
         let (theirs, progress) = fetch::from_nothing(&self.member, &self.id)?;
         for (account, log) in &theirs.accounts {
             if self
@@ -96,21 +125,24 @@ impl Vault {
             Some(shown) => (shown.seq, self.seen_hash(shown.seq)? == Some(shown.hash)),
             None => (0, true),
         };
-        let is_replaced = !(is_seen && logs_agree && got.1 <= have.1);
-        let (common, stands) = if is_replaced {
-            let common = self.newest_common(&progress.links)?;
-            let stands = self.newest_replaced(&theirs, common, logs_agree)?;
-            self.check_entries(&theirs)?;
-            (common, stands)
+        let (common, stands, how) = if is_seen && logs_agree && got.1 <= have.1 {
+            (shown, shown, How::Earlier)
         } else {
-            (shown, shown)
+            let common = self.newest_common(&progress.links)?;
+            let replaced = self.newest_replaced(&theirs, common, logs_agree);
+            let (stands, how) = match replaced {
+                Err(error) if parted == Parted::Join && is_parted(&error) => (common, How::Joined),
+                stands => (stands?, How::Replaced),
+            };
+            self.check_entries(&theirs)?;
+            (common, stands, how)
         };
         Ok(Shown::Lost(Box::new(Turn {
             view: theirs,
             progress,
             common,
             stands,
-            is_replaced,
+            how,
         })))
     }
 
@@ -341,6 +373,16 @@ impl Vault {
         let heads = answer.heads.iter().map(|head| UnverifiedHead::decode(head));
         heads.collect::<Result<_, _>>().map_err(VaultError::Head)
     }
+}
+
+/// Whether heads part from what was seen, and it is known of no log that it does.
+fn is_parted(error: &VaultError) -> bool {
+    matches!(
+        error,
+        VaultError::Head(HeadError::Fork { .. })
+            | VaultError::NotBroughtBack { .. }
+            | VaultError::CannotReconcile
+    )
 }
 
 /// Whether one of two logs begins with the other.

@@ -3,7 +3,7 @@
 use vault_client::account::{Account, Standing, VaultSelector};
 use vault_client::error::ErrorCode;
 use vault_client::progress::Cancellation;
-use vault_client::reconcile::{Reconciled, reconcile, reconcile_account};
+use vault_client::reconcile::{Parted, Reconciled, reconcile, reconcile_account};
 use vault_client::remote::memory::MemoryHoster;
 use vault_core::author::AccountAuthor;
 use vault_core::keys::AccountSecrets;
@@ -13,7 +13,9 @@ use super::{Files, assert_whole, backed_up, snapshots};
 use crate::support::{Machine, Member, Other, rng, setup};
 
 fn brought_back(account: &Account) -> Reconciled {
-    reconcile_account(account, &Cancellation::new()).unwrap().0
+    reconcile_account(account, Parted::Refuse, &Cancellation::new())
+        .unwrap()
+        .0
 }
 
 /// The names of the vaults, and what the hoster says of them.
@@ -72,7 +74,7 @@ fn names_devices_and_whole_vaults_come_back() {
 
     // A vault that the hoster never saw is made again, as it was.
     let mut photos = account.open_vault(&VaultSelector::Id(id)).unwrap();
-    let report = reconcile(&mut photos, &Cancellation::new()).unwrap();
+    let report = reconcile(&mut photos, Parted::Refuse, &Cancellation::new()).unwrap();
     assert_eq!((report.from, report.lost), (0, 1));
     assert_eq!(vaults(&account)[1].1, Standing::Listed);
     assert_eq!(snapshots(&photos).len(), 1);
@@ -142,7 +144,7 @@ fn another_entry_in_the_accounts_log_is_told() {
     paper.remote.append_account_entry(&entry).unwrap();
     let account = member.reopened_at(&old);
     let stored = member.stored();
-    let error = reconcile_account(&account, &Cancellation::new()).unwrap_err();
+    let error = reconcile_account(&account, Parted::Refuse, &Cancellation::new()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
     assert_eq!(member.stored(), stored);
 }
@@ -173,7 +175,7 @@ fn what_other_members_logs_lack_is_brought_too() {
     );
 
     let mut vault = shared.at(&old);
-    let report = reconcile(&mut vault, &Cancellation::new()).unwrap();
+    let report = reconcile(&mut vault, Parted::Refuse, &Cancellation::new()).unwrap();
     assert_eq!(report.account_entries, 1);
     assert_eq!(
         log_length(&old, &shared.writer),

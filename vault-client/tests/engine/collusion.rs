@@ -3,7 +3,7 @@
 use vault_client::account::{AccountError, VaultSelector};
 use vault_client::error::ErrorCode;
 use vault_client::progress::Cancellation;
-use vault_client::reconcile::{ReconcileError, Reconciled, reconcile};
+use vault_client::reconcile::{Parted, ReconcileError, Reconciled, reconcile};
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{CommitOutcome, CommitRequest, SyncAnswer};
 use vault_client::vault::{RootError, Vault, VaultError};
@@ -20,7 +20,7 @@ use crate::support::{Machine, Member, Other, forge, line_lost, stored};
 type Made = (Vec<u8>, Vec<u8>);
 
 fn reconciled(vault: &mut Vault) -> Result<Reconciled, ReconcileError> {
-    reconcile(vault, &Cancellation::new())
+    reconcile(vault, Parted::Refuse, &Cancellation::new())
 }
 
 /// The writer, at the hoster's older state of the vault.

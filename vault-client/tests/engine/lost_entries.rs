@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use vault_client::account::VaultSelector;
 use vault_client::progress::Cancellation;
-use vault_client::reconcile::{Reconciled, reconcile};
+use vault_client::reconcile::{Parted, Reconciled, reconcile};
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{CommitOutcome, CommitRequest, Refusal, RefusalReason, RemoteError};
 use vault_client::vault::{Vault, VaultError};
@@ -80,7 +80,7 @@ impl Shared {
 
 /// Brings a vault forward again; its keys are changed where that has to be done before.
 fn brought_back(vault: &mut Vault) -> Reconciled {
-    reconcile(vault, &Cancellation::new()).unwrap()
+    reconcile(vault, Parted::Refuse, &Cancellation::new()).unwrap()
 }
 
 fn assert_goes_on(vault: &mut Vault, files: &Files, removed: &AccountId) {
@@ -119,7 +119,7 @@ fn a_lost_removal_stands_again_wherever_it_breaks() {
         let old = shared.owner.hoster.fork();
         shared.remove_writer();
         old.fail_after(calls, line_lost());
-        let done = reconcile(&mut shared.at(&old), &Cancellation::new());
+        let done = reconcile(&mut shared.at(&old), Parted::Refuse, &Cancellation::new());
         old.behave();
         let mut vault = shared.at(&old);
         // Nor does it stop who has nothing new to learn.

@@ -8,6 +8,7 @@ pub(crate) mod common;
 pub(crate) mod forger;
 mod hostile;
 mod interrupted;
+mod joining;
 mod lies;
 mod lost_entries;
 mod races;

@@ -3,7 +3,7 @@
 use vault_client::account::VaultSelector;
 use vault_client::error::ErrorCode;
 use vault_client::progress::Cancellation;
-use vault_client::reconcile::{ReconcileError, Reconciled, reconcile};
+use vault_client::reconcile::{Parted, ReconcileError, Reconciled, reconcile};
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::vault::{Vault, VaultError};
 use vault_proto::head::UnverifiedHead;
@@ -12,7 +12,7 @@ use super::{Files, assert_restores, assert_whole, backed_up, snapshots};
 use crate::support::{Member, line_lost, rng};
 
 fn reconciled(vault: &mut Vault) -> Result<Reconciled, ReconcileError> {
-    reconcile(vault, &Cancellation::new())
+    reconcile(vault, Parted::Refuse, &Cancellation::new())
 }
 
 /// A member with a backup, of which his hoster has a copy, and one after it.

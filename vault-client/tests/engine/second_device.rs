@@ -5,7 +5,7 @@ use std::path::Path;
 use vault_client::account::{Account, VaultSelector};
 use vault_client::error::ErrorCode;
 use vault_client::progress::Cancellation;
-use vault_client::reconcile::{ReconcileError, Reconciled, reconcile};
+use vault_client::reconcile::{Parted, ReconcileError, Reconciled, reconcile};
 use vault_client::remote::SyncRequest;
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::vault::{Vault, VaultError};
@@ -33,7 +33,7 @@ pub(super) fn at(home: &Path, hoster: &MemoryHoster) -> Vault {
 }
 
 pub(super) fn reconciled(vault: &mut Vault) -> Result<Reconciled, ReconcileError> {
-    reconcile(vault, &Cancellation::new())
+    reconcile(vault, Parted::Refuse, &Cancellation::new())
 }
 
 impl Two {

@@ -78,6 +78,10 @@ pub(crate) struct VaultReconcile {
     /// first either way: its devices, and which vaults there are
     #[arg(value_name = "NAME")]
     pub(crate) vault: Option<String>,
+    /// Also where a device has saved to the old backup that was restored, so that the
+    /// hoster has another history than this device: keeps what both lead to
+    #[arg(long)]
+    pub(crate) join: bool,
     /// Does not ask
     #[arg(long)]
     pub(crate) yes: bool,

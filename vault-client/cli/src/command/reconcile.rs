@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use vault_client::account::{Account, VaultSelector};
 use vault_client::progress::Cancellation;
-use vault_client::reconcile::{ReconcileError, Reconciled, reconcile, reconcile_account};
+use vault_client::reconcile::{Parted, ReconcileError, Reconciled, reconcile, reconcile_account};
 use vault_client::remote::Remote;
 use vault_client::vault::Vault;
 
@@ -49,6 +49,8 @@ struct BroughtFields {
     refreshed: bool,
     /// Another device had brought the vault forward, and this one has followed.
     taken_over: bool,
+    /// The hoster's history parted from what this device had seen, and both were joined.
+    joined: bool,
     /// Somebody who may write has to go on.
     under_way: bool,
 }
@@ -62,13 +64,17 @@ struct LeftOutFields {
 
 pub(super) fn bring_forward(options: &VaultReconcile, context: &Context) -> Result<Exit, Failure> {
     if !options.yes {
-        ask(options.vault.as_deref())?;
+        ask(options)?;
     }
     let session = context.session()?;
     let current = Arc::new(Mutex::new(session.account.remote()));
     let steps = Steps {
         cancellation: interrupt::cancellation_of(current.clone(), &context.output)?,
         current,
+        parted: match options.join {
+            true => Parted::Join,
+            false => Parted::Refuse,
+        },
     };
     let account = steps.account(&session.account)?;
     let (vaults, left_out) = match &options.vault {
@@ -90,15 +96,21 @@ pub(super) fn bring_forward(options: &VaultReconcile, context: &Context) -> Resu
     Ok(fields.warn(context))
 }
 
-fn ask(named: Option<&str>) -> Result<(), Failure> {
-    let what = match named {
+fn ask(options: &VaultReconcile) -> Result<(), Failure> {
+    let what = match options.vault.as_deref() {
         Some(name) => show::printable(name),
         None => say!("your vaults", "vos coffres"),
     };
-    let question = say!(
-        "Has the hoster told you that it restored an old backup? Only then bring {what} forward from what this device has.",
-        "L’hébergeur vous a-t-il dit avoir restauré une ancienne sauvegarde ? Alors seulement, ramener {what} en avant depuis cet appareil.",
-    );
+    let question = match options.join {
+        false => say!(
+            "Has the hoster told you that it restored an old backup? Only then bring {what} forward from what this device has.",
+            "L’hébergeur vous a-t-il dit avoir restauré une ancienne sauvegarde ? Alors seulement, ramener {what} en avant depuis cet appareil.",
+        ),
+        true => say!(
+            "Has the hoster told you that it restored an old backup, and has one of the devices saved to it since? Only then join in {what} what the hoster has and what this device has.",
+            "L’hébergeur vous a-t-il dit avoir restauré une ancienne sauvegarde, et un des appareils y a-t-il sauvegardé depuis ? Alors seulement, réunir dans {what} ce qu’a l’hébergeur et ce qu’a cet appareil.",
+        ),
+    };
     let instead = words(
         "--yes goes on without asking",
         "--yes continue sans demander",
@@ -111,11 +123,12 @@ struct Steps {
     cancellation: Cancellation,
     /// The hoster that it is at.
     current: Arc<Mutex<Arc<dyn Remote>>>,
+    parted: Parted,
 }
 
 impl Steps {
     fn account(&self, account: &Account) -> Result<BroughtFields, Failure> {
-        let (done, head) = reconcile_account(account, &self.cancellation)?;
+        let (done, head) = reconcile_account(account, self.parted, &self.cancellation)?;
         let vault = VaultFields {
             id: account.own_vault().to_string(),
             name: None,
@@ -125,7 +138,7 @@ impl Steps {
 
     fn one(&self, mut vault: Vault) -> Result<BroughtFields, ReconcileError> {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = vault.remote();
-        let done = reconcile(&mut vault, &self.cancellation)?;
+        let done = reconcile(&mut vault, self.parted, &self.cancellation)?;
         let head = vault.head().map_or(0, |head| head.seq);
         Ok(BroughtFields::of(VaultFields::of(&vault), &done, head))
     }
@@ -175,6 +188,7 @@ impl BroughtFields {
             heads_not_brought_back: done.heads_not_brought_back,
             refreshed: done.refreshed,
             taken_over: done.taken_over,
+            joined: done.joined,
             under_way: done.under_way,
         }
     }
@@ -191,6 +205,11 @@ impl BroughtFields {
             say!(
                 "{name}: another device had brought it forward to head {from}; followed, up to head {head}; {uploaded} packs were sent again, {gone} are gone",
                 "{name} : un autre appareil l’avait ramené à la tête {from} ; suivi, jusqu’à la tête {head} ; {uploaded} paquets renvoyés, {gone} perdus",
+            )
+        } else if self.joined {
+            say!(
+                "{name}: the hoster's history up to head {from} and this device's up to head {lost} are joined; {uploaded} packs were sent again, {gone} are gone",
+                "{name} : l’histoire de l’hébergeur jusqu’à la tête {from} et celle de cet appareil jusqu’à la tête {lost} sont réunies ; {uploaded} paquets renvoyés, {gone} perdus",
             )
         } else if from < lost {
             say!(
