@@ -152,3 +152,66 @@ fn real_accounts_through_everything_in_turn() {
     assert_eq!(standing, [0, 1]);
     world.assert_reads();
 }
+
+/// Somebody is put out while others write, and while he does.
+#[test]
+fn whoever_is_put_out_while_somebody_writes_reads_nothing_more() {
+    let (vault, device) = (0, 0);
+    let race_removal = |writer| Step::RaceRemoval {
+        vault,
+        member: 0,
+        by: 0,
+        which: 1,
+        writer,
+    };
+    let race_unshare = |writer| Step::RaceUnshare {
+        vault,
+        by: 0,
+        whom: 1,
+        writer,
+    };
+    // Of the computers that may write, the first ones are the owner's.
+    for races in [
+        [race_removal(1), race_unshare(1)],
+        [race_removal(2), race_unshare(1)],
+        [race_unshare(1), race_removal(1)],
+        [race_unshare(2), race_removal(1)],
+    ] {
+        let mut world = World::new();
+        for step in [
+            Step::Create { member: 0, by: 0 },
+            Step::Pair { member: 0, by: 0 },
+            Step::Share {
+                vault,
+                by: 0,
+                to: 1,
+                role: Role::Writer,
+            },
+            Step::Accept {
+                vault,
+                who: 1,
+                device,
+            },
+            Step::BackUp {
+                vault,
+                by: 1,
+                device,
+            },
+        ] {
+            world.take(step);
+        }
+        for race in races {
+            world.take(race);
+        }
+        world.take(Step::BackUp {
+            vault,
+            by: 0,
+            device,
+        });
+        let vault = &world.vaults[0];
+        assert_eq!(vault.standing.len(), 1);
+        assert_eq!(world.members[0].machines().count(), 1);
+        assert_eq!(vault.written.last().unwrap().epoch, 3);
+        world.assert_reads();
+    }
+}

@@ -1,6 +1,6 @@
 //! The same with the library itself: accounts on devices that pair with each
 //! other or are recovered from paper, papers that are replaced, offers that are sent
-//! and answered, backups of files, two at once.
+//! and answered, backups of files, two at once, and while somebody is put out.
 //!
 //! Beside the program, the test keeps who is a member of what, and with what
 //! rights. After every step the vaults' logs have to say the same. After the last
@@ -97,6 +97,21 @@ enum Step {
         one: usize,
         other: usize,
     },
+    /// A computer is removed while one that may write does, be it that very one.
+    RaceRemoval {
+        vault: usize,
+        member: usize,
+        by: usize,
+        which: usize,
+        writer: usize,
+    },
+    /// A member is taken out while a computer writes, be it one of his.
+    RaceUnshare {
+        vault: usize,
+        by: usize,
+        whom: usize,
+        writer: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -122,6 +137,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (n(), n(), n()).prop_map(|(vault, who, device)| Step::Leave { vault, who, device }),
         4 => (n(), n(), n()).prop_map(|(vault, by, device)| Step::BackUp { vault, by, device }),
         3 => (n(), n(), n()).prop_map(|(vault, one, other)| Step::Race { vault, one, other }),
+        2 => (n(), n(), n(), n(), n()).prop_map(|(vault, member, by, which, writer)| {
+            Step::RaceRemoval { vault, member, by, which, writer }
+        }),
+        2 => (n(), n(), n(), n())
+            .prop_map(|(vault, by, whom, writer)| Step::RaceUnshare { vault, by, whom, writer }),
     ]
 }
 

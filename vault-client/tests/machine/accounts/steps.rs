@@ -51,6 +51,19 @@ impl World {
                 self.back_up(vault % vaults, by % members, device);
             }
             Step::Race { vault, one, other } => self.race(vault % vaults, one, other),
+            Step::RaceRemoval {
+                vault,
+                member,
+                by,
+                which,
+                writer,
+            } => self.race_removal(vault % vaults, member % members, (by, which), writer),
+            Step::RaceUnshare {
+                vault,
+                by,
+                whom,
+                writer,
+            } => self.race_unshare(vault % vaults, by % members, whom % members, writer),
         }
         self.assert_standing();
     }
@@ -304,18 +317,113 @@ impl World {
         }
     }
 
-    /// Neither's work is lost.
-    fn race(&mut self, vault: usize, one: usize, other: usize) {
+    /// The computers that may write to a vault.
+    fn writers(&self, vault: usize) -> Vec<&Account> {
         let members = 0..self.members.len();
         let writers = members.filter(|member| self.may(vault, *member, Role::Writer));
-        let writers: Vec<&Account> = writers
-            .flat_map(|member| {
-                let owner = &self.members[member];
-                owner
-                    .machines()
-                    .map(move |device| owner.devices[device].account())
-            })
-            .collect();
+        let writers = writers.flat_map(|member| {
+            let owner = &self.members[member];
+            let machines = owner.machines();
+            machines.map(move |device| owner.devices[device].account())
+        });
+        writers.collect()
+    }
+
+    /// What is saved by one device while another does something: what came of both. It
+    /// stands, or the device was told that it may not.
+    fn saved_beside<T: Send>(
+        &self,
+        vault: usize,
+        writer: &Account,
+        work: impl FnOnce() -> T + Send,
+    ) -> (T, Result<(SnapshotId, u64, Files), ErrorCode>) {
+        let files = files(0, self.writes);
+        let id = self.vaults[vault].id;
+        let (done, saved) = thread::scope(|scope| {
+            let saving = scope.spawn(|| saved(&id, writer, &files));
+            (work(), saving.join().unwrap())
+        });
+        (
+            done,
+            saved.map(|(snapshot, epoch)| (snapshot, epoch, files)),
+        )
+    }
+
+    /// What is saved stands, and all others can read it; who was removed meanwhile may
+    /// have been too late, and nobody else.
+    fn race_removal(
+        &mut self,
+        vault: usize,
+        member: usize,
+        (by, which): (usize, usize),
+        writer: usize,
+    ) {
+        let owner = &self.members[member];
+        let machines: Vec<_> = owner.machines().collect();
+        let (by, gone) = (by % machines.len(), which % machines.len());
+        let writers = self.writers(vault);
+        let writer = writers[writer % writers.len()];
+        let (by, gone) = (machines[by], machines[gone]);
+        let account = owner.devices[by].account();
+        let device = owner.devices[gone].keys.id();
+        // A rotation that is due already may come before the removal, or with it.
+        let is_due = self.log(&self.vaults[vault]).rotation_due();
+        if by == gone || account.device() == writer.device() || is_due {
+            return;
+        }
+        let (removal, saved) =
+            self.saved_beside(vault, writer, || account.remove_device(&device).unwrap());
+        for kept in &removal.vaults {
+            kept.upkeep.as_ref().unwrap();
+        }
+        let may_be_late = writer.device() == device;
+        self.note_beside(vault, saved, may_be_late);
+        self.members[member].devices[gone].is_active = false;
+    }
+
+    /// Likewise, of the computers of who is taken out.
+    fn race_unshare(&mut self, vault: usize, by: usize, whom: usize, writer: usize) {
+        let is_member = self.vaults[vault].standing.contains_key(&whom);
+        let writers = self.writers(vault);
+        let writer = writers[writer % writers.len()];
+        let account = self.members[by].account(0);
+        let is_due = self.log(&self.vaults[vault]).rotation_due();
+        let may = is_member && by != whom && self.may(vault, by, Role::Manager);
+        if !may || account.device() == writer.device() || is_due {
+            return;
+        }
+        let member = self.members[whom].id;
+        let (unshared, saved) = self.saved_beside(vault, writer, || {
+            let mut vault = self.open(vault, account)?;
+            account.unshare(&mut vault, &member)
+        });
+        // The writer may have changed the keys first.
+        let unshared = unshared.unwrap();
+        assert!(matches!(unshared, Upkeep::Rotated | Upkeep::Nothing));
+        let may_be_late = writer.id() == member;
+        self.note_beside(vault, saved, may_be_late);
+        self.vaults[vault].standing.remove(&whom);
+    }
+
+    fn note_beside(
+        &mut self,
+        vault: usize,
+        saved: Result<(SnapshotId, u64, Files), ErrorCode>,
+        may_be_late: bool,
+    ) {
+        self.writes += 1;
+        match saved {
+            Ok((snapshot, epoch, files)) => self.note(vault, snapshot, epoch, files),
+            Err(code) => {
+                assert!(may_be_late, "{code:?}");
+                assert_refused(code);
+            }
+        }
+    }
+
+    /// Neither's work is lost.
+    fn race(&mut self, vault: usize, one: usize, other: usize) {
+        let writers = self.writers(vault);
         let (one, other) = (one % writers.len(), other % writers.len());
         if one == other {
             return;
