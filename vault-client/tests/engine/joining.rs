@@ -256,3 +256,28 @@ fn settings_are_joined() {
     assert!(!again.joined && again.uploaded.is_empty(), "{again:?}");
     account.rename_vault(&kept, "letters").unwrap();
 }
+
+/// What a device has taken out that had seen all that the other one had stays out.
+#[test]
+fn what_was_taken_out_of_the_settings_stays_out() {
+    let member = Member::new();
+    let bob = Member::at(&member.hoster);
+    bob.account.set_name("bob").unwrap();
+    let second = Machine::of(&member, "a desktop");
+    let old = member.hoster.fork();
+    let address = bob.account.address().unwrap();
+    member.account.add_contact(&address).unwrap();
+    assert_eq!(second.account.contacts().unwrap().len(), 1);
+    let id = bob.account.id();
+    member.account.remove_contact(&id).unwrap();
+    member.account.set_name("alice").unwrap();
+
+    for home in [member.home.path(), second.home.path()] {
+        let account = account_at(home, &old);
+        for parted in [Parted::Refuse, Parted::Join] {
+            reconcile_account(&account, parted, &Cancellation::new()).unwrap();
+            assert!(account.contacts().unwrap().is_empty());
+            assert_eq!(account.address().unwrap().name(), "alice");
+        }
+    }
+}
