@@ -135,7 +135,23 @@ async fn a_removed_member_is_a_stranger() {
     alice.share(&mut vault, &mut bob, wire::Role::Writer).await;
     alice.remove_member(&mut vault, &bob).await;
     assert_eq!(listed(&mut bob).await, Vec::<Vec<u8>>::new());
-    assert_refused(bob.sync(sync(&vault)).await, Reason::NotFound);
+    // But for the entry that put him out, and what it takes to verify that.
+    alice
+        .commit(&mut vault, &PackList::default(), &PackList::default())
+        .await;
+    let shown = bob.sync(sync(&vault)).await.unwrap();
+    assert_eq!(
+        shown.vault_entries.len(),
+        4,
+        "made, added, accepted, removed"
+    );
+    assert!(shown.heads.is_empty() && shown.root.is_empty() && !shown.more);
+    assert_eq!(shown.newest_head_seq, 0);
+    let known = SyncVaultRequest {
+        vault_log_seq: 4,
+        ..sync(&vault)
+    };
+    assert!(bob.sync(known).await.unwrap().vault_entries.is_empty());
     let put = bob.put(vault.id(), &pack(16 * KIB)).await;
     assert_refused(put, Reason::NotFound);
 }

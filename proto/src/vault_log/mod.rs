@@ -324,6 +324,14 @@ impl VaultLog {
         self.members.get(account)?.last()?.value
     }
 
+    /// The place of the entry that ended an account's membership; `None` where it is a
+    /// member, or never was one.
+    #[must_use]
+    pub fn membership_ended(&self, account: &AccountId) -> Option<u64> {
+        let last = self.members.get(account)?.last()?;
+        last.value.is_none().then_some(last.seq)
+    }
+
     /// The members, invited ones included, ordered by account id.
     pub fn members(&self) -> impl Iterator<Item = (AccountId, MemberState)> {
         self.members

@@ -193,6 +193,10 @@ fn vault_hint(error: &VaultError) -> Option<Words> {
             "`coffre vault reconcile NAME` on this device until it is through, then the same command again",
             "`coffre vault reconcile NOM` sur cet appareil, jusqu’au bout, puis la même commande encore",
         ),
+        VaultError::PutOut { .. } => words(
+            "`coffre vault list` says who ended it, and `coffre vault delete NAME` takes it off that list; what you have restored stays yours",
+            "`coffre vault list` dit qui y a mis fin, et `coffre vault delete NOM` l’ôte de cette liste ; ce que vous avez restauré reste à vous",
+        ),
         VaultError::CannotReconcile => words(
             "`coffre vault reconcile NAME` on the device that wrote to the vault last",
             "`coffre vault reconcile NOM` sur l’appareil qui a écrit le dernier dans le coffre",

@@ -12,7 +12,7 @@ use vault_client::contents::Contents;
 use vault_client::error::ErrorCode;
 use vault_client::remote::grpc::{GrpcConnect, Pace, Retry, Runtime};
 use vault_client::vault::Vault;
-use vault_proto::ids::VaultId;
+use vault_proto::ids::{AccountId, VaultId};
 
 use crate::args::{Global, ProgressMode, WhichVault};
 use crate::failure::Failure;
@@ -146,6 +146,17 @@ impl Session {
         Ok(self
             .account
             .open_vault(&VaultSelector::Name(name.to_owned()))?)
+    }
+
+    /// What a member is called here: by a contact's name, or else by the beginning of his
+    /// account's id.
+    pub(crate) fn name_of(&self, account: &AccountId) -> Result<String, Failure> {
+        let contacts = self.account.contacts()?.into_iter();
+        let mut named = contacts.filter(|contact| contact.address.account() == *account);
+        Ok(match named.next() {
+            Some(contact) => show::printable(contact.address.name()),
+            None => account.to_string()[..8].to_owned(),
+        })
     }
 
     /// Opens a vault, brings it up to date, and reads its catalog.

@@ -412,8 +412,26 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
 
     marie.device.done(&["unshare", "papers", "paul"]);
     let (exit, document) = paul.device.json(&["backup", &tree, "--vault", "of marie"]);
-    assert_ne!(exit, 0, "{document:#}");
+    assert_eq!(exit, 1, "{document:#}");
+    assert!(text(&document, "hint").contains("vault delete"));
     marie.device.back_up(&marie.tree);
+
+    // He is told who it was, and keeps the use of what is his.
+    let run = paul.device.run(&["vault", "list"]);
+    assert_eq!(run.exit, 0, "{run:?}");
+    assert!(run.stderr.contains("marie has taken you out of of marie"));
+    let (_, listed) = paul.device.json(&["vault", "list"]);
+    let vaults = listed["vaults"].as_array().unwrap().iter();
+    let standing: Vec<_> = vaults.map(|vault| text(vault, "standing")).collect();
+    assert_eq!(standing, ["out", "listed"], "{listed:#}");
+    let (exit, status) = paul.device.json(&["status"]);
+    assert_eq!(exit, 0, "{status:#}");
+    assert_eq!(status["vaults"].as_array().unwrap().len(), 1);
+    assert_eq!(status["left_out"][0]["vault"]["name"], "of marie");
+    paul.device.done(&["vault", "delete", "of marie", "--yes"]);
+    let listed = paul.device.done(&["vault", "list"]);
+    assert_eq!(listed["vaults"].as_array().unwrap().len(), 1, "{listed:#}");
+    paul.device.back_up(&paul.tree);
 }
 
 fn offer_ids(device: &Device) -> Vec<String> {

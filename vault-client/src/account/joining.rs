@@ -128,8 +128,8 @@ impl Account {
             };
             let at_home = known.hoster == self.row.hoster;
             match error {
-                AccountError::Vault(error) if error.is_not_found() => {
-                    if known.shared_by.is_none() {
+                AccountError::Vault(error) if error.is_not_found() || error.is_put_out() => {
+                    if error.is_not_found() && known.shared_by.is_none() {
                         return Err(VaultError::Hidden.into());
                     }
                     // Its managers may have taken it away.

@@ -69,6 +69,7 @@ impl Account {
             Ok(None) if self.is_member(opened) => Err(AccountError::OnlyMember),
             Ok(_) => Ok(()),
             // It arrived, and its answer did not: nothing is shown to who is out.
+            Err(error) if error.is_put_out() => Ok(()),
             Err(error) if error.is_not_found() && self.has_left(opened)? => Ok(()),
             Err(VaultError::Author(AuthorError::VaultLog(VaultLogError::LastManager))) => {
                 Err(AccountError::LastManager)
@@ -89,6 +90,9 @@ impl Account {
         {
             let _lock = opened.lock()?;
             match opened.refresh() {
+                Err(error) if error.is_put_out() => {
+                    return Err(AccountError::OthersAreMembers);
+                }
                 Err(error) if error.is_not_found() && self.has_left(&opened)? => {
                     return Err(AccountError::OthersAreMembers);
                 }

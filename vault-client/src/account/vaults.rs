@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use vault_core::author::create_vault;
 use vault_core::keys::AccountSecrets;
 use vault_core::settings::{AccountSettings, KnownVault};
-use vault_proto::ids::{HosterId, VaultId};
+use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::vault_log::VaultKind as Kind;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 use super::{Account, AccountError, settings};
 use crate::remote::{Remote, RemoteError};
 use crate::state::{NewEntries, StateError, VaultRow};
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 /// A vault of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,13 @@ pub struct VaultSummary {
 pub enum Standing {
     /// It is there.
     Listed,
-    /// The hoster does not list it.
+    /// This account is not a member any more: that one has ended it, or the account
+    /// itself.
+    PutOut(AccountId),
+    /// The hoster does not list it, and others could have put this account out: it does
+    /// not show the entry that did.
+    Gone,
+    /// The hoster does not list it, although nobody else could have taken it away.
     Hidden,
     /// Another hoster keeps it, who could not be asked.
     Elsewhere,
@@ -158,7 +164,7 @@ impl Account {
                 standing: match listings.get(&row.hoster).and_then(Option::as_ref) {
                     None => Standing::Elsewhere,
                     Some(listed) if listed.contains(&row.id) => Standing::Listed,
-                    Some(_) => Standing::Hidden,
+                    Some(_) => self.standing_of_unlisted(&row, settings.vault(row.id)),
                 },
                 id: row.id,
                 name: row.name,
@@ -167,6 +173,28 @@ impl Account {
             .collect();
         summaries.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         Ok(summaries)
+    }
+
+    /// Why a vault is not listed, as far as its hoster proves it.
+    fn standing_of_unlisted(&self, row: &VaultRow, known: Option<&KnownVault>) -> Standing {
+        let is_own = known.is_some_and(|known| known.shared_by.is_none());
+        let error = match self.open_at(row.hoster, row.id, row.name.clone()) {
+            Ok(mut vault) => match vault.refresh() {
+                Ok(()) => return Standing::Listed,
+                Err(error) => error,
+            },
+            // This device has never seen it.
+            Err(AccountError::Vault(error)) if error.is_not_found() && is_own => {
+                return Standing::Hidden;
+            }
+            Err(AccountError::Vault(error)) => error,
+            Err(_) => return Standing::Gone,
+        };
+        match error {
+            VaultError::PutOut { by } => Standing::PutOut(by),
+            VaultError::Hidden => Standing::Hidden,
+            _ => Standing::Gone,
+        }
     }
 
     /// The vaults for files as this device last knew them, without asking

@@ -102,6 +102,13 @@ pub enum VaultError {
         /// What the hoster shows; 0 for none.
         got: u64,
     },
+    /// The account is not a member any more: an entry of the vault's log, which verifies,
+    /// says so. Nothing of the vault is shown to it.
+    #[error("this account is not a member of the vault any more: account {by} ended that")]
+    PutOut {
+        /// Whose device has signed it; the account itself where it has left.
+        by: AccountId,
+    },
     /// The hoster does not show a vault that nobody else could have taken away.
     #[error("the hoster hides this vault")]
     Hidden,
@@ -211,6 +218,7 @@ impl VaultError {
             | Self::WriterTooOld(_) => ErrorCode::TooNew,
             Self::AccountSecrets(AccountSecretsError::NotADevice)
             | Self::VaultKeys(VaultKeysError::NotAMember)
+            | Self::PutOut { .. }
             | Self::Author(AuthorError::Head(
                 HeadError::Stranger | HeadError::MayNotWrite | HeadError::DeviceNotActive(_),
             )) => ErrorCode::NotAllowed,
@@ -233,6 +241,11 @@ impl VaultError {
             Self::Overtaken => true,
             _ => false,
         }
+    }
+
+    /// Whether the account is proven to be no member any more.
+    pub(crate) fn is_put_out(&self) -> bool {
+        matches!(self, Self::PutOut { .. })
     }
 
     /// Whether the hoster says that there is no such vault.

@@ -10,7 +10,7 @@ use vault_proto::head::{HeadContext, HeadError, PreviousHeads, SeenHeads, Unveri
 use vault_proto::ids::{AccountId, RootHash, VaultId};
 use vault_proto::position::HeadPosition;
 use vault_proto::vault_log::{VaultLog, VaultLogError};
-use vault_proto::wire::SignedEntry;
+use vault_proto::wire::{SignedEntry, VaultEntry};
 
 use super::commit::links_of;
 use super::hint::is_replaced;
@@ -201,6 +201,9 @@ impl<'a> Fetch<'a> {
                 }
                 continue;
             }
+            if let Some(by) = self.put_out_by() {
+                return Err(VaultError::PutOut { by });
+            }
             match self.verify_heads(&answer) {
                 Err(VaultError::Head(error)) if is_too_early(&error) => {
                     too_early += 1;
@@ -285,6 +288,15 @@ impl<'a> Fetch<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Who has put this account out, as the log says that was verified.
+    fn put_out_by(&self) -> Option<AccountId> {
+        let log = self.vault_log.as_ref()?;
+        let ended = log.membership_ended(&self.member.account)?;
+        let index = usize::try_from(ended.checked_sub(1)?).ok()?;
+        let entry = VaultEntry::decode(&log.entries().get(index)?.payload[..]).ok()?;
+        AccountId::from_slice(&entry.author?.account).ok()
     }
 
     /// Verifies the heads against the logs and what was seen.

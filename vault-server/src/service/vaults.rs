@@ -201,14 +201,23 @@ impl Hoster {
     }
 
     /// What the caller has not verified yet, in the order in which he can:
-    /// account entries, then vault entries, then heads and the root.
+    /// account entries, then vault entries, then heads and the root. Who was a member
+    /// is shown the log up to the entry that put him out, and nothing else: else he could
+    /// not tell that from a hoster that hides the vault.
     pub(crate) fn sync_vault(
         &self,
         caller: Caller,
         request: &SyncVaultRequest,
     ) -> Result<SyncVaultResponse, Refusal> {
         let id = request::vault(&request.vault)?;
-        let Membership { log, .. } = self.membership(caller, &id)?;
+        let log = self.logs.vault(&id)?.ok_or_else(Refusal::no_such_vault)?;
+        let ended = match log.member(&caller.account) {
+            Some(_) => None,
+            None => {
+                let ended = log.membership_ended(&caller.account);
+                Some(ended.ok_or_else(Refusal::no_such_vault)?)
+            }
+        };
         let mut room = Room(ANSWER_BYTES);
         let mut answer = SyncVaultResponse::default();
         for (account, _) in log.known_positions() {
@@ -217,10 +226,17 @@ impl Hoster {
                 .iter()
                 .find(|known| known.account == account.as_bytes());
             let known = known.map_or(0, |known| known.seq);
-            let Some(log) = self.logs.account(&account)? else {
+            let Some(theirs) = self.logs.account(&account)? else {
                 continue;
             };
-            let entries = room.take(log.entries(), known, &mut answer.more);
+            let entries = match ended {
+                None => theirs.entries(),
+                Some(ended) => {
+                    let recorded = log.known_position_at(&account, ended);
+                    up_to(theirs.entries(), recorded.map_or(0, |at| at.seq))
+                }
+            };
+            let entries = room.take(entries, known, &mut answer.more);
             if !entries.is_empty() {
                 answer.accounts.push(AccountEntries {
                     account: account.to_vec(),
@@ -229,8 +245,14 @@ impl Hoster {
             }
         }
         if !answer.more {
-            answer.vault_entries =
-                room.take(log.entries(), request.vault_log_seq, &mut answer.more);
+            let entries = match ended {
+                None => log.entries(),
+                Some(ended) => up_to(log.entries(), ended),
+            };
+            answer.vault_entries = room.take(entries, request.vault_log_seq, &mut answer.more);
+        }
+        if ended.is_some() {
+            return Ok(answer);
         }
         // After the log, so that no head comes with it that the log is too
         // short for; the client asks again should a head have come since.
@@ -259,6 +281,12 @@ impl Hoster {
         }
         Ok(answer)
     }
+}
+
+/// The first entries of a log.
+fn up_to(entries: &[SignedEntry], seq: u64) -> &[SignedEntry] {
+    let seq = usize::try_from(seq).unwrap_or(usize::MAX);
+    entries.get(..seq).unwrap_or(entries)
 }
 
 fn has_accepted(log: &VaultLog, account: &AccountId) -> bool {

@@ -9,6 +9,7 @@ use vault_client::error::ErrorCode;
 use vault_client::platform::{Clock, SystemClock};
 use vault_client::vault::{Freshness, Vault};
 use vault_core::timestamp::Timestamp;
+use vault_proto::ids::VaultId;
 
 use super::stats::UsageFields;
 use crate::args::Status;
@@ -34,6 +35,15 @@ struct Fields {
     /// account itself confirms what was seen of it.
     freshness: &'static str,
     vaults: Vec<VaultStatus>,
+    /// Those of which nothing can be said, and why.
+    left_out: Vec<LeftOutFields>,
+}
+
+#[derive(Serialize)]
+struct LeftOutFields {
+    vault: VaultFields,
+    code: &'static str,
+    message: String,
 }
 
 #[derive(Serialize)]
@@ -69,12 +79,29 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         &mut reachable,
         session.account.remote().usage().map_err(Failure::from),
     )?;
-    let mut vaults = Vec::new();
-    for selector in selected(options, &session, &mut reachable)? {
+    let (mut vaults, mut left_out, mut worst) = (Vec::new(), Vec::new(), None);
+    let selected = selected(options, &session, &mut reachable)?;
+    let is_one = options.vault.vault.is_some();
+    for (fields, selector) in selected {
         let vault = session.account.open_vault(&selector);
         // One that was never seen cannot be told of while the hoster is away.
-        if let Some(vault) = reached(&mut reachable, vault.map_err(Failure::from))? {
-            vaults.push(vault_status(vault, &mut reachable)?);
+        let status = match reached(&mut reachable, vault.map_err(Failure::from)) {
+            Ok(None) => continue,
+            Ok(Some(vault)) => vault_status(vault, &mut reachable),
+            Err(failure) => Err(failure),
+        };
+        match status {
+            Ok(status) => vaults.push(status),
+            // One that cannot be looked at says nothing of the others.
+            Err(Failure::Told { code, message, .. }) if !is_one => {
+                worst = worst.or((code != ErrorCode::NotAllowed).then(|| Exit::of(code)));
+                left_out.push(LeftOutFields {
+                    vault: fields,
+                    code: code.as_str(),
+                    message,
+                });
+            }
+            Err(failure) => return Err(failure),
         }
     }
     let account = &session.account;
@@ -88,6 +115,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         usage: usage.map(UsageFields::from),
         freshness: freshness_name(account.freshness()?),
         vaults,
+        left_out,
     };
     context.output.result(&fields, |out| {
         let away = if fields.hoster_reachable {
@@ -125,15 +153,21 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
             );
             writeln!(out, "{text}")?;
         }
-        if fields.vaults.is_empty() {
+        if fields.vaults.is_empty() && fields.left_out.is_empty() {
             return writeln!(out, "{}", super::vault::none_yet());
         }
         table(&fields.vaults).write(out)
     })?;
-    Ok(if reachable {
-        Exit::Done
-    } else {
-        Exit::Unreachable
+    for left_out in &fields.left_out {
+        let name = left_out.vault.shown_name();
+        context
+            .output
+            .warn(&say!("{name}: {}", "{name} : {}", left_out.message));
+    }
+    Ok(match (worst, reachable) {
+        (Some(exit), _) => exit,
+        (None, true) => Exit::Done,
+        (None, false) => Exit::Unreachable,
     })
 }
 
@@ -142,17 +176,24 @@ fn selected(
     options: &Status,
     session: &Session,
     reachable: &mut bool,
-) -> Result<Vec<VaultSelector>, Failure> {
+) -> Result<Vec<(VaultFields, VaultSelector)>, Failure> {
     if options.vault.vault.is_some() {
         let vault = session.vault(&options.vault)?;
-        return Ok(vec![VaultSelector::Id(vault.id())]);
+        let selector = VaultSelector::Id(vault.id());
+        return Ok(vec![(VaultFields::of(&vault), selector)]);
     }
     if *reachable {
         // Other devices may have made some.
         reached(reachable, session.account.vaults().map_err(Failure::from))?;
     }
     let known = session.account.known_vaults()?.into_iter();
-    Ok(known.map(|(id, _)| VaultSelector::Id(id)).collect())
+    let fields = |id: VaultId, name| VaultFields {
+        id: id.to_string(),
+        name,
+    };
+    Ok(known
+        .map(|(id, name)| (fields(id, name), VaultSelector::Id(id)))
+        .collect())
 }
 
 /// Goes on without what needs the hoster when it is away.

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
 use crate::language::{Language, language, say, words};
-use crate::session::{Context, VaultFields};
+use crate::session::{Context, Session, VaultFields};
 use crate::show;
 use crate::table::Table;
 
@@ -30,8 +30,10 @@ struct ListedFields {
     vault: VaultFields,
     hoster: String,
     /// What the hoster says of it: `listed`, `hidden` from its owner, or kept
-    /// `elsewhere`.
+    /// `elsewhere`; the account is `out`, or it is `gone` without a proof of that.
     standing: &'static str,
+    /// Who has put the account out; itself where it has left.
+    ended_by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -114,7 +116,8 @@ pub(super) fn create(options: &VaultCreate, context: &Context) -> Result<Exit, F
 }
 
 pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
-    let vaults = context.session()?.account.vaults()?;
+    let session = context.session()?;
+    let vaults = session.account.vaults()?;
     let fields = ListFields {
         vaults: vaults.iter().map(ListedFields::from).collect(),
     };
@@ -134,6 +137,11 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
             let remark = match listed.standing {
                 "listed" => String::new(),
                 "hidden" => say!("(hidden)", "(caché)"),
+                "out" => say!(
+                    "(you are not a member any more)",
+                    "(vous n’en êtes plus membre)"
+                ),
+                "gone" => say!("(not shown any more)", "(n’est plus montré)"),
                 "elsewhere" => say!("(elsewhere)", "(ailleurs)"),
                 other => format!("({other})"),
             };
@@ -141,6 +149,11 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
         }
         table.write(out)
     })?;
+    for vault in &vaults {
+        if let Some(remark) = no_member_any_more(&session, vault)? {
+            context.output.warn(&remark);
+        }
+    }
     if vaults
         .iter()
         .all(|vault| vault.standing != Standing::Hidden)
@@ -152,6 +165,32 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
         "l’hébergeur cache un coffre que ce compte possède",
     ));
     Ok(Exit::HosterMisbehaved)
+}
+
+/// What is to be said of a vault that is not shown to this account any more.
+fn no_member_any_more(session: &Session, vault: &VaultSummary) -> Result<Option<String>, Failure> {
+    let name = match &vault.name {
+        Some(name) => show::printable(name),
+        None => vault.id.to_string(),
+    };
+    Ok(match vault.standing {
+        Standing::PutOut(by) if by == session.account.id() => Some(say!(
+            "you have left {name}; `coffre vault delete` takes it off this list",
+            "vous avez quitté {name} ; `coffre vault delete` l’ôte de cette liste",
+        )),
+        Standing::PutOut(by) => {
+            let by = session.name_of(&by)?;
+            Some(say!(
+                "{by} has taken you out of {name}, and signed for it; `coffre vault delete` takes it off this list",
+                "{by} vous a retiré de {name}, et l’a signé ; `coffre vault delete` l’ôte de cette liste",
+            ))
+        }
+        Standing::Gone => Some(say!(
+            "{name} is not shown to you any more, and nothing proves that somebody has taken you out: ask who shares it with you",
+            "{name} ne vous est plus montré, et rien ne prouve que quelqu’un vous en ait retiré : demandez à qui le partage avec vous",
+        )),
+        _ => None,
+    })
 }
 
 pub(super) fn members(options: &NamedVault, context: &Context) -> Result<Exit, Failure> {
@@ -336,7 +375,13 @@ impl From<&VaultSummary> for ListedFields {
                 Standing::Listed => "listed",
                 Standing::Hidden => "hidden",
                 Standing::Elsewhere => "elsewhere",
+                Standing::PutOut(_) => "out",
+                Standing::Gone => "gone",
                 _ => "unknown",
+            },
+            ended_by: match summary.standing {
+                Standing::PutOut(by) => Some(by.to_string()),
+                _ => None,
             },
         }
     }

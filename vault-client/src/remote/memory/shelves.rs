@@ -115,8 +115,13 @@ impl Books {
         account: &AccountId,
         request: &SyncRequest,
     ) -> Result<SyncAnswer, RemoteError> {
-        let shelf = self.shelf(account, &request.vault)?;
         let known: BTreeMap<_, _> = request.accounts.iter().copied().collect();
+        let held = self.vaults.get(&request.vault);
+        let ended = held.and_then(|shelf| Some((shelf, shelf.log.membership_ended(account)?)));
+        if let Some((shelf, ended)) = ended {
+            return Ok(self.farewell(&shelf.log, ended, &known, request.vault_log_seq));
+        }
+        let shelf = self.shelf(account, &request.vault)?;
         let accounts = shelf.log.known_positions().filter_map(|(id, _)| {
             let log = self.accounts.get(&id)?;
             let new = newer(log.entries(), known.get(&id).copied().unwrap_or(0));
@@ -138,6 +143,36 @@ impl Books {
             newest_head_seq: newest,
             more: false,
         })
+    }
+
+    /// What who was put out is shown: the log up to the entry that did it.
+    fn farewell(
+        &self,
+        log: &VaultLog,
+        ended: u64,
+        known: &BTreeMap<AccountId, u64>,
+        vault_log_seq: u64,
+    ) -> SyncAnswer {
+        let up_to = |mut entries: Vec<SignedEntry>, known: u64, seq: u64| {
+            let left = usize::try_from(seq.saturating_sub(known)).unwrap_or(usize::MAX);
+            entries.truncate(left);
+            entries
+        };
+        let accounts = log.known_positions().filter_map(|(id, _)| {
+            let theirs = self.accounts.get(&id)?;
+            let known = known.get(&id).copied().unwrap_or(0);
+            let recorded = log.known_position_at(&id, ended)?.seq;
+            let new = up_to(newer(theirs.entries(), known), known, recorded);
+            (!new.is_empty()).then_some((id, new))
+        });
+        SyncAnswer {
+            accounts: accounts.collect(),
+            vault_entries: up_to(newer(log.entries(), vault_log_seq), vault_log_seq, ended),
+            heads: Vec::new(),
+            root: Vec::new(),
+            newest_head_seq: 0,
+            more: false,
+        }
     }
 
     pub(super) fn put_pack(
