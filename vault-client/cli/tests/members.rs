@@ -434,6 +434,61 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     paul.device.back_up(&paul.tree);
 }
 
+/// A manager may take out whoever made the vault; he is asked whether he means to.
+#[test]
+fn whoever_made_a_vault_is_not_taken_out_unasked() {
+    let hoster = Hoster::start();
+    let (marie, paul) = (Member::new(&hoster), hoster.member());
+    marie.device.done(&["whoami", "--name", "marie"]);
+    let his = text(&paul.done(&["whoami", "--name", "paul"]), "address");
+    marie
+        .device
+        .done(&["share", "papers", &his, "--role", "manager"]);
+    paul.done(&["contact", "add", &marie.address()]);
+    paul.done(&["share", "accept"]);
+    let (exit, refused) = paul.json(&["unshare", "papers", "marie"]);
+    assert_eq!(exit, 2, "{refused:#}");
+    assert!(text(&refused, "hint").contains("--yes"), "{refused:#}");
+    marie.device.back_up(&marie.tree);
+    paul.done(&["unshare", "papers", "marie", "--yes"]);
+    let run = marie.device.run(&["vault", "list"]);
+    assert_eq!(run.exit, 0, "{run:?}");
+    assert!(
+        run.stderr.contains("has taken you out of papers"),
+        "{run:?}"
+    );
+}
+
+/// Two computers of one name, as many are called alike, belong to two members.
+#[test]
+fn nobody_goes_on_in_the_series_of_another_member() {
+    let hoster = Hoster::start();
+    let (marie, paul) = (Member::new(&hoster), hoster.member());
+    marie.device.done(&["whoami", "--name", "marie"]);
+    let his = text(&paul.done(&["whoami", "--name", "paul"]), "address");
+    marie
+        .device
+        .done(&["share", "papers", &his, "--role", "writer"]);
+    paul.done(&["share", "accept"]);
+    let accented = marie.tree.join("été");
+    fs::create_dir(&accented).unwrap();
+    fs::write(accented.join("photo"), "a photo").unwrap();
+    let tree = accented.to_str().unwrap();
+    for _ in 0..2 {
+        marie.device.done(&["backup", tree]);
+        paul.done(&["backup", tree, "--vault", "papers"]);
+    }
+    let listed = marie.device.done(&["snapshots"]);
+    let snapshots = listed["snapshots"].as_array().unwrap().iter();
+    let series: Vec<_> = snapshots.map(|snapshot| text(snapshot, "series")).collect();
+    let [_, hers, his, hers_again, his_again] = &series[..] else {
+        panic!("{listed:#}");
+    };
+    assert_eq!([hers, his], [hers_again, his_again]);
+    assert_ne!(hers, his);
+    assert!(hers.ends_with(tree) && his.ends_with(tree), "{series:?}");
+}
+
 fn offer_ids(device: &Device) -> Vec<String> {
     let listed = device.done(&["share", "list"]);
     let offers = listed["offers"].as_array().unwrap().iter();

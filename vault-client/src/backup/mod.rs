@@ -29,7 +29,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use vault_core::{
     catalog::{Catalog, Series, SeriesKind},
     chunker::{ChunkSizes, Chunker},
-    snapshot::{SeriesId, SnapshotFields},
+    snapshot::{SeriesId, Snapshot, SnapshotFields},
     stream::StreamRef,
     timestamp::Timestamp,
 };
@@ -47,7 +47,7 @@ pub use self::{
     options::{BackupOptions, BackupReport},
 };
 use crate::{
-    contents::{Opened, read_catalog},
+    contents::{ContentsError, Opened, others_write, read_catalog},
     files::{NodeKind, OwnerNames, Reason, Roots, StatCache, SystemOwners, Walk, WalkOptions},
     progress::{Cancellation, Meter, ProgressListener, reporting},
     remote::Traffic,
@@ -138,11 +138,10 @@ impl<'a> Run<'a> {
         let opened = Opened::open(vault)?;
         let catalog = read_catalog(vault.root()?, &opened.reader)?;
         let device_name = vault.device_name();
-        // A device that gets another name goes on with the same series.
-        let name = options
-            .series
-            .clone()
-            .unwrap_or_else(|| default_series(vault.first_device_name(), roots));
+        let name = match &options.series {
+            Some(name) => name.clone(),
+            None => own_series(vault, &opened, &catalog, roots)?,
+        };
         let series = series_of(&catalog, name, options, || vault.random())?;
         let metadata_keys = opened.keys.metadata_chunker();
         let list_chunker = Chunker::new(metadata_keys, ChunkSizes::METADATA);
@@ -466,12 +465,49 @@ fn upload_failure(store: &Store) -> TransferError {
     failure.unwrap_or(TransferError::Stopped)
 }
 
-/// `DEVICE:PATH:PATH…`, printable whatever the paths are.
+/// The series that a device goes on with, or begins, where none is named. One of another
+/// member's, whose device happens to have the same name, is his.
+fn own_series(
+    vault: &Vault,
+    opened: &Opened,
+    catalog: &Catalog,
+    roots: &Roots,
+) -> Result<String, ContentsError> {
+    // A device that gets another name goes on with the same series.
+    let device = vault.first_device_name();
+    let name = default_series(device, roots);
+    let Some(series) = catalog
+        .series_by_name(&name)
+        .filter(|_| others_write(vault))
+    else {
+        return Ok(name);
+    };
+    let newest = catalog.latest_complete(Some(series.id()), &mut opened.reader.clone())?;
+    let is_own = |snapshot: Snapshot| vault.own_log().device(&snapshot.fields().device).is_some();
+    Ok(match newest.is_none_or(is_own) {
+        true => name,
+        false => {
+            let account = vault.account().to_string();
+            default_series(&format!("{device} ({})", &account[..8]), roots)
+        }
+    })
+}
+
+/// `DEVICE:PATH:PATH…`, printable whatever the paths are, and another for other paths.
 fn default_series(device_name: &str, roots: &Roots) -> String {
     let mut name = device_name.to_owned();
     for path in roots.paths() {
         name.push(':');
-        name.extend(path.escape_ascii().map(char::from));
+        for chunk in path.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\\' => name.push_str("\\\\"),
+                    character if character.is_control() => name.extend(character.escape_default()),
+                    character => name.push(character),
+                }
+            }
+            name.extend(chunk.invalid().escape_ascii().map(char::from));
+        }
     }
     if name.len() > MAX_SERIES_NAME {
         let hash = blake3::hash(name.as_bytes()).to_hex();

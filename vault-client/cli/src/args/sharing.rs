@@ -90,6 +90,9 @@ pub(crate) struct Unshare {
     /// Who is out: an address, or the name of a contact
     #[arg(value_name = "ADDRESS")]
     pub(crate) address: String,
+    /// Does not ask, not even where the vault is theirs
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

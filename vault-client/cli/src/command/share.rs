@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 use vault_client::account::{Account, OfferSelector, OfferSummary};
-use vault_client::vault::Upkeep;
+use vault_client::vault::{Upkeep, Vault};
+use vault_proto::ids::AccountId;
 use vault_proto::vault_log::Role;
 
 use super::contact::{self, ContactFields};
@@ -13,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
 use crate::language::{Language, language, say, words};
-use crate::session::{Context, VaultFields};
+use crate::session::{Context, Session, VaultFields};
 use crate::show::printable;
 use crate::table::Table;
 
@@ -127,6 +128,9 @@ pub(super) fn unshare(options: &Unshare, context: &Context) -> Result<Exit, Fail
     let session = context.session()?;
     let member = contact::account_id(&session.account, &options.address)?;
     let mut vault = session.vault_named(&options.vault)?;
+    if !options.yes {
+        ask_about_owner(&session, &vault, &member)?;
+    }
     let upkeep = session.account.unshare(&mut vault, &member)?;
     let fields = UnshareFields {
         vault: VaultFields::of(&vault),
@@ -147,6 +151,24 @@ pub(super) fn unshare(options: &Unshare, context: &Context) -> Result<Exit, Fail
     };
     context.output.summary(&fields, &text)?;
     Ok(Exit::Done)
+}
+
+/// Whoever has made a vault pays for its room, and does not get it back.
+fn ask_about_owner(session: &Session, vault: &Vault, member: &AccountId) -> Result<(), Failure> {
+    if vault.log().creator() != *member {
+        return Ok(());
+    }
+    let who = session.name_of(member)?;
+    let name = VaultFields::of(vault).shown_name();
+    let question = say!(
+        "{who} has made {name}, and it takes up room of theirs at the hoster. Take them out of it? They lose what is in it.",
+        "{who} a créé {name}, qui occupe sa place chez l’hébergeur. L’en retirer ? Cette personne perd ce qu’il contient.",
+    );
+    let instead = words(
+        "--yes goes on without asking",
+        "--yes continue sans demander",
+    );
+    input::agree(&question, instead)
 }
 
 pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
