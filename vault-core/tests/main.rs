@@ -13,6 +13,7 @@ mod plans;
 mod real_sizes;
 mod seal;
 mod segments;
+mod settings;
 mod streams;
 mod support;
 mod tree_vectors;
