@@ -282,3 +282,58 @@ fn hostile_settings_are_refused() {
 fn address_text() -> String {
     address(1).to_string()
 }
+
+#[test]
+fn settings_of_two_histories_are_joined() {
+    let ours = settings();
+    assert_eq!(ours.joined_with(&ours), Ok(ours.clone()));
+    let nothing = AccountSettings::default();
+    assert_eq!(ours.joined_with(&nothing), Ok(ours.clone()));
+    assert_eq!(nothing.joined_with(&ours), Ok(ours.clone()));
+
+    let mut theirs = AccountSettings::default();
+    for n in [1, 7] {
+        theirs.set_hoster(hoster(n)).unwrap();
+    }
+    // Of what both have: another name, one deleted, a log seen longer, and a number compared.
+    let mut renamed = vault(3, 1);
+    renamed.name = "as they call it".to_owned();
+    renamed.deleted = true;
+    theirs.set_vault(renamed).unwrap();
+    theirs.set_vault(vault(8, 7)).unwrap();
+    theirs.set_name("mallory").unwrap();
+    let mut longer = contact(5);
+    longer.position.seq += 1;
+    longer.is_verified = true;
+    theirs.set_contact(longer.clone()).unwrap();
+    theirs.set_contact(contact(9)).unwrap();
+
+    let joined = ours.joined_with(&theirs).unwrap();
+    let hosters: Vec<_> = joined.hosters().iter().map(|known| known.hoster).collect();
+    assert_eq!(hosters, [1, 2, 7].map(|n| hoster(n).hoster));
+    let deleted = KnownVault {
+        deleted: true,
+        ..vault(3, 1)
+    };
+    let vaults = [deleted, vault(4, 1), vault(8, 7)];
+    assert_eq!(joined.vaults(), vaults);
+    assert_eq!(joined.name(), Some("alice"));
+    assert_eq!(joined.contacts(), [longer, contact(6), contact(9)]);
+    // What is known of a log does not go back, whichever is the other.
+    let back = theirs.joined_with(&ours).unwrap();
+    assert_eq!(back.contacts(), joined.contacts());
+    assert!(back.vault(vault(3, 1).vault).unwrap().deleted);
+    assert_eq!(back.name(), Some("mallory"));
+    // Again nothing is added.
+    assert_eq!(joined.joined_with(&theirs), Ok(joined.clone()));
+
+    let mut full = AccountSettings::default();
+    full.set_hoster(hoster(1)).unwrap();
+    while full.vaults().len() < MAX_KNOWN {
+        let mut another = vault(0, 1);
+        let number = u16::try_from(full.vaults().len()).unwrap();
+        another.vault = VaultId::from_array(*blake3::hash(&number.to_le_bytes()).as_bytes());
+        full.set_vault(another).unwrap();
+    }
+    assert_eq!(full.joined_with(&ours), Err(SettingsError::TooMany));
+}
