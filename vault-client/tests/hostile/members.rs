@@ -1,17 +1,23 @@
 //! Vaults that nobody has accepted, and contacts whose logs are others than they were.
 
 use prost::Message;
-use vault_client::account::{AccountError, VaultSelector};
+use vault_client::account::{AccountError, OfferSelector, Standing, VaultSelector};
 use vault_client::error::ErrorCode;
+use vault_client::vault::VaultError;
+use vault_core::author::VaultAuthor;
 use vault_core::keys::DeviceKeys;
 use vault_proto::ids::AccountId;
+use vault_proto::sign::SignLabel;
 use vault_proto::vault_log::Role;
-use vault_proto::wire::{SignedEntry, VaultKind};
-use vault_rpc::hoster::{ListedVault, PutOfferResponse, SyncVaultRequest};
+use vault_proto::wire::{MemberRef, Signature, SignedEntry, VaultEntry, VaultKind};
+use vault_rpc::hoster::{
+    ListVaultsResponse, ListedVault, PutOfferResponse, Reason, SyncVaultRequest,
+};
 
+use super::front::refusal;
 use super::history::assert_matches;
 use super::keys::{added, authored_by_itself};
-use super::scene::{Hostile, Person, Scene};
+use super::scene::{Hostile, Person, Scene, SecondDevice};
 use crate::support::{commit, rng};
 
 /// One of which he is a member without having been asked, one that is none of his at
@@ -151,4 +157,104 @@ fn a_contact_whose_log_is_swapped_after_it_was_pinned_is_sent_nothing() {
     scene.front().behave();
     scene.offer(&bob, Role::Reader);
     assert_eq!(scene.vault.log().members().count(), 2);
+}
+
+/// A hoster that wants a member to believe that he was put out: by an entry that somebody
+/// has signed who may not, by one that puts out another, and by showing nothing. Then he is
+/// put out, and sees by whom.
+#[test]
+fn who_is_put_out_sees_it_proven() {
+    let mut scene = Scene::small();
+    scene.person.account.set_name("alice").unwrap();
+    let (bob, carol) = (scene.named("bob"), scene.named("carol"));
+    for member in [&bob, &carol] {
+        let offer = OfferSelector::Text(scene.offer(member, Role::Writer));
+        member.account.accept_offer(&offer, None).unwrap();
+    }
+    let (id, vault) = (bob.account.id(), scene.vault.id());
+    let mut his = bob.account.open_vault(&VaultSelector::Only).unwrap();
+    his.refresh().unwrap();
+    let before = bob.stored();
+    let standing = |bob: &Person| {
+        let vaults = bob.account.vaults().unwrap();
+        assert_eq!(vaults.len(), 1);
+        vaults[0].standing
+    };
+
+    // Made by the owner, who may, and signed by another writer instead.
+    let paper = scene.person.paper(&scene.hostile);
+    let sight = paper.look(vault);
+    let author = VaultAuthor {
+        log: &sight.log,
+        accounts: &sight.accounts,
+        head: sight.seen.newest(),
+        account: paper.account,
+        device: &paper.keys,
+    };
+    let genuine = author.remove_member(&id).unwrap();
+    let other = author.remove_member(&carol.account.id()).unwrap();
+    let hers = carol.paper(&scene.hostile);
+    let mut forged = VaultEntry::decode(&genuine.payload[..]).unwrap();
+    let theirs = sight.accounts[&hers.account].position();
+    forged.author = Some(MemberRef {
+        account: hers.account.to_vec(),
+        position: Some(theirs.to_wire()),
+    });
+    forged.device = hers.keys.id().to_vec();
+    let payload = forged.encode_to_vec();
+    let signature = hers.keys.sign(SignLabel::VaultEntry, &payload).to_vec();
+    let forged = SignedEntry {
+        payload,
+        signatures: vec![Signature {
+            device: hers.keys.id().to_vec(),
+            signature,
+        }],
+    };
+    for (entry, is_out) in [(forged, true), (other, false)] {
+        scene
+            .hostile
+            .orders()
+            .sync_vault
+            .tamper(move |asked, answer| {
+                if asked.vault == vault.as_bytes() {
+                    answer.vault_entries.push(entry.clone());
+                    answer.heads.clear();
+                    answer.root.clear();
+                    answer.newest_head_seq = 0;
+                }
+            });
+        let error = his.refresh().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
+        let of_log = matches!(error, VaultError::VaultLog(_));
+        assert_eq!(of_log, is_out, "{error}");
+        assert_eq!(bob.stored(), before);
+    }
+    scene.front().behave();
+    let hides = move |asked: &mut SyncVaultRequest| {
+        let refused = refusal(Reason::NotFound, "There is no such vault here.");
+        (asked.vault == vault.as_bytes()).then_some(Err(refused))
+    };
+    scene.hostile.orders().sync_vault.instead(hides);
+    let nothing = |_: &_, answer: &mut ListVaultsResponse| answer.vaults.clear();
+    scene.hostile.orders().list_vaults.tamper(nothing);
+    assert_eq!(standing(&bob), Standing::Gone);
+    assert_eq!(bob.stored(), before);
+
+    scene.front().behave();
+    assert_eq!(standing(&bob), Standing::Listed);
+    paper.append(vault, |author, _| author.remove_member(&id).unwrap());
+    assert_eq!(standing(&bob), Standing::PutOut(paper.account));
+    let error = his.refresh().unwrap_err();
+    assert_matches!(&error, VaultError::PutOut { by } if *by == paper.account);
+    assert_eq!(error.code(), ErrorCode::NotAllowed);
+    assert_eq!(bob.stored(), before);
+    // A device of his that has never seen the vault is told the same.
+    let fresh = SecondDevice::of(&bob, &scene.hostile);
+    fresh.forgets(&his);
+    assert_eq!(
+        fresh.account.vaults().unwrap()[0].standing,
+        Standing::PutOut(paper.account)
+    );
+    bob.account.leave_vault(&vault).unwrap();
+    assert_eq!(bob.account.vaults().unwrap(), []);
 }
