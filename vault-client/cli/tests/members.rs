@@ -385,7 +385,12 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
     paul.device.done(&["contact", "add", &hers]);
     let offers = paul.device.done(&["share", "list"]);
     assert_eq!(offers["offers"][0]["checked"], true, "{offers:#}");
-    let (exit, _) = paul.device.json(&["share", "accept"]);
+    // Whoever shares twice, because he is not sure that it has arrived, offers the same.
+    marie.device.done(&["share", "papers", "paul"]);
+    assert_eq!(offer_ids(&paul.device).len(), 2);
+    let (exit, refused) = paul.device.json(&["share", "accept", "photos"]);
+    assert_eq!(exit, 2, "{refused:#}");
+    let (exit, _) = paul.device.json(&["share", "accept", "papers"]);
     assert_eq!(exit, 1, "he has a vault of that name");
     paul.device.done(&["share", "accept", "--name", "of marie"]);
     marie.assert_restored_by(&paul.device, &["--vault", "of marie"]);

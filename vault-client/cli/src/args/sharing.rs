@@ -66,8 +66,9 @@ pub(crate) enum ShareCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShareAccept {
-    /// The offer: the beginning of its id, or the coffre-offer: text itself, or -
-    /// to read that from standard input; not needed while there is only one
+    /// The offer: the beginning of its id, or what its vault is called, or the
+    /// coffre-offer: text itself, or - to read that from standard input; not needed
+    /// while there is only one
     #[arg(value_name = "OFFER")]
     pub(crate) offer: Option<String>,
     /// What to call the vault here; without it, as whoever offers it calls it
@@ -77,7 +78,8 @@ pub(crate) struct ShareAccept {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShareDecline {
-    /// The offer, by the beginning of its id; not needed while there is only one
+    /// The offer, by the beginning of its id or by what its vault is called; not needed
+    /// while there is only one
     #[arg(value_name = "OFFER")]
     pub(crate) offer: Option<String>,
 }

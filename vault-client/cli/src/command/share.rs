@@ -248,19 +248,29 @@ pub(super) fn decline(options: &ShareDecline, context: &Context) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-/// The offer whose id begins like this, or the only one.
+/// The offer whose id begins like this, or of the vault that is called so, or the only
+/// one. Of several of one vault, in one name, it is the newest.
 fn select(account: &Account, wanted: Option<&str>) -> Result<OfferSummary, Failure> {
     let mut offers = account.offers()?.offers;
-    if let Some(prefix) = wanted {
-        let prefix = prefix.to_ascii_lowercase();
-        offers.retain(|offer| offer.id.to_string().starts_with(&prefix));
+    if let Some(wanted) = wanted {
+        let prefix = wanted.to_ascii_lowercase();
+        offers.retain(|offer| {
+            offer.id.to_string().starts_with(&prefix) || offer.vault_name == wanted
+        });
+    }
+    if let Some(newest) = offers.last().cloned() {
+        let same = |other: &OfferSummary| {
+            (other.vault, other.sender.account()) == (newest.vault, newest.sender.account())
+        };
+        if offers.iter().all(same) {
+            return Ok(newest);
+        }
     }
     let hint = words(
         "`coffre share list` shows them",
         "`coffre share list` les montre",
     );
     match offers.len() {
-        1 => Ok(offers.remove(0)),
         0 => Err(Failure::usage("there is no such offer").with_hint(hint)),
         several => {
             Err(Failure::usage(format!("there are {several} offers: say which")).with_hint(hint))
