@@ -59,8 +59,6 @@ instructions: prerequisites ## count the instructions of the layers (needs valgr
 		CARGO_TARGET_DIR="$$(../../scripts/with-env printenv CARGO_TARGET_DIR)/instructions" cargo bench
 
 reader: prerequisites ## the reader in Python over all vectors, with what it needs from PyPI
-	@python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' || \
-		{ echo "please install python3-venv"; exit 1; }
 	@cache=$${COFFRE_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/coffre}/reader; \
 		python3 -m venv "$$cache" && \
 		"$$cache/bin/pip" install -q -r checks/reader/requirements.txt && \
