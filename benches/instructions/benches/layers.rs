@@ -6,6 +6,7 @@
 //! make instructions
 //! ```
 #![allow(missing_docs, reason = "gungraun's macros")]
+#![expect(clippy::disallowed_methods, reason = "gungraun's main exits")]
 
 use std::{hint::black_box, sync::Arc};
 

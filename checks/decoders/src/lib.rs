@@ -10,6 +10,8 @@ mod secret;
 use vault_core::keys::VaultKeys;
 use vault_proto::ids::VaultId;
 
+pub use coffre_client_decoders::{cached_directory, hoster_answer, noted_pack};
+pub use coffre_server_decoders::ledger_row;
 pub use public::{
     account_entry, address, head, head_path, invitation, login, pack_list, vault_entry,
 };
@@ -26,6 +28,7 @@ pub type Decoder = (&'static str, fn(&[u8]));
 pub const DECODERS: &[Decoder] = &[
     ("account_entry", account_entry),
     ("address", address),
+    ("cached_directory", cached_directory),
     ("capsule", capsule),
     ("catalog", catalog),
     ("chunk", chunk),
@@ -34,12 +37,15 @@ pub const DECODERS: &[Decoder] = &[
     ("directory", directory),
     ("head", head),
     ("head_path", head_path),
+    ("hoster_answer", hoster_answer),
     ("invitation", invitation),
     ("kem_key", kem_key),
+    ("ledger_row", ledger_row),
     ("link_url", link_url),
     ("links", links),
     ("login", login),
     ("node", node),
+    ("noted_pack", noted_pack),
     ("offer", offer),
     ("pack", pack),
     ("pack_list", pack_list),

@@ -1,5 +1,6 @@
 //! Every public function of `vault-proto` and `vault-core` that takes bytes or claims from
-//! outside is reached by a decoder, or stands here with why it need not be.
+//! outside, and every answer of a hoster, is reached by a decoder, or stands here with why
+//! it need not be.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -269,6 +270,29 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Answers that `hoster_answer` leaves out, and why.
+const ANSWERS_WITHOUT_BYTES: &[(&str, &str)] = &[
+    ("AppendAccountEntryResponse", "empty"),
+    ("AppendVaultEntryResponse", "empty"),
+    ("CreateAccountResponse", "a number"),
+    ("CreateLinkResponse", "empty"),
+    ("CreateVaultResponse", "empty"),
+    ("DropOfferResponse", "empty"),
+    ("PutAccountLogResponse", "a number"),
+    ("PutMessageResponse", "empty"),
+    ("PutOfferResponse", "empty"),
+    ("PutPackResponse", "yes or no"),
+    (
+        "ReadLinkResponse",
+        "part of a pack, which is counted and then opened",
+    ),
+    (
+        "ReadPacksResponse",
+        "part of a pack, which is counted and then opened",
+    ),
+    ("RevokeLinkResponse", "empty"),
+];
+
 /// A file from the root of the workspace, and a function as `Type::name` or `name`.
 type Function = (String, String);
 
@@ -398,6 +422,30 @@ fn what_is_said_to_be_reached_is_called() {
             "{decoder} does not call {function} of {file}"
         );
     }
+}
+
+#[test]
+fn every_answer_of_a_hoster_is_converted_by_a_decoder() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let schema = read("proto/coffre/rpc/v1/hoster.proto");
+    let answers = schema.lines().filter_map(|line| {
+        let (_, returned) = line.split_once("returns (")?;
+        let returned = returned.strip_prefix("stream ").unwrap_or(returned);
+        Some(returned.split_once(')')?.0)
+    });
+    let answers: BTreeSet<_> = answers.collect();
+    let decoder = read("vault-client/src/remote/grpc/fuzzing.rs");
+    let (decoder, _) = decoder.split_once("#[cfg(test)]").unwrap();
+    let excepted: BTreeSet<_> = ANSWERS_WITHOUT_BYTES
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    for answer in &answers {
+        let is_converted = decoder.contains(&format!("(answer: wire::{answer})"));
+        assert!(is_converted != excepted.contains(answer), "{answer}");
+    }
+    assert!(excepted.is_subset(&answers));
+    assert!(answers.len() > 20, "{answers:?}");
 }
 
 #[test]

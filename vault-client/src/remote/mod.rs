@@ -8,6 +8,7 @@
 
 mod error;
 pub mod grpc;
+mod limits;
 pub mod memory;
 mod types;
 
@@ -22,33 +23,15 @@ use vault_proto::origin::Origin;
 use vault_proto::wire::{SignedEntry, VaultKind};
 
 pub use error::{Misbehaviour, Refusal, RefusalReason, RemoteError};
+pub use limits::{
+    BLOCK_BYTES, MAX_MESSAGE_BYTES, MAX_OFFER_BYTES, MAX_OFFERS, MAX_PACKS_PER_CALL,
+    MAX_RANGES_PER_CALL, MAX_WAIT,
+};
 pub use types::{
     CommitOutcome, CommitRequest, Credentials, HeadNews, HosterAddress, LinkBlocks, LinkStatus,
     LinkTicket, LogAnswer, NewLink, OpenedLink, PackRange, PutOutcome, SyncAnswer, SyncRequest,
     Traffic, Usage,
 };
-
-/// The most packs that the protocol carries in one call, and in each list of a
-/// [`CommitRequest`].
-pub const MAX_PACKS_PER_CALL: usize = 8_192;
-
-/// The most ranges that the protocol carries in one call.
-pub const MAX_RANGES_PER_CALL: usize = 1_024;
-
-/// The bytes of a block: links name what may be read in blocks.
-pub const BLOCK_BYTES: u32 = 64 << 10;
-
-/// The most bytes of a message between two ends.
-pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
-
-/// The most bytes of a sealed offer.
-pub const MAX_OFFER_BYTES: usize = 16 << 10;
-
-/// The most offers that wait for an account.
-pub const MAX_OFFERS: usize = 64;
-
-/// The longest that a hoster waits for a message in one call.
-pub const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// The way to hosters.
 pub trait Connect: Send + Sync + 'static {

@@ -7,7 +7,10 @@
 
 mod alone;
 mod assembler;
+#[cfg(test)]
+mod fuzzing;
 mod memory;
+mod noted;
 mod pack_cache;
 mod plan;
 mod reader;

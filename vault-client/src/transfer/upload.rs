@@ -3,19 +3,13 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use prost::Message;
-use vault_core::{
-    chunk::{ChunkId, ChunkKind},
-    pack::{FinishedPack, PackEntry},
-};
-use vault_proto::{
-    ids::{PackId, VaultId},
-    wire::PackFooter,
-};
+use vault_core::pack::{FinishedPack, PackEntry};
+use vault_proto::ids::{PackId, VaultId};
 
 use super::{
     TransferError,
     memory::{Buffers, Slot},
+    noted,
 };
 use crate::{
     progress::{Cancellation, Meter, count},
@@ -38,43 +32,26 @@ pub(crate) struct SentPack {
 }
 
 impl SentPack {
-    /// As the device's state notes it. Entries are the encoded footer.
+    /// As the device's state notes it.
     fn to_pending(&self) -> PendingPack {
-        let mut footer = PackFooter::default();
-        for entry in &self.entries {
-            footer.kinds.push(entry.kind.to_byte());
-            footer.chunk_ids.extend_from_slice(entry.id.as_bytes());
-            footer.sealed_lengths.push(entry.sealed_length);
-        }
         PendingPack {
             pack: self.id,
             epoch: self.epoch,
             size: self.size,
-            entries: footer.encode_to_vec(),
+            entries: noted::encode(&self.entries),
             uploaded: false,
         }
     }
 
     /// What [`Self::to_pending`] noted; `None` if it is anything else.
     pub(crate) fn from_pending(noted: PendingPack) -> Option<Self> {
-        let footer = PackFooter::decode(noted.entries.as_slice()).ok()?;
-        let mut entries = Vec::with_capacity(footer.kinds.len());
-        let mut offset = 0_u32;
-        let ids = footer.chunk_ids.chunks_exact(32);
-        for ((kind, id), sealed_length) in footer.kinds.iter().zip(ids).zip(footer.sealed_lengths) {
-            entries.push(PackEntry {
-                kind: ChunkKind::from_byte(*kind)?,
-                id: ChunkId::from_slice(id)?,
-                offset,
-                sealed_length,
-            });
-            offset = offset.checked_add(sealed_length)?;
-        }
-        (entries.len() == footer.kinds.len() && offset <= noted.size).then_some(Self {
+        let entries = noted::decode(&noted.entries, noted.size)?;
+        let sealed_bytes: u32 = entries.iter().map(|entry| entry.sealed_length).sum();
+        Some(Self {
             id: noted.pack,
             epoch: noted.epoch,
             size: noted.size,
-            filler_bytes: noted.size - offset,
+            filler_bytes: noted.size - sealed_bytes,
             entries,
         })
     }

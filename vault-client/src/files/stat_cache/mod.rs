@@ -4,12 +4,14 @@
 //! is gone, damaged or locked makes a backup slower and nothing else, so no
 //! call here fails.
 
+mod comparison;
+#[cfg(test)]
+mod fuzzing;
 mod record;
 mod store;
 
-pub use record::{
-    CachedDirectory, CachedEntry, Comparison, DirectoryRecord, RecordBuilder, Settled,
-};
+pub use comparison::Comparison;
+pub use record::{CachedDirectory, CachedEntry, DirectoryRecord, RecordBuilder, Settled};
 pub use store::StatCache;
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use vault_core::stream::StreamRef;
 use vault_core::timestamp::Timestamp;
 use vault_proto::wire;
 
-use crate::files::directory::Listing;
 use crate::files::stat::{NodeKind, Stat};
 
 const VERSION: u8 = 1;
@@ -207,17 +206,6 @@ impl CachedEntry<'_> {
     }
 }
 
-/// What of a listing is unchanged.
-#[derive(Debug)]
-pub struct Comparison {
-    /// For each entry of the listing, the place of its unchanged entry in the
-    /// cache.
-    pub unchanged: Vec<Option<u32>>,
-    /// Whether names and entries are all the same: then the directory's stream
-    /// is, too, if those of the directories in it are.
-    pub is_same: bool,
-}
-
 impl CachedDirectory {
     /// Reads what [`DirectoryRecord`] wrote; `None` if it is anything else.
     pub(super) fn decode(
@@ -276,25 +264,6 @@ impl CachedDirectory {
     /// All entries, in ascending order of names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = CachedEntry<'_>> {
         self.rows.iter().map(|row| self.to_entry(row))
-    }
-
-    /// Finds what is unchanged, in one pass.
-    #[must_use]
-    pub fn compare(&self, listing: &Listing) -> Comparison {
-        let mut unchanged = Vec::with_capacity(listing.len());
-        let mut at = 0;
-        for entry in listing.iter() {
-            while at < self.rows.len() && self.slice(self.rows[at].name) < entry.name {
-                at += 1;
-            }
-            let cached = self.entry(at).filter(|cached| cached.name == entry.name);
-            let is_unchanged = cached.is_some_and(|cached| cached.is_unchanged(&entry.stat));
-            unchanged.push(is_unchanged.then_some(at as u32));
-        }
-        let is_same = self.rows.len() == listing.len()
-            && unchanged.iter().all(Option::is_some)
-            && listing.problems().is_empty();
-        Comparison { unchanged, is_same }
     }
 
     fn slice(&self, (start, end): (u32, u32)) -> &[u8] {
@@ -427,93 +396,5 @@ impl<'a> Reader<'a> {
             kind: kind & !HAS_STAMP,
             stamp,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::files::stat::FileId;
-
-    const SERIES: [u8; 16] = [3; 16];
-
-    /// Whatever the disk gives back under a check that fits, nothing panics, and
-    /// every entry lies in it.
-    fn read_all(body: Vec<u8>) -> Option<usize> {
-        let blob = DirectoryRecord {
-            path: b"/home".to_vec(),
-            head_seq: 1,
-            body,
-        };
-        let blob = blob.into_blob(&SERIES);
-        let cached = CachedDirectory::decode(&SERIES, b"/home", 1, blob)?;
-        for entry in cached.iter() {
-            assert!(entry.name.len() + entry.node.len() < cached.blob.len());
-            let _ = cached.find(entry.name);
-        }
-        Some(cached.iter().len())
-    }
-
-    fn record() -> RecordBuilder {
-        let stat = Stat {
-            kind: NodeKind::File,
-            size: 70_000,
-            modified: Timestamp::new(1_700_000_000, 5).unwrap(),
-            changed: Timestamp::new(-1_700_000_000, 999_999_999).unwrap(),
-            id: FileId { dev: 1, ino: 77 },
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            links: 1,
-            device: (0, 0),
-            may_have_holes: false,
-        };
-        let started = Timestamp::new(1_800_000_000, 0).unwrap();
-        let mut record = RecordBuilder::new(b"/home".to_vec(), started);
-        for name in [&b"a"[..], b"bb", b"ccc"] {
-            record.push(name, &stat, Settled::Yes, &[9; 40]);
-            record.push(name, &stat, Settled::No, &[8; 200]);
-        }
-        record
-    }
-
-    fn body() -> Vec<u8> {
-        record().finish(&StreamRef::EMPTY, 1).body
-    }
-
-    #[test]
-    fn a_record_that_was_written_is_read() {
-        assert_eq!(read_all(body()), Some(6));
-    }
-
-    #[test]
-    fn nodes_are_there_before_the_record_is_finished() {
-        let (trusted, other) = ([9; 40], [8; 200]);
-        let expected = [&trusted[..], &other].repeat(3);
-        assert_eq!(record().nodes().collect::<Vec<_>>(), expected);
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_are_too_odd(mut body in prop::collection::vec(any::<u8>(), 0..400), version in any::<bool>()) {
-            if version && let Some(first) = body.first_mut() {
-                *first = VERSION;
-            }
-            read_all(body);
-        }
-
-        #[test]
-        fn no_change_is_too_odd(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut in any::<prop::sample::Index>()) {
-            let mut body = body();
-            for (at, byte) in changes {
-                let at = at.index(body.len());
-                body[at] = byte;
-            }
-            read_all(body.clone());
-            body.truncate(cut.index(body.len()));
-            read_all(body);
-        }
     }
 }

@@ -3,20 +3,20 @@
 use std::ops::ControlFlow;
 
 use tokio::time::timeout;
-use vault_proto::ids::{HeadHash, LinkId, OfferHash, PackId, VaultId};
+use vault_proto::ids::{LinkId, OfferHash, PackId, VaultId};
 use vault_proto::invitation::InvitationSecret;
 use vault_proto::wire::{SignedEntry, VaultKind};
 use vault_rpc::hoster::{
     AppendAccountEntryRequest, AppendVaultEntryRequest, CreateAccountRequest, CreateVaultRequest,
     DropOfferRequest, HavePacksRequest, ListLinksRequest, ListOffersRequest, ListVaultsRequest,
-    RevokeLinkRequest, UsageRequest, WatchHeadsRequest, WatchHeadsResponse,
+    RevokeLinkRequest, UsageRequest, WatchHeadsRequest,
 };
 
 use super::session::Caller;
 use super::{GrpcRemote, convert};
 use crate::remote::{
-    CommitOutcome, CommitRequest, HeadNews, LinkStatus, MAX_PACKS_PER_CALL, Misbehaviour, NewLink,
-    RemoteError, SyncAnswer, SyncRequest, Usage,
+    CommitOutcome, CommitRequest, HeadNews, LinkStatus, MAX_PACKS_PER_CALL, NewLink, RemoteError,
+    SyncAnswer, SyncRequest, Usage,
 };
 
 impl GrpcRemote {
@@ -143,12 +143,7 @@ impl GrpcRemote {
                 client.usage(request).await
             })
             .await?;
-        Ok(Usage {
-            quota_bytes: answer.quota_bytes,
-            committed_bytes: answer.committed_bytes,
-            unclaimed_bytes: answer.unclaimed_bytes,
-            trash_bytes: answer.trash_bytes,
-        })
+        Ok(convert::usage(&answer))
     }
 
     pub(super) async fn do_list_offers(&self) -> Result<Vec<Vec<u8>>, RemoteError> {
@@ -231,26 +226,13 @@ impl GrpcRemote {
                 .map_err(|_| RemoteError::Stalled)?
                 .map_err(convert::status_error)?;
             let Some(message) = message else {
-                return Err(super::connection::unreachable("the stream of news ended"));
+                return Err(convert::unreachable("the stream of news ended"));
             };
-            if let Some(news) = head_news(&message)?
+            if let Some(news) = convert::head_news(&message)?
                 && deliver(news).is_break()
             {
                 return Ok(());
             }
         }
     }
-}
-
-/// `None` for a message that only keeps the line alive.
-fn head_news(message: &WatchHeadsResponse) -> Result<Option<HeadNews>, RemoteError> {
-    if message.vault.is_empty() {
-        return Ok(None);
-    }
-    let malformed = |_| RemoteError::Misbehaved(Misbehaviour::Malformed);
-    Ok(Some(HeadNews {
-        vault: VaultId::from_slice(&message.vault).map_err(malformed)?,
-        head_seq: message.head_seq,
-        head_hash: HeadHash::from_slice(&message.head_hash).map_err(malformed)?,
-    }))
 }

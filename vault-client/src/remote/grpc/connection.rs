@@ -18,6 +18,7 @@ use vault_proto::login::{EXPORTER_BYTES, EXPORTER_LABEL};
 use vault_proto::origin::Origin;
 use vault_rpc::hoster::hoster_client::HosterClient;
 
+use super::convert::unreachable;
 use super::meter::Metered;
 use super::{Shared, tls};
 use crate::remote::{HosterAddress, Misbehaviour, RemoteError};
@@ -147,10 +148,4 @@ where
         .await
         .map_err(unreachable)?;
     Ok(HosterClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES))
-}
-
-pub(super) fn unreachable(why: impl ToString) -> RemoteError {
-    RemoteError::Unreachable {
-        detail: why.to_string(),
-    }
 }

@@ -12,8 +12,10 @@ use vault_proto::invitation::TlsTrust;
 use vault_proto::login::EXPORTER_BYTES;
 use vault_proto::origin::Origin;
 
-use super::connection::{Client, export, speak_http2, unreachable};
-use super::login::{Greeting, greet};
+use super::connection::{Client, export, speak_http2};
+use super::convert::unreachable;
+use super::greeting::Greeting;
+use super::login::greet;
 use super::meter::{Meter, Metered};
 use super::tls::{AnyKey, client_config_for};
 use super::{GrpcConnect, Pace};

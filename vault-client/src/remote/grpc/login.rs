@@ -3,21 +3,17 @@
 use tonic::Request;
 use tonic::transport::Channel;
 use vault_core::author::sign_login;
-use vault_proto::ids::HosterId;
-use vault_proto::login::{EXPORTER_BYTES, Hello, Login};
+use vault_proto::login::Login;
 use vault_proto::origin::Origin;
-use vault_proto::sign::{SIGNATURE_BYTES, VerifyingKey};
 use vault_rpc::hoster::hoster_client::HosterClient;
 use vault_rpc::hoster::{HelloRequest, LoginRequest};
 
 use super::connection::Connection;
-use super::convert::status_error;
+use super::convert::{self, Token, status_error};
+use super::greeting::{Greeting, Nonces};
 use super::{Pace, Shared};
 use crate::platform::Randomness;
-use crate::remote::{Credentials, HosterAddress, Misbehaviour, RemoteError};
-
-/// What a login gives; sent with every call.
-pub(super) type Token = tonic::metadata::MetadataValue<tonic::metadata::Ascii>;
+use crate::remote::{Credentials, HosterAddress, RemoteError};
 
 /// The hoster's half: proves that whoever answers on this connection is the
 /// hoster. Gives the nonces that the device's half covers.
@@ -55,58 +51,7 @@ pub(super) async fn greet(
             .map_err(status_error)
     };
     let answer = pace.answered(answer).await?.into_inner();
-    let malformed = || RemoteError::Misbehaved(Misbehaviour::Malformed);
-    let server_nonce = answer.server_nonce[..].try_into();
-    let signature = answer.signature[..].try_into();
-    Ok(Greeting {
-        key: VerifyingKey::from_slice(&answer.hoster_key).map_err(|_| malformed())?,
-        nonces: Nonces {
-            client: client_nonce,
-            server: server_nonce.map_err(|_| malformed())?,
-        },
-        time: answer.time,
-        origin: origin.clone(),
-        signature: signature.map_err(|_| malformed())?,
-    })
-}
-
-/// What somebody says of who he is; not verified.
-pub(super) struct Greeting {
-    key: VerifyingKey,
-    nonces: Nonces,
-    time: u64,
-    origin: Origin,
-    signature: [u8; SIGNATURE_BYTES],
-}
-
-impl Greeting {
-    /// The hoster whose key he names.
-    pub(super) fn hoster(&self) -> HosterId {
-        self.key.hoster_id()
-    }
-
-    /// Whether he holds that hoster's key, and speaks at the other end of the
-    /// channel with this exporter, or of any channel when there is none.
-    pub(super) fn is_from(
-        &self,
-        hoster: &HosterId,
-        exporter: Option<[u8; EXPORTER_BYTES]>,
-    ) -> bool {
-        let hello = Hello {
-            hoster: *hoster,
-            client_nonce: self.nonces.client,
-            server_nonce: self.nonces.server,
-            time: self.time,
-            exporter,
-            origin: self.origin.clone(),
-        };
-        hello.verify(&self.key, &self.signature).is_ok()
-    }
-}
-
-pub(super) struct Nonces {
-    client: [u8; 32],
-    server: [u8; 32],
+    Greeting::from_answer(&answer, client_nonce, origin)
 }
 
 /// The device's half.
@@ -149,12 +94,5 @@ pub(super) async fn login(
         })
         .await?
         .into_inner();
-    if answer.token.len() != 32 {
-        return Err(RemoteError::Misbehaved(Misbehaviour::Malformed));
-    }
-    let hex = data_encoding::HEXLOWER.encode(&answer.token);
-    let mut token = Token::try_from(format!("Bearer {hex}"))
-        .map_err(|_| RemoteError::Misbehaved(Misbehaviour::Malformed))?;
-    token.set_sensitive(true);
-    Ok(token)
+    convert::token(&answer)
 }

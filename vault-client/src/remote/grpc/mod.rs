@@ -14,6 +14,9 @@ mod calls;
 mod connection;
 mod convert;
 mod discover;
+#[cfg(test)]
+mod fuzzing;
+mod greeting;
 mod login;
 mod meter;
 mod pace;

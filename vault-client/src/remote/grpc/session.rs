@@ -9,8 +9,8 @@ use tonic::{Request, Response, Status};
 use vault_rpc::hoster::hoster_client::HosterClient;
 
 use super::connection::{Connection, connect};
-use super::convert::status_error;
-use super::login::{Token, hello, login};
+use super::convert::{Token, status_error};
+use super::login::{hello, login};
 use super::{GrpcRemote, Line, Pace, Shared};
 use crate::remote::{Credentials, RefusalReason, RemoteError};
 

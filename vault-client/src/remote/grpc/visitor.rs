@@ -15,8 +15,8 @@ use super::connection::Client;
 use super::session::{Caller, Ready};
 use super::{GrpcRemote, GrpcVisitor, Line, convert};
 use crate::remote::{
-    LinkTicket, LogAnswer, MAX_WAIT, Misbehaviour, OpenedLink, PackRange, RefusalReason,
-    RemoteError, Traffic, Visitor,
+    LinkTicket, LogAnswer, MAX_WAIT, OpenedLink, PackRange, RefusalReason, RemoteError, Traffic,
+    Visitor,
 };
 
 impl Line {
@@ -30,9 +30,7 @@ impl Line {
             })
             .await;
         match answer {
-            Ok(answer) => AccountId::from_slice(&answer.account)
-                .map(Some)
-                .map_err(|_| RemoteError::Misbehaved(Misbehaviour::Malformed)),
+            Ok(answer) => convert::account(&answer).map(Some),
             Err(RemoteError::Refused(refusal)) if refusal.reason == RefusalReason::NotFound => {
                 Ok(None)
             }

@@ -19,6 +19,8 @@ mod aligned;
 mod blobs;
 mod disk;
 mod files;
+#[cfg(test)]
+mod fuzzing;
 mod keys;
 mod ledger;
 mod lock;

@@ -1,6 +1,7 @@
 //! The port for everything small that must agree with itself.
 
 mod accounts;
+mod error;
 mod heads;
 mod inspection;
 mod links;
@@ -8,9 +9,8 @@ mod offers;
 mod packs;
 mod vaults;
 
-use std::io;
-
 pub use accounts::{AccountCreation, AccountLedger, Copied, LogCopy, NewAccount, NewAccountEntry};
+pub use error::LedgerError;
 pub use heads::{Commit, HeadCommit, HeadLedger};
 pub use inspection::{HeadChanges, InspectionLedger, WaitingOffer};
 pub use links::{LinkCreation, LinkLedger, LinkOpening, LinksEnd, NewLink};
@@ -146,19 +146,4 @@ pub enum Appended {
     RecordsFull(Fullness),
     /// As many vaults wait to be accepted by whom it adds as may.
     BoxFull,
-}
-
-/// Why the ledger could not answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LedgerError {
-    /// The disk is full.
-    #[error("the disk is full")]
-    Full,
-    /// The disk or the database failed.
-    #[error("the ledger failed: {0}")]
-    Io(#[source] io::Error),
-    /// A record that cannot be.
-    #[error("the ledger is damaged: {0}")]
-    Damaged(&'static str),
 }

@@ -1,0 +1,3 @@
+#[path = "../../../src/files/stat.rs"]
+pub mod stat;
+pub mod stat_cache;

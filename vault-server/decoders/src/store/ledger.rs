@@ -1,0 +1,4 @@
+#[path = "../../../src/store/ledger/error.rs"]
+mod error;
+
+pub use error::LedgerError;

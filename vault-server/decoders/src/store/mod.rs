@@ -1,0 +1,4 @@
+pub mod embedded;
+mod ledger;
+#[path = "../../../src/store/records.rs"]
+mod records;
