@@ -136,6 +136,7 @@ async fn a_removed_member_is_a_stranger() {
     alice.remove_member(&mut vault, &bob).await;
     assert_eq!(listed(&mut bob).await, Vec::<Vec<u8>>::new());
     // But for the entry that put him out, and what it takes to verify that.
+    alice.rotate(&mut vault, &[]).await;
     alice
         .commit(&mut vault, &PackList::default(), &PackList::default())
         .await;
