@@ -215,6 +215,7 @@ impl AccountError {
                 PairingError::Unopenable(_) | PairingError::OtherDevice => {
                     ErrorCode::HosterMisbehaved
                 }
+                PairingError::Refused => ErrorCode::PairingFailed,
                 _ => ErrorCode::Corrupt,
             },
             Self::PairingOver
