@@ -69,7 +69,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         Command::Link(LinkCommand::List(options)) => link::list(options, context),
         Command::Link(LinkCommand::Revoke(options)) => link::revoke(options, context),
         Command::Link(LinkCommand::Get(options)) => link::get(options, context),
-        Command::Backup(options) => backup::run(options, context),
+        Command::Backup(options) => backup::run(options, context).map_err(Failure::of_backup),
         Command::Snapshots(options) => snapshots::run(options, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Diff(options) => diff::run(options, context),
