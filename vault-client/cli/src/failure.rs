@@ -308,6 +308,10 @@ impl From<vault_client::account::AccountError> for Failure {
                 "`coffre whoami --name NAME`; others see it, the hoster does not",
                 "`coffre whoami --name NOM` ; les autres le voient, l’hébergeur non",
             )),
+            AccountError::ContactNameTaken { .. } => failure.with_hint(words(
+                "what follows the # is the key: ask whom you know by another way which is theirs; `coffre contact remove` makes room for a new one",
+                "ce qui suit le # est la clé : demandez par un autre chemin à la personne que vous connaissez laquelle est la sienne ; `coffre contact remove` fait place à une nouvelle",
+            )),
             AccountError::OnlyShared(_) => failure.with_hint(words(
                 "`coffre vault create NAME` makes one of your own; --vault NAME saves in the shared one all the same",
                 "`coffre vault create NOM` en crée un à vous ; --vault NOM sauvegarde quand même dans celui qui est partagé",

@@ -27,6 +27,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("completions", "shell:s script:s"),
     ("contact-add", "contact:o"),
     ("contact-list", "contacts:a"),
+    ("contact-remove", "contact:o member_of:a"),
     ("contact-verify", "contact:o number:s"),
     ("device-list", "devices:a"),
     ("device-pair", "account:s device:s device_name:s words:a"),
@@ -218,6 +219,7 @@ impl Seen {
         }
         self.done(device, &["vault", "members", "papers"]);
         self.done(device, &["unshare", "papers", "paul"]);
+        self.done(device, &["contact", "remove", "paul", "--yes"]);
     }
 
     fn about_vaults(&mut self, device: &Device) {

@@ -6,7 +6,7 @@ use vault_core::offer::OfferError;
 use vault_core::pairing::PairingError;
 use vault_core::settings::SettingsError;
 use vault_proto::account_log::AccountLogError;
-use vault_proto::address::AddressError;
+use vault_proto::address::{Address, AddressError};
 use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
@@ -177,6 +177,15 @@ pub enum AccountError {
     /// No contact has that account.
     #[error("there is no such contact")]
     NoSuchContact,
+    /// Another contact has that name, at that place: whoever is meant by it would be
+    /// anybody's guess.
+    #[error("{known} is a contact already, and {other} is somebody else of that name")]
+    ContactNameTaken {
+        /// The contact.
+        known: Box<Address>,
+        /// Who would be another.
+        other: Box<Address>,
+    },
     /// Nobody in the vault has that account.
     #[error("there is no such member of the vault")]
     NoSuchMember,
@@ -250,6 +259,7 @@ impl AccountError {
             | Self::OwnAddress
             | Self::NoSuchAccount(_)
             | Self::NoSuchContact
+            | Self::ContactNameTaken { .. }
             | Self::NoSuchMember
             | Self::MemberAlready
             | Self::NoSuchOffer => ErrorCode::InvalidArgument,

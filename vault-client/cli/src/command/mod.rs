@@ -63,6 +63,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         },
         Command::Unshare(options) => share::unshare(options, context),
         Command::Contact(ContactCommand::Add(options)) => contact::add(options, context),
+        Command::Contact(ContactCommand::Remove(options)) => contact::remove(options, context),
         Command::Contact(ContactCommand::List) => contact::list(context),
         Command::Contact(ContactCommand::Verify(options)) => contact::verify(options, context),
         Command::Link(LinkCommand::Create(options)) => link::create(options, context),
