@@ -2,6 +2,8 @@
 
 mod arguments;
 mod behind_nginx;
+mod contacts;
+mod devices;
 mod documents;
 mod exits;
 mod french;

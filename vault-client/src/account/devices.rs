@@ -13,6 +13,7 @@ use vault_proto::ids::{DeviceId, HosterId, VaultId};
 
 use super::left_behind::Search;
 use super::log::OwnLog;
+use super::sign_up::PAPER_NAME;
 use super::{Account, AccountError, GuestLog, LeftBehind};
 use crate::state::AccountLock;
 use crate::vault::{Upkeep, Vault};
@@ -110,9 +111,13 @@ impl Account {
     /// # Errors
     /// [`AccountError::NoSuchDevice`], and the others.
     pub fn rename_device(&self, device: &DeviceId, name: &str) -> Result<(), AccountError> {
-        check_name(name)?;
+        check_characters(name)?;
         let (_lock, mut own) = self.own_log()?;
         self.check_active(&own, device)?;
+        let record = own.log().device(device);
+        if record.is_none_or(|record| record.public.kind() != DeviceKind::Paper) {
+            check_name(name)?;
+        }
         own.append(|author, rng| {
             let held = author.log.device(device);
             let held = held.and_then(|held| author.secrets.open_name(&held.sealed_name).ok());
@@ -234,8 +239,16 @@ fn unreached(
     error.is_transient().then(|| error.clone())
 }
 
-/// Names of devices are shown on terminals.
+/// Whether a computer can be called so.
 pub(super) fn check_name(name: &str) -> Result<(), AccountError> {
+    if name.eq_ignore_ascii_case(PAPER_NAME) {
+        return Err(AccountError::PaperName);
+    }
+    check_characters(name)
+}
+
+/// Names of devices are shown on terminals.
+fn check_characters(name: &str) -> Result<(), AccountError> {
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err(AccountError::DeviceName);
     }

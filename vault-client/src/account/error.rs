@@ -10,6 +10,7 @@ use vault_proto::address::{Address, AddressError};
 use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
+use super::sign_up::PAPER_NAME;
 use crate::error::ErrorCode;
 use crate::link::LinkError;
 use crate::remote::RemoteError;
@@ -92,6 +93,9 @@ pub enum AccountError {
     /// Only paper removes paper.
     #[error("only a recovery phrase removes a recovery phrase")]
     PaperNeeded,
+    /// A recovery phrase has that name.
+    #[error("a device cannot be called {PAPER_NAME:?}: that is the recovery phrase")]
+    PaperName,
     /// A name of a device that is empty or has control characters.
     #[error("not the name of a device")]
     DeviceName,
@@ -243,6 +247,7 @@ impl AccountError {
             | Self::Settings(_)
             | Self::NoSuchDevice
             | Self::DeviceName
+            | Self::PaperName
             | Self::ThisDevice => ErrorCode::InvalidArgument,
             Self::PaperNeeded | Self::OnlyMember | Self::OthersAreMembers | Self::LastManager => {
                 ErrorCode::NotAllowed
