@@ -2,13 +2,18 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
-use dialoguer::{Confirm, Password};
+use dialoguer::Password;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::stdio::stdin;
+use rustix::termios::{QueueSelector, tcflush};
 use vault_client::error::ErrorCode;
 use vault_proto::origin::Origin;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-use crate::language::{Words, words};
+use crate::interrupt;
+use crate::language::{Language, Words, language, say, words};
 
 /// The port where hosters listen unless an address says otherwise.
 const PORT: u16 = 8_443;
@@ -57,17 +62,75 @@ pub(crate) fn device_name(asked: Option<&str>) -> String {
     }
 }
 
-/// Asks a question on the terminal. Where there is none, `instead` says which
-/// option answers it.
+/// Asks a question on the terminal, where a whole line answers it that was typed
+/// after it was asked; no, if nothing follows. Where there is no terminal, `instead`
+/// says which option answers it.
 pub(crate) fn confirm(question: &str, instead: Words) -> Result<bool, Failure> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(Failure::usage("nobody is there to be asked").with_hint(instead));
     }
-    Confirm::new()
-        .with_prompt(question)
-        .default(false)
-        .interact()
-        .map_err(|error| Failure::new(ErrorCode::Cancelled, error.to_string()))
+    let failed = |error: io::Error| Failure::io("the terminal", &error);
+    let choice = say!("[y/N]", "[o/N]");
+    // Whoever wrote what was pasted at an earlier question must not answer this one.
+    tcflush(stdin(), QueueSelector::IFlush).map_err(|error| failed(error.into()))?;
+    loop {
+        anstream::eprint!("{question} {choice} ");
+        let Some(line) = typed_line()? else {
+            anstream::eprintln!();
+            return Ok(false);
+        };
+        if let Some(answer) = answer(&line, language()) {
+            return Ok(answer);
+        }
+        let again = say!("yes or no?", "oui ou non ?");
+        anstream::eprintln!("{again}");
+    }
+}
+
+/// What a line says; nothing but Enter is a no.
+fn answer(line: &[u8], language: Language) -> Option<bool> {
+    match (&line.trim_ascii().to_ascii_lowercase()[..], language) {
+        (b"y" | b"yes", _) | (b"o" | b"oui", Language::French) => Some(true),
+        (b"" | b"n" | b"no", _) | (b"non", Language::French) => Some(false),
+        _ => None,
+    }
+}
+
+/// A line of the terminal; `None` at its end. Not by [`io::stdin`], which may hold
+/// what it read before.
+fn typed_line() -> Result<Option<Vec<u8>>, Failure> {
+    /// How long a Ctrl-C may wait that another thread is told of.
+    const WAIT: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+    let failed = |error: Errno| Failure::io("the terminal", &error.into());
+    let mut line = Vec::new();
+    let mut buffer = [0; 4_096];
+    loop {
+        if interrupt::is_interrupted() {
+            anstream::eprintln!();
+            return Err(Failure::new(ErrorCode::Cancelled, "interrupted"));
+        }
+        let terminal = stdin();
+        let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
+        match poll(&mut ready, Some(&WAIT)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            polled => polled.map_err(failed)?,
+        };
+        match rustix::io::read(&terminal, &mut buffer) {
+            Ok(0) => return Ok(None),
+            Ok(read) => line.extend_from_slice(&buffer[..read]),
+            Err(Errno::INTR) => continue,
+            // It hung up.
+            Err(Errno::IO) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        }
+        if let Some(end) = line.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            line.truncate(end);
+            return Ok(Some(line));
+        }
+    }
 }
 
 /// Likewise, for what is done only if the answer is yes.
