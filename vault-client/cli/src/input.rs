@@ -34,6 +34,39 @@ pub(crate) fn secret(argument: &str, longest: usize) -> Result<Zeroizing<String>
     Ok(Zeroizing::new(line.trim().to_owned()))
 }
 
+/// Text that may have been wrapped over lines on its way, or put into brackets or
+/// quotes: an argument, or in its place `-` for lines of standard input, until
+/// `is_whole` says that nothing is missing, an empty one or the end. Nothing that is
+/// taken out can be part of what is read so.
+pub(crate) fn pasted(
+    argument: &str,
+    longest: usize,
+    is_whole: impl Fn(&str) -> bool,
+) -> Result<Zeroizing<String>, Failure> {
+    let mut text = bare(&secret(argument, longest)?);
+    while argument == "-" && !text.is_empty() && text.len() <= longest && !is_whole(&text) {
+        let more = secret("-", longest)?;
+        if more.is_empty() {
+            break;
+        }
+        let both = Zeroizing::new([text.as_str(), more.as_str()].concat());
+        text = bare(&both);
+    }
+    Ok(text)
+}
+
+/// Without white space, and without what stands around it.
+fn bare(text: &str) -> Zeroizing<String> {
+    const AROUND: &[char] = &[
+        '<', '>', '"', '\'', '`', '“', '”', '„', '‘', '’', '«', '»', '‹', '›',
+    ];
+    let is_around = |character: char| character.is_whitespace() || AROUND.contains(&character);
+    let text = text.trim_matches(is_around);
+    let mut bare = Zeroizing::new(String::with_capacity(text.len()));
+    bare.extend(text.chars().filter(|character| !character.is_whitespace()));
+    bare
+}
+
 /// Where a hoster is: `HOST`, `HOST:PORT`, or any `coffre://` address of it, of
 /// which what stands behind the place is ignored.
 pub(crate) fn hoster(argument: &str) -> Result<Origin, Failure> {
@@ -151,7 +184,8 @@ pub(crate) fn password(prompt: &str, again: Option<&str>) -> Result<Zeroizing<St
     }
     let mut asked = Password::new().with_prompt(prompt);
     if let Some(again) = again {
-        asked = asked.with_confirmation(again, "");
+        asked =
+            asked.with_confirmation(again, say!("they differ; again", "ils diffèrent ; encore"));
     }
     asked
         .interact()
@@ -162,6 +196,46 @@ pub(crate) fn password(prompt: &str, again: Option<&str>) -> Result<Zeroizing<St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_mail_does_to_a_line_is_undone() {
+        let url = "coffre://vault.example.org/invite#CAESIA";
+        let is_whole = |_: &str| true;
+        for text in [
+            url,
+            " coffre://vault.example.org\r\n /invite#CAE\n\tSIA\n",
+            "<coffre://vault.example.org/invite#CAESIA>",
+            "« coffre://vault.example.org/invite#CAESIA »",
+            "\"coffre://vault.example.org/invite#CAESIA\"",
+            "‘<coffre://vault.example.org/invite#\u{a0}CAESIA>’",
+        ] {
+            assert_eq!(*pasted(text, 4_096, is_whole).unwrap(), url, "{text:?}");
+        }
+        // Nothing else is.
+        for text in ["co<ffre", "coffre//a\u{200b}b", "coffre:(a)."] {
+            assert_eq!(*pasted(text, 4_096, is_whole).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn only_yes_is_yes() {
+        let (english, french) = (Language::English, Language::French);
+        for yes in ["y", "yes", " YES "] {
+            assert_eq!(answer(yes.as_bytes(), english), Some(true), "{yes:?}");
+            assert_eq!(answer(yes.as_bytes(), french), Some(true), "{yes:?}");
+        }
+        for no in ["", "  ", "n", "No"] {
+            assert_eq!(answer(no.as_bytes(), english), Some(false), "{no:?}");
+            assert_eq!(answer(no.as_bytes(), french), Some(false), "{no:?}");
+        }
+        for (typed, in_french) in [("o", true), ("Oui", true), ("non", false)] {
+            assert_eq!(answer(typed.as_bytes(), french), Some(in_french));
+            assert_eq!(answer(typed.as_bytes(), english), None, "{typed:?}");
+        }
+        for neither in ["maybe", "yy", "y n", "yes!", "ouiii", "\u{1b}[Ay", "\0"] {
+            assert_eq!(answer(neither.as_bytes(), french), None, "{neither:?}");
+        }
+    }
 
     #[test]
     fn a_hoster_is_told_in_many_ways() {

@@ -17,6 +17,7 @@ mod names;
 #[path = "../../../vault-server/tests/support/nginx.rs"]
 mod nginx;
 mod odd_files;
+mod pasted;
 mod reading;
 mod reconcile;
 mod round_trip;

@@ -385,6 +385,66 @@ fn a_pairing_that_the_new_device_refuses_is_over_on_both() {
     assert_eq!(joining.child.wait().unwrap().code(), Some(1));
 }
 
+#[test]
+fn a_picture_that_does_not_fit_is_not_drawn() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    let address = text(&device.done(&["whoami", "--name", "marie"]), "address");
+    for (columns, is_drawn) in [(20, false), (200, true)] {
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let mut session = Session::start_sized(&device, &["whoami"], size);
+        session.until(&address);
+        if is_drawn {
+            session.assert_drawn(&address);
+        } else {
+            let seen = session.until("too narrow");
+            assert!(!seen.contains('█'), "{seen}");
+        }
+        session.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_password_that_is_not_typed_twice_is_asked_for_again() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    let path = format!("latest:{}", member.tree.display());
+    let mut session = Session::start(&member.device, &["link", "create", &path, "--password"]);
+    session.until("password: ");
+    session.type_line("one");
+    session.until("once more: ");
+    session.type_line("two");
+    session.until("they differ");
+    session.child.kill().unwrap();
+    session.child.wait().unwrap();
+}
+
+/// Word by word, line by line.
+#[test]
+fn the_words_are_typed_on_several_lines() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    let words = std::fs::read_to_string(member.phrase_file()).unwrap();
+    let words: Vec<_> = words.split_whitespace().collect();
+    let mut session = Session::start(&member.device, &["phrase", "check"]);
+    session.until("the words: ");
+    for (at, line) in words.chunks(8).enumerate() {
+        let numbered = line.iter().zip(8 * at + 1..);
+        let numbered = numbered.map(|(word, number)| format!("{number}. {word}"));
+        session.type_line(&numbered.collect::<Vec<_>>().join(" "));
+        if at < 2 {
+            session.until("of 24 words; the next: ");
+        }
+    }
+    session.until("the words are right");
+    assert_eq!(session.child.wait().unwrap().code(), Some(0));
+}
+
 /// Whether a bar was drawn: it is wiped away in the end.
 fn has_bar(screen: &[u8]) -> bool {
     let screen = String::from_utf8_lossy(screen);

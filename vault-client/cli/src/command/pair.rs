@@ -52,7 +52,8 @@ pub(super) fn run(options: &Pair, context: &Context) -> Result<Exit, Failure> {
             "La ligne que montre le nouvel appareil, ou l’adresse de l’hébergeur :"
         ));
     }
-    let what = input::secret(&options.what, MAX_BYTES)?;
+    let is_whole = |text: &str| !text.starts_with(SCHEME) || PairingCode::parse(text).is_ok();
+    let what = input::pasted(&options.what, MAX_BYTES, is_whole)?;
     if what.starts_with(SCHEME) {
         let code = PairingCode::parse(&what).map_err(|error| {
             Failure::usage(error.to_string()).with_hint(words(
