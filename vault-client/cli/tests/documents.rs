@@ -90,7 +90,7 @@ const FIELDS: &[(&str, &str)] = &[
     (
         "status",
         "account:s device:s device_name:s hoster:s hoster_address:s hoster_reachable:b \
-         usage:o freshness:s vaults:a",
+         usage:o freshness:s new_devices:a vaults:a",
     ),
     ("unshare", "vault:o account:s rotated:b"),
     ("vault-confirm", "vault:o head:s"),

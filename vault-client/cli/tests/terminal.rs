@@ -15,7 +15,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::hoster::{Device, Hoster, PLENTY};
-use crate::members::{Member, place, text};
+use crate::members::{Member, pair, place, text};
 use crate::signup::words;
 
 /// `coffre` on a terminal of its own.
@@ -443,6 +443,45 @@ fn the_words_are_typed_on_several_lines() {
     }
     session.until("the words are right");
     assert_eq!(session.child.wait().unwrap().code(), Some(0));
+}
+
+/// Who has the words comes in, and is seen.
+#[test]
+fn a_new_device_is_told_until_somebody_has_seen_it() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    let thief = Device::new();
+    let phrase = member.phrase_file();
+    let names = |device: &Device| {
+        let status = device.done(&["status"]);
+        let new = status["new_devices"].as_array().unwrap();
+        let names = new.iter().map(|device| text(device, "name"));
+        names.collect::<Vec<_>>()
+    };
+    assert!(names(&member.device).is_empty());
+    let recover = ["recover", &place(&hoster), "--phrase-file", &phrase];
+    thief.done(&[&recover[..], &["--device", "of a stranger"]].concat());
+    assert!(names(&thief).is_empty(), "it knows when it came in");
+    // Nobody has seen it yet: a script has.
+    for _ in 0..2 {
+        assert_eq!(names(&member.device), ["of a stranger"]);
+        let run = member.device.run(&["status"]);
+        assert!(run.text().contains("\n  of a stranger ("), "{run:?}");
+    }
+    let shown = screen(&member.device, &["status"], "");
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("new since this device came in"), "{shown}");
+    assert!(shown.contains("), with the recovery phrase"), "{shown}");
+    assert!(names(&member.device).is_empty());
+    let run = member.device.run(&["status"]);
+    assert!(!run.text().contains("of a stranger"), "{run:?}");
+
+    let second = Device::new();
+    pair(&member.device, &second, &place(&hoster));
+    assert!(names(&second).is_empty());
+    let run = member.device.run(&["status"]);
+    assert!(run.text().contains("new since 2"), "{run:?}");
+    assert!(run.text().contains("), added by laptop"), "{run:?}");
 }
 
 /// Whether a bar was drawn: it is wiped away in the end.

@@ -12,6 +12,7 @@ mod generate;
 mod left_behind;
 mod link;
 mod ls;
+mod new_devices;
 mod pair;
 mod phrase;
 mod reconcile;

@@ -10,6 +10,7 @@ use vault_client::platform::{Clock, SystemClock};
 use vault_client::vault::{Freshness, Vault};
 use vault_core::timestamp::Timestamp;
 
+use super::new_devices::{self, NewDeviceFields};
 use super::stats::UsageFields;
 use crate::args::Status;
 use crate::exit::Exit;
@@ -33,6 +34,8 @@ struct Fields {
     /// `unknown` after a recovery, until another device or a printed head of the
     /// account itself confirms what was seen of it.
     freshness: &'static str,
+    /// That have come in since a member was last shown them here, on a terminal.
+    new_devices: Vec<NewDeviceFields>,
     vaults: Vec<VaultStatus>,
 }
 
@@ -78,6 +81,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         }
     }
     let account = &session.account;
+    let new_devices = account.new_devices()?;
     let fields = Fields {
         account: account.id().to_string(),
         device: account.device().to_string(),
@@ -87,6 +91,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         hoster_reachable: reachable,
         usage: usage.map(UsageFields::from),
         freshness: freshness_name(account.freshness()?),
+        new_devices: new_devices.new.iter().map(NewDeviceFields::from).collect(),
         vaults,
     };
     context.output.result(&fields, |out| {
@@ -112,6 +117,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
             writeln!(out, "{text}")?;
         }
         writeln!(out)?;
+        new_devices::write(&new_devices, out)?;
         if is_unknown(fields.freshness)
             || fields.vaults.iter().any(|vault| is_unknown(vault.freshness))
         {
@@ -130,6 +136,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         }
         table(&fields.vaults).write(out)
     })?;
+    new_devices::note(&new_devices, account, context)?;
     Ok(if reachable {
         Exit::Done
     } else {
