@@ -56,6 +56,8 @@ pub enum ErrorCode {
     PairingFailed,
     /// A link has expired, was revoked, or has been used as often as it may be.
     LinkOver,
+    /// The hoster does not take this device's login, or not any more.
+    DeviceUnknown,
     /// The caller stopped it.
     Cancelled,
 }
@@ -87,6 +89,7 @@ impl ErrorCode {
         Self::LocalState,
         Self::PairingFailed,
         Self::LinkOver,
+        Self::DeviceUnknown,
         Self::Cancelled,
     ];
 
@@ -118,6 +121,7 @@ impl ErrorCode {
             Self::LocalState => "local-state",
             Self::PairingFailed => "pairing-failed",
             Self::LinkOver => "link-over",
+            Self::DeviceUnknown => "device-unknown",
             Self::Cancelled => "cancelled",
         }
     }

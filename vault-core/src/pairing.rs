@@ -129,6 +129,9 @@ pub enum PairingError {
     /// The device that introduced itself is not the one that showed the code.
     #[error("the device is not the one that showed the code")]
     OtherDevice,
+    /// The new device's member refuses.
+    #[error("the new device refused the pairing")]
+    Refused,
     /// What is proposed is not the entry that adds this device.
     #[error("what was proposed is not to add this device")]
     Proposal(#[from] AuthorError),

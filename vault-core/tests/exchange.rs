@@ -202,7 +202,10 @@ fn a_device_is_paired() {
     assert!(!received.is_held_by(&member.log));
 
     let signature = received.addition.sign(&new).unwrap();
+    let refusal = code.seal_refusal(&mut rng);
+    assert_eq!(old.open_signature(&refusal), Err(PairingError::Refused));
     let sealed = code.seal_signature(&signature, &mut rng);
+    assert_eq!(refusal.len(), sealed.len(), "the hoster tells them apart");
     let signature = old.open_signature(&sealed).unwrap();
     let secrets = member.secrets();
     let author = AccountAuthor {

@@ -916,7 +916,7 @@ pub struct PairingProposal {
 /// The third, from the new device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PairingSignature {
-    /// 64 bytes, over the payload.
+    /// 64 bytes, over the payload; zeros if the member refuses.
     #[prost(bytes = "vec", tag = "1")]
     pub signature: ::prost::alloc::vec::Vec<u8>,
 }

@@ -69,7 +69,8 @@ impl Exit {
             | ErrorCode::TooNew
             | ErrorCode::LocalState
             | ErrorCode::PairingFailed
-            | ErrorCode::LinkOver => Self::Failed,
+            | ErrorCode::LinkOver
+            | ErrorCode::DeviceUnknown => Self::Failed,
             // The library may learn codes before this program does.
             _ => Self::Failed,
         }
@@ -113,6 +114,7 @@ mod tests {
             ErrorCode::LocalState => 1,
             ErrorCode::PairingFailed => 1,
             ErrorCode::LinkOver => 1,
+            ErrorCode::DeviceUnknown => 1,
             ErrorCode::Cancelled => 130,
             other => panic!("{other} needs an exit code"),
         };

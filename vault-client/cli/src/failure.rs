@@ -51,6 +51,20 @@ impl Failure {
         }
     }
 
+    /// Of a backup, which the next one goes on with.
+    pub(crate) fn of_backup(self) -> Self {
+        match self {
+            Self::Told {
+                code: ErrorCode::HosterUnreachable,
+                ..
+            } => self.with_hint(words(
+                "check the connection and try again; an interrupted backup goes on where it stopped",
+                "vérifiez la connexion et réessayez ; une sauvegarde interrompue reprend où elle en était",
+            )),
+            other => other,
+        }
+    }
+
     /// With what helps in a state of a vault that its code alone does not tell.
     fn about(self, error: Option<&VaultError>) -> Self {
         match error.and_then(vault_hint) {
@@ -111,6 +125,7 @@ pub(crate) fn french(code: ErrorCode) -> &'static str {
         ErrorCode::LocalState => "erreur sur cet appareil",
         ErrorCode::PairingFailed => "l’appairage n’a pas abouti",
         ErrorCode::LinkOver => "le lien n’est plus valable",
+        ErrorCode::DeviceUnknown => "l’hébergeur ne connaît pas cet appareil",
         ErrorCode::Cancelled => "interrompu",
         _ => "erreur",
     }
@@ -120,8 +135,8 @@ pub(crate) fn french(code: ErrorCode) -> &'static str {
 fn hint(code: ErrorCode) -> Option<Words> {
     Some(match code {
         ErrorCode::HosterUnreachable => words(
-            "check the connection and try again; an interrupted backup goes on where it stopped",
-            "vérifiez la connexion et réessayez ; une sauvegarde interrompue reprend où elle en était",
+            "check the connection and try again",
+            "vérifiez la connexion et réessayez",
         ),
         ErrorCode::InvitationUnknown => words(
             "check that all of it was copied, or ask for another one",
@@ -180,6 +195,10 @@ fn hint(code: ErrorCode) -> Option<Words> {
             "somebody who may write to the vault has to open it first, with any command that writes",
             "quelqu’un qui peut écrire dans le coffre doit d’abord l’ouvrir, par une commande qui écrit",
         ),
+        ErrorCode::DeviceUnknown => words(
+            "this device may have been taken out of its account: `coffre device list` on another device shows it. What is on this computer stays; `coffre device pair` or `coffre recover`, with another --home, brings it in anew",
+            "cet appareil a peut-être été retiré de son compte : `coffre device list` sur un autre appareil le montre. Ce qui est sur cet ordinateur y reste ; `coffre device pair` ou `coffre recover`, avec un autre --home, le fait entrer de nouveau",
+        ),
         ErrorCode::TooNew => words("install a newer coffre", "installez un coffre plus récent"),
         _ => return None,
     })
@@ -229,10 +248,17 @@ macro_rules! told {
     )*};
 }
 
-told!(
-    vault_client::link::GetError,
-    vault_client::remote::RemoteError,
-);
+told!(vault_client::remote::RemoteError);
+
+impl From<vault_client::link::GetError> for Failure {
+    fn from(error: vault_client::link::GetError) -> Self {
+        match error.code() {
+            // Nobody is logged in: what the hoster does not know is the download.
+            ErrorCode::DeviceUnknown => Self::new(ErrorCode::HosterRefused, error.to_string()),
+            code => Self::new(code, error.to_string()),
+        }
+    }
+}
 
 /// Some are a vault's.
 macro_rules! told_of_vaults {
@@ -285,6 +311,10 @@ impl From<vault_client::account::AccountError> for Failure {
             AccountError::NoName => failure.with_hint(words(
                 "`coffre whoami --name NAME`; others see it, the hoster does not",
                 "`coffre whoami --name NOM` ; les autres le voient, l’hébergeur non",
+            )),
+            AccountError::ContactNameTaken { .. } => failure.with_hint(words(
+                "what follows the # is the key: ask whom you know by another way which is theirs; `coffre contact remove` makes room for a new one",
+                "ce qui suit le # est la clé : demandez par un autre chemin à la personne que vous connaissez laquelle est la sienne ; `coffre contact remove` fait place à une nouvelle",
             )),
             AccountError::OnlyShared(_) => failure.with_hint(words(
                 "`coffre vault create NAME` makes one of your own; --vault NAME saves in the shared one all the same",

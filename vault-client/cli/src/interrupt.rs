@@ -12,6 +12,15 @@ use crate::failure::Failure;
 use crate::language::say;
 use crate::output::Output;
 
+/// Whether one has come since somebody listens.
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether Ctrl-C has been pressed, for what waits for somebody at the keyboard; where
+/// nobody listens for it, it ends the process anyway.
+pub(crate) fn is_interrupted() -> bool {
+    IS_INTERRUPTED.load(Ordering::Relaxed)
+}
+
 /// From now on the first Ctrl-C (or SIGTERM, or SIGHUP) cancels, and ends calls
 /// to the hoster that are under way; the second ends the process.
 ///
@@ -44,9 +53,8 @@ fn listen(output: &Output, interrupt: impl Fn() + Send + 'static) -> Result<Canc
     let output = output.clone();
     let cancellation = Cancellation::new();
     let cancelled = cancellation.clone();
-    let again = AtomicBool::new(false);
     let handler = move || {
-        if again.swap(true, Ordering::Relaxed) {
+        if IS_INTERRUPTED.swap(true, Ordering::Relaxed) {
             end();
         }
         output.warn(&say!(

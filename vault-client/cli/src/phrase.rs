@@ -15,6 +15,9 @@ use crate::args::Language;
 use crate::failure::Failure;
 use crate::language::{self, say, words as words_in};
 
+/// How many words a phrase has.
+const WORDS: usize = 24;
+
 /// How many of the words are asked back.
 const ASKED_BACK: usize = 2;
 
@@ -44,11 +47,7 @@ pub(crate) fn read(file: Option<&Path>, prompt: &str) -> Result<RecoveryPhrase, 
         }
         None if io::stdin().is_terminal() => {
             // Shown as they are typed: two dozen words are not got right unseen.
-            let typed: String = Input::new()
-                .with_prompt(prompt)
-                .interact_text()
-                .map_err(|error| Failure::new(ErrorCode::Cancelled, error.to_string()))?;
-            text = Zeroizing::new(typed);
+            type_in(prompt, &mut text)?;
         }
         None => {
             io::stdin()
@@ -58,12 +57,64 @@ pub(crate) fn read(file: Option<&Path>, prompt: &str) -> Result<RecoveryPhrase, 
                 .map_err(|error| Failure::io("standard input", &error))?;
         }
     }
+    let text = without_numbers(&text).unwrap_or(text);
     RecoveryPhrase::parse(&text).map_err(|error| {
         Failure::new(ErrorCode::WrongKey, error.to_string()).with_hint(words_in(
             "24 words in the order on the paper, all English or all French",
             "24 mots dans l’ordre du papier, tous anglais ou tous français",
         ))
     })
+}
+
+/// Lines, until there are as many words as there must be, or an empty one.
+fn type_in(prompt: &str, text: &mut String) -> Result<(), Failure> {
+    let mut prompt = prompt.to_owned();
+    loop {
+        let typed: String = Input::new()
+            .with_prompt(&prompt)
+            .allow_empty(true)
+            .interact_text()
+            .map_err(|error| Failure::new(ErrorCode::Cancelled, error.to_string()))?;
+        let typed = Zeroizing::new(typed);
+        if text.len() + typed.len() >= MAX_PHRASE_BYTES as usize {
+            return Ok(());
+        }
+        text.push_str(&typed);
+        text.push(' ');
+        let words = text.split_whitespace();
+        let words = words.filter(|word| number(word).is_none()).count();
+        if typed.trim().is_empty() || words >= WORDS {
+            return Ok(());
+        }
+        prompt = say!(
+            "{words} of {WORDS} words; the next",
+            "{words} mots sur {WORDS} ; les suivants"
+        );
+    }
+}
+
+/// The words in the order of the numbers in front of them, as they stand on paper; in
+/// whichever order they were copied. `None` where not every word has its number.
+fn without_numbers(text: &str) -> Option<Zeroizing<String>> {
+    let mut ordered = [""; WORDS];
+    let mut parts = text.split_whitespace();
+    while let Some(part) = parts.next() {
+        let place = ordered.get_mut(number(part)?.checked_sub(1)?)?;
+        let word = parts.next().filter(|word| number(word).is_none())?;
+        if !place.is_empty() {
+            return None;
+        }
+        *place = word;
+    }
+    let is_whole = ordered.iter().all(|word| !word.is_empty());
+    is_whole.then(|| Zeroizing::new(ordered.join(" ")))
+}
+
+/// `7`, `7.` or `7)`.
+fn number(part: &str) -> Option<usize> {
+    let digits = part.strip_suffix(['.', ')', ':']).unwrap_or(part);
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
 }
 
 /// The words, numbered, in two columns.
@@ -228,14 +279,14 @@ mod tests {
 
     use super::*;
 
-    const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon abandon \
+    const PHRASE: &str = "abandon abandon abandon abandon abandon abandon abandon abandon \
         abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
         abandon abandon abandon abandon abandon art";
 
     #[test]
     fn words_stand_in_two_numbered_columns() {
         let mut out = Vec::new();
-        show(&mut out, WORDS).unwrap();
+        show(&mut out, PHRASE).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(
             text.contains("\n   1. abandon         13. abandon\n"),
@@ -245,9 +296,38 @@ mod tests {
     }
 
     #[test]
+    fn words_are_read_with_the_numbers_in_front_of_them() {
+        // Every word another one, so that their order counts.
+        let words: Vec<_> = (1..=WORDS).map(|at| format!("w{at}")).collect();
+        let plain = words.join(" ");
+        for (end, line) in [("", " "), (".", "\n"), (")", "\r\n ")] {
+            let numbered = words.iter().enumerate();
+            let numbered = numbered.map(|(at, word)| format!("{}{end} {word}", at + 1));
+            let text = numbered.collect::<Vec<_>>().join(line);
+            assert_eq!(*without_numbers(&text).unwrap(), plain, "{text}");
+        }
+        // As they are shown, line by line.
+        let mut shown = Vec::new();
+        show(&mut shown, &plain).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        let columns = shown.split("\n\n").nth(1).unwrap();
+        assert_eq!(*without_numbers(columns).unwrap(), plain, "{columns}");
+        // One without, one twice, one too many, or none at all.
+        for text in [
+            columns.replace("7. ", ""),
+            columns.replace(" 7. ", " 8. "),
+            format!("{columns} 25. w25"),
+            columns.replace("w7", "7"),
+            plain,
+        ] {
+            assert!(without_numbers(&text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
     fn only_the_right_word_is_accepted() {
-        let phrase = RecoveryPhrase::parse(WORDS).unwrap();
-        let words: Vec<&str> = WORDS.split_whitespace().collect();
+        let phrase = RecoveryPhrase::parse(PHRASE).unwrap();
+        let words: Vec<&str> = PHRASE.split_whitespace().collect();
         for (answer, is_right) in [
             ("art", true),
             (" ART ", true),
@@ -286,7 +366,7 @@ mod tests {
             0o600
         );
         assert!(PhraseFile::create(&path).is_err());
-        file.finish(WORDS).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{WORDS}\n"));
+        file.finish(PHRASE).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{PHRASE}\n"));
     }
 }

@@ -5,10 +5,14 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::AnsiColor;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
+use rustix::termios::tcgetwinsize;
+
+use crate::language::say;
 
 /// Draws `text` as a QR code if standard output is a terminal: in half blocks,
 /// white on black whatever the terminal's colours are, with the quiet zone that
-/// readers need. Text that is too long for a code is not drawn.
+/// readers need. `text` stands above it already: where the terminal is too narrow, so
+/// that lines would break, that is all there is. Text that is too long for a code is not drawn.
 pub(crate) fn draw(out: &mut dyn Write, text: &str) -> io::Result<()> {
     if !io::stdout().is_terminal() {
         return Ok(());
@@ -16,6 +20,16 @@ pub(crate) fn draw(out: &mut dyn Write, text: &str) -> io::Result<()> {
     let Some(code) = encode(text) else {
         return Ok(());
     };
+    let columns = tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
+    let width = code.lines().next().unwrap_or_default().chars().count();
+    // A terminal that does not say how wide it is may be wide enough.
+    if (1..width).contains(&usize::from(columns)) {
+        let text = say!(
+            "(this window is too narrow for the picture that a camera reads: it needs {width} columns. The line above says the same.)",
+            "(cette fenêtre est trop étroite pour l’image que lit une caméra : il faut {width} colonnes. La ligne ci-dessus dit la même chose.)",
+        );
+        return writeln!(out, "{text}");
+    }
     // What is drawn is the light of the code, what is not its dark.
     let style = AnsiColor::BrightWhite.on(AnsiColor::Black);
     code.lines()

@@ -27,6 +27,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("completions", "shell:s script:s"),
     ("contact-add", "contact:o"),
     ("contact-list", "contacts:a"),
+    ("contact-remove", "contact:o member_of:a"),
     ("contact-verify", "contact:o number:s"),
     ("device-list", "devices:a"),
     ("device-pair", "account:s device:s device_name:s words:a"),
@@ -89,7 +90,7 @@ const FIELDS: &[(&str, &str)] = &[
     (
         "status",
         "account:s device:s device_name:s hoster:s hoster_address:s hoster_reachable:b \
-         usage:o freshness:s vaults:a",
+         usage:o freshness:s new_devices:a vaults:a",
     ),
     ("unshare", "vault:o account:s rotated:b"),
     ("vault-confirm", "vault:o head:s"),
@@ -218,6 +219,7 @@ impl Seen {
         }
         self.done(device, &["vault", "members", "papers"]);
         self.done(device, &["unshare", "papers", "paul"]);
+        self.done(device, &["contact", "remove", "paul", "--yes"]);
     }
 
     fn about_vaults(&mut self, device: &Device) {

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod behind_nginx;
+mod contacts;
+mod devices;
 mod documents;
 mod exits;
 mod french;
@@ -15,6 +17,7 @@ mod names;
 #[path = "../../../vault-server/tests/support/nginx.rs"]
 mod nginx;
 mod odd_files;
+mod pasted;
 mod reading;
 mod reconcile;
 mod round_trip;

@@ -304,7 +304,7 @@ fn what_is_said_of_a_file_is_text_whatever_it_is_called() {
 #[test]
 fn a_question_shows_what_it_is_about_as_text() {
     let gift = Gift::new();
-    let asked = screen(&gift.mallory, &["vault", "delete", TURNED], "n");
+    let asked = screen(&gift.mallory, &["vault", "delete", TURNED], "n\r");
     let asked = drawn_text(&asked);
     assert_in(&asked, &[&format!("Delete {TURNED_SHOWN}")]);
     let listed = gift.mallory.done(&["vault", "list"]);

@@ -32,9 +32,9 @@ fn an_offer_is_taken_up_as_text() {
     let hoster = Hoster::start();
     let marie = Member::new(&hoster);
     marie.device.done(&["whoami", "--name", "marie"]);
-    for by_argument in [true, false] {
+    for (by_argument, name) in [(true, "paul"), (false, "pauline")] {
         let device = hoster.member();
-        let address = text(&device.done(&["whoami", "--name", "paul"]), "address");
+        let address = text(&device.done(&["whoami", "--name", name]), "address");
         let shared = marie.device.done(&["share", "papers", &address]);
         let offer = text(&shared, "offer");
         device.done(&["share", "decline"]);

@@ -10,10 +10,12 @@ use std::thread;
 use std::time::Duration;
 
 use qrcode::{Color, EcLevel, QrCode};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::hoster::{Device, Hoster, PLENTY};
-use crate::members::{Member, place, text};
+use crate::members::{Member, pair, place, text};
 use crate::signup::words;
 
 /// `coffre` on a terminal of its own.
@@ -30,7 +32,20 @@ impl Session {
     }
 
     fn start_with(device: &Device, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let (child, keyboard) = spawn(device, arguments, environment);
+        Self::watch(spawn(device, arguments, environment, ""))
+    }
+
+    /// Somebody has typed ahead.
+    fn start_typed(device: &Device, arguments: &[&str], typed: &str) -> Self {
+        Self::watch(spawn(device, arguments, &[], typed))
+    }
+
+    /// On a terminal of that size.
+    fn start_sized(device: &Device, arguments: &[&str], size: Winsize) -> Self {
+        Self::watch(spawn_sized(device, arguments, &[], "", Some(size)))
+    }
+
+    fn watch((child, keyboard): (Child, File)) -> Self {
         let mut output = keyboard.try_clone().unwrap();
         let (send, screen) = sync_channel(64);
         thread::spawn(move || {
@@ -90,6 +105,11 @@ impl Session {
     fn type_line(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
         self.keyboard.write_all(b"\r").unwrap();
+    }
+
+    /// What Ctrl-C does on a terminal that is the program's own.
+    fn interrupt(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
     }
 
     /// The number of the word that is asked for.
@@ -152,6 +172,17 @@ fn spawn<S: AsRef<OsStr>>(
     device: &Device,
     arguments: &[S],
     environment: &[(&str, &str)],
+    typed: &str,
+) -> (Child, File) {
+    spawn_sized(device, arguments, environment, typed, None)
+}
+
+fn spawn_sized<S: AsRef<OsStr>>(
+    device: &Device,
+    arguments: &[S],
+    environment: &[(&str, &str)],
+    typed: &str,
+    size: Option<Winsize>,
 ) -> (Child, File) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -164,6 +195,11 @@ fn spawn<S: AsRef<OsStr>>(
         .open(name)
         .unwrap();
     let end = || Stdio::from(terminal.try_clone().unwrap());
+    let mut master = File::from(master);
+    if let Some(size) = size {
+        tcsetwinsize(&master, size).unwrap();
+    }
+    master.write_all(typed.as_bytes()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_coffre"));
     command
         .args(arguments)
@@ -178,19 +214,23 @@ fn spawn<S: AsRef<OsStr>>(
         .stderr(end())
         .spawn()
         .unwrap();
-    (child, File::from(master))
+    (child, master)
 }
 
-/// Every byte that a run of `coffre` writes to its terminal, to the end; what is
-/// typed, it finds there already.
+/// Every byte that a run of `coffre` writes to its terminal, to the end; `typed` is
+/// what its first question is answered with.
 pub(crate) fn screen<S: AsRef<OsStr>>(device: &Device, arguments: &[S], typed: &str) -> Vec<u8> {
-    let (mut child, mut terminal) = spawn(device, arguments, &[]);
-    terminal.write_all(typed.as_bytes()).unwrap();
+    let (mut child, mut terminal) = spawn(device, arguments, &[], "");
     let mut seen = Vec::new();
+    let mut is_asked = false;
     let mut buffer = [0; 4096];
     // The terminal hangs up with an error when the program has ended.
     while let Ok(read @ 1..) = terminal.read(&mut buffer) {
         seen.extend_from_slice(&buffer[..read]);
+        if !is_asked && seen.ends_with(b"[y/N] ") {
+            is_asked = true;
+            terminal.write_all(typed.as_bytes()).unwrap();
+        }
     }
     child.wait().unwrap();
     seen
@@ -226,11 +266,6 @@ fn two_words_are_asked_back() {
     assert!(run.stdout.is_empty(), "{run:?}");
 }
 
-/// A key and not a line: that is all that is waited for.
-fn press(session: &mut Session, key: &str) {
-    session.keyboard.write_all(key.as_bytes()).unwrap();
-}
-
 #[test]
 fn a_no_is_told_and_changes_nothing() {
     let hoster = Hoster::start();
@@ -243,14 +278,210 @@ fn a_no_is_told_and_changes_nothing() {
         ] {
             let arguments = [&["vault", command, "papers"][..], more].concat();
             let mut session = Session::start(&device, &arguments);
-            session.until("papers");
-            press(&mut session, "n");
+            session.until("[y/N] ");
+            session.type_line("n");
             session.until(told);
             assert_eq!(session.child.wait().unwrap().code(), Some(130));
         }
     }
     let list = device.done(&["vault", "list"]);
     assert_eq!(list["vaults"][0]["name"], "papers", "{list:#}");
+}
+
+/// What was typed before a question answers nothing, nor does what is neither yes nor
+/// no.
+#[test]
+fn only_a_yes_that_was_typed_at_the_question_is_one() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    device.done(&["vault", "create", "papers"]);
+    let delete = ["vault", "delete", "papers"];
+    // Ahead of it, and in the same breath as something else.
+    let mut session = Session::start_typed(&device, &delete, "y\ryes\ry\r");
+    session.until("[y/N] ");
+    for neither in ["maybe", "yess", "oui"] {
+        session.type_line(neither);
+        let asked = session.until("[y/N] ");
+        assert!(asked.contains("yes or no?"), "{asked:?}");
+    }
+    // Ctrl-D.
+    session.keyboard.write_all(b"\x04").unwrap();
+    session.until("the answer was no");
+    assert_eq!(session.child.wait().unwrap().code(), Some(130));
+
+    let mut session = Session::start_with(&device, &delete, &[("COFFRE_LANG", "fr")]);
+    session.until("[o/N] ");
+    session.type_line("oui");
+    assert_eq!(session.child.wait().unwrap().code(), Some(0));
+    let list = device.done(&["vault", "list"]);
+    assert_eq!(list["vaults"].as_array().unwrap().len(), 0, "{list:#}");
+}
+
+/// Whoever hands over the code does not say that the words are the same.
+#[test]
+fn what_is_pasted_with_a_code_says_nothing_of_the_words() {
+    let hoster = Hoster::start();
+    let (old, new) = (hoster.member(), Device::new());
+    let mut joining = Session::start(&new, &["device", "pair", &place(&hoster)]);
+    joining.until("coffre-pair:");
+    let code = joining.until("\r\n");
+    let mut adding = Session::start(&old, &["device", "pair", "-"]);
+    adding.until("The line that the new device shows");
+    adding.type_line(&format!("coffre-pair:{}\ry\ryes\r", code.trim_end()));
+    adding.until("[y/N] ");
+    joining.until("[y/N] ");
+    joining.type_line("y");
+    // It waits for somebody, who takes his time, and goes away.
+    thread::sleep(Duration::from_millis(500));
+    assert!(adding.child.try_wait().unwrap().is_none());
+    adding.interrupt();
+    adding.until("interrupted");
+    assert_eq!(adding.child.wait().unwrap().code(), Some(130));
+    joining.child.wait().unwrap();
+    let listed = old.done(&["device", "list"]);
+    assert_eq!(listed["devices"].as_array().unwrap().len(), 2, "{listed:#}");
+}
+
+/// Both sides of a pairing, with the words on the screen.
+fn at_the_words(old: &Device, new: &Device, place: &str) -> (Session, Session, String) {
+    let mut joining = Session::start(new, &["device", "pair", place]);
+    joining.until("coffre-pair:");
+    let code = format!("coffre-pair:{}", joining.until("\r\n").trim_end());
+    let mut adding = Session::start(old, &["device", "pair", "-"]);
+    adding.until("The line that the new device shows");
+    adding.type_line(&code);
+    joining.until("[y/N] ");
+    adding.until("[y/N] ");
+    (joining, adding, code)
+}
+
+#[test]
+fn a_pairing_that_the_new_device_refuses_is_over_on_both() {
+    let hoster = Hoster::start();
+    let (old, new) = (hoster.member(), Device::new());
+    let place = place(&hoster);
+    let (mut joining, mut adding, code) = at_the_words(&old, &new, &place);
+    joining.type_line("n");
+    joining.until("you said that the words differ: nothing was paired");
+    joining.until("another code");
+    assert_eq!(joining.child.wait().unwrap().code(), Some(1));
+    // At once, and not when the code is over.
+    adding.type_line("y");
+    adding.until("the other device refused the pairing");
+    assert_eq!(adding.child.wait().unwrap().code(), Some(1));
+    let listed = old.done(&["device", "list"]);
+    assert_eq!(listed["devices"].as_array().unwrap().len(), 2, "{listed:#}");
+    let (exit, none) = new.json(&["status"]);
+    assert_eq!((exit, &none["code"]), (10, &"no-account".into()));
+
+    // The code was good once.
+    let (mut joining, mut adding, again) = at_the_words(&old, &new, &place);
+    assert_ne!(again, code);
+    adding.type_line("n");
+    adding.until("you said that the words differ: nothing was paired");
+    assert_eq!(adding.child.wait().unwrap().code(), Some(1));
+    joining.type_line("y");
+    joining.until("the other device refused the pairing");
+    assert_eq!(joining.child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_picture_that_does_not_fit_is_not_drawn() {
+    let hoster = Hoster::start();
+    let device = hoster.member();
+    let address = text(&device.done(&["whoami", "--name", "marie"]), "address");
+    for (columns, is_drawn) in [(20, false), (200, true)] {
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let mut session = Session::start_sized(&device, &["whoami"], size);
+        session.until(&address);
+        if is_drawn {
+            session.assert_drawn(&address);
+        } else {
+            let seen = session.until("too narrow");
+            assert!(!seen.contains('█'), "{seen}");
+        }
+        session.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_password_that_is_not_typed_twice_is_asked_for_again() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    let path = format!("latest:{}", member.tree.display());
+    let mut session = Session::start(&member.device, &["link", "create", &path, "--password"]);
+    session.until("password: ");
+    session.type_line("one");
+    session.until("once more: ");
+    session.type_line("two");
+    session.until("they differ");
+    session.child.kill().unwrap();
+    session.child.wait().unwrap();
+}
+
+/// Word by word, line by line.
+#[test]
+fn the_words_are_typed_on_several_lines() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    let words = std::fs::read_to_string(member.phrase_file()).unwrap();
+    let words: Vec<_> = words.split_whitespace().collect();
+    let mut session = Session::start(&member.device, &["phrase", "check"]);
+    session.until("the words: ");
+    for (at, line) in words.chunks(8).enumerate() {
+        let numbered = line.iter().zip(8 * at + 1..);
+        let numbered = numbered.map(|(word, number)| format!("{number}. {word}"));
+        session.type_line(&numbered.collect::<Vec<_>>().join(" "));
+        if at < 2 {
+            session.until("of 24 words; the next: ");
+        }
+    }
+    session.until("the words are right");
+    assert_eq!(session.child.wait().unwrap().code(), Some(0));
+}
+
+/// Who has the words comes in, and is seen.
+#[test]
+fn a_new_device_is_told_until_somebody_has_seen_it() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    let thief = Device::new();
+    let phrase = member.phrase_file();
+    let names = |device: &Device| {
+        let status = device.done(&["status"]);
+        let new = status["new_devices"].as_array().unwrap();
+        let names = new.iter().map(|device| text(device, "name"));
+        names.collect::<Vec<_>>()
+    };
+    assert!(names(&member.device).is_empty());
+    let recover = ["recover", &place(&hoster), "--phrase-file", &phrase];
+    thief.done(&[&recover[..], &["--device", "of a stranger"]].concat());
+    assert!(names(&thief).is_empty(), "it knows when it came in");
+    // Nobody has seen it yet: a script has.
+    for _ in 0..2 {
+        assert_eq!(names(&member.device), ["of a stranger"]);
+        let run = member.device.run(&["status"]);
+        assert!(run.text().contains("\n  of a stranger ("), "{run:?}");
+    }
+    let shown = screen(&member.device, &["status"], "");
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("new since this device came in"), "{shown}");
+    assert!(shown.contains("), with the recovery phrase"), "{shown}");
+    assert!(names(&member.device).is_empty());
+    let run = member.device.run(&["status"]);
+    assert!(!run.text().contains("of a stranger"), "{run:?}");
+
+    let second = Device::new();
+    pair(&member.device, &second, &place(&hoster));
+    assert!(names(&second).is_empty());
+    let run = member.device.run(&["status"]);
+    assert!(run.text().contains("new since 2"), "{run:?}");
+    assert!(run.text().contains("), added by laptop"), "{run:?}");
 }
 
 /// Whether a bar was drawn: it is wiped away in the end.

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use vault_core::contact::ContactNumber;
-use vault_core::settings::Contact;
+use vault_core::settings::{AccountSettings, Contact};
 use vault_proto::account_log::AccountLog;
 use vault_proto::address::Address;
 use vault_proto::ids::AccountId;
@@ -75,7 +75,8 @@ impl Account {
     /// already is brought up to date, under the address's name.
     ///
     /// # Errors
-    /// [`AccountError::OwnAddress`]; [`AccountError::NoSuchAccount`] where the
+    /// [`AccountError::OwnAddress`]; [`AccountError::ContactNameTaken`] where somebody
+    /// else of that name and place is a contact; [`AccountError::NoSuchAccount`] where the
     /// hoster knows nobody of that fingerprint; [`AccountError::ContactLog`] where
     /// the log that is shown is not the member's; and the others.
     pub fn add_contact(&self, address: &Address) -> Result<Contact, AccountError> {
@@ -194,6 +195,7 @@ impl Account {
     ) -> Result<Contact, AccountError> {
         let account = address.account();
         let here = Address::new(address.name(), found.home.origin.clone(), account)?;
+        check_name_free(&self.settings()?, &here)?;
         let settings = self.change_settings(|settings| {
             let known = settings.contact(&account);
             // Another device may have seen more of it meanwhile.
@@ -207,5 +209,30 @@ impl Account {
         })?;
         let contact = settings.contact(&account).cloned();
         contact.ok_or(AccountError::NoSuchContact)
+    }
+}
+
+/// Whether an address can be kept without being taken for another contact's: one that
+/// is kept under the same name already stays.
+pub(super) fn check_name_free(
+    settings: &AccountSettings,
+    address: &Address,
+) -> Result<(), AccountError> {
+    let is_alike = |known: &Address| {
+        known.name().to_lowercase() == address.name().to_lowercase()
+            && known.origin() == address.origin()
+    };
+    let mut contacts = settings.contacts().iter();
+    let taken = contacts
+        .find(|known| known.address.account() != address.account() && is_alike(&known.address));
+    let known = settings.contact(&address.account());
+    match taken {
+        Some(taken) if !known.is_some_and(|known| is_alike(&known.address)) => {
+            Err(AccountError::ContactNameTaken {
+                known: Box::new(taken.address.clone()),
+                other: Box::new(address.clone()),
+            })
+        }
+        _ => Ok(()),
     }
 }

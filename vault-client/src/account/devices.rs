@@ -13,8 +13,9 @@ use vault_proto::ids::{DeviceId, HosterId, VaultId};
 
 use super::left_behind::Search;
 use super::log::OwnLog;
+use super::sign_up::PAPER_NAME;
 use super::{Account, AccountError, GuestLog, LeftBehind};
-use crate::state::AccountLock;
+use crate::state::{AccountLock, ShownDevices};
 use crate::vault::{Upkeep, Vault};
 
 /// A device of the account, or one that was.
@@ -60,6 +61,21 @@ impl Device {
     }
 }
 
+/// Which devices are new to the member, on this one.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NewDevices {
+    /// When he was last shown which there are, in seconds since 1970; `None` if he never
+    /// was here.
+    pub shown: Option<u64>,
+    /// Those that have come in since, even if they are out again.
+    pub new: Vec<Device>,
+    /// All devices.
+    pub all: Vec<Device>,
+    /// How far the log goes.
+    seq: u64,
+}
+
 /// What came of a removal, beyond the entry that makes it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -95,7 +111,47 @@ impl Account {
     pub fn devices(&self) -> Result<Vec<Device>, AccountError> {
         let mut vault = self.account_vault()?;
         vault.refresh()?;
+        self.devices_in(vault.own_log())
+    }
+
+    /// The devices that have come in since the member was last shown them here, or since
+    /// this device came in itself, as far as this device knows; asks nobody. They are
+    /// new until [`Self::devices_were_shown`].
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn new_devices(&self) -> Result<NewDevices, AccountError> {
+        let vault = self.account_vault()?;
         let log = vault.own_log();
+        let shown = self.member.state.shown_devices()?;
+        let own = || log.device(&self.row.device).map(|record| record.added_seq);
+        let since = shown.map(|shown| shown.seq).or_else(own).unwrap_or(0);
+        let all = self.devices_in(log)?;
+        let is_new = |device: &Device| device.added_seq > since && !device.is_this;
+        Ok(NewDevices {
+            shown: shown.map(|shown| shown.time),
+            seq: log.position().seq,
+            new: all
+                .iter()
+                .filter(|device| is_new(device))
+                .cloned()
+                .collect(),
+            all,
+        })
+    }
+
+    /// The member has seen which devices are new.
+    ///
+    /// # Errors
+    /// [`AccountError::State`].
+    pub fn devices_were_shown(&self, shown: &NewDevices) -> Result<(), AccountError> {
+        let time = self.member.clock.unix_seconds();
+        let seq = shown.seq;
+        let state = &self.member.state;
+        Ok(state.set_shown_devices(ShownDevices { seq, time })?)
+    }
+
+    fn devices_in(&self, log: &AccountLog) -> Result<Vec<Device>, AccountError> {
         let secrets = AccountSecrets::open(log, &self.member.device)?;
         let mut devices: Vec<_> = log
             .devices()
@@ -110,9 +166,13 @@ impl Account {
     /// # Errors
     /// [`AccountError::NoSuchDevice`], and the others.
     pub fn rename_device(&self, device: &DeviceId, name: &str) -> Result<(), AccountError> {
-        check_name(name)?;
+        check_characters(name)?;
         let (_lock, mut own) = self.own_log()?;
         self.check_active(&own, device)?;
+        let record = own.log().device(device);
+        if record.is_none_or(|record| record.public.kind() != DeviceKind::Paper) {
+            check_name(name)?;
+        }
         own.append(|author, rng| {
             let held = author.log.device(device);
             let held = held.and_then(|held| author.secrets.open_name(&held.sealed_name).ok());
@@ -234,8 +294,16 @@ fn unreached(
     error.is_transient().then(|| error.clone())
 }
 
-/// Names of devices are shown on terminals.
+/// Whether a computer can be called so.
 pub(super) fn check_name(name: &str) -> Result<(), AccountError> {
+    if name.eq_ignore_ascii_case(PAPER_NAME) {
+        return Err(AccountError::PaperName);
+    }
+    check_characters(name)
+}
+
+/// Names of devices are shown on terminals.
+fn check_characters(name: &str) -> Result<(), AccountError> {
     if name.is_empty() || name.chars().any(char::is_control) {
         return Err(AccountError::DeviceName);
     }

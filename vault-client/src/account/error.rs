@@ -6,10 +6,11 @@ use vault_core::offer::OfferError;
 use vault_core::pairing::PairingError;
 use vault_core::settings::SettingsError;
 use vault_proto::account_log::AccountLogError;
-use vault_proto::address::AddressError;
+use vault_proto::address::{Address, AddressError};
 use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
+use super::sign_up::PAPER_NAME;
 use crate::error::ErrorCode;
 use crate::link::LinkError;
 use crate::remote::RemoteError;
@@ -92,6 +93,9 @@ pub enum AccountError {
     /// Only paper removes paper.
     #[error("only a recovery phrase removes a recovery phrase")]
     PaperNeeded,
+    /// A recovery phrase has that name.
+    #[error("a device cannot be called {PAPER_NAME:?}: that is the recovery phrase")]
+    PaperName,
     /// A name of a device that is empty or has control characters.
     #[error("not the name of a device")]
     DeviceName,
@@ -177,6 +181,15 @@ pub enum AccountError {
     /// No contact has that account.
     #[error("there is no such contact")]
     NoSuchContact,
+    /// Another contact has that name, at that place: whoever is meant by it would be
+    /// anybody's guess.
+    #[error("{known} is a contact already, and {other} is somebody else of that name")]
+    ContactNameTaken {
+        /// The contact.
+        known: Box<Address>,
+        /// Who would be another.
+        other: Box<Address>,
+    },
     /// Nobody in the vault has that account.
     #[error("there is no such member of the vault")]
     NoSuchMember,
@@ -215,6 +228,7 @@ impl AccountError {
                 PairingError::Unopenable(_) | PairingError::OtherDevice => {
                     ErrorCode::HosterMisbehaved
                 }
+                PairingError::Refused => ErrorCode::PairingFailed,
                 _ => ErrorCode::Corrupt,
             },
             Self::PairingOver
@@ -233,6 +247,7 @@ impl AccountError {
             | Self::Settings(_)
             | Self::NoSuchDevice
             | Self::DeviceName
+            | Self::PaperName
             | Self::ThisDevice => ErrorCode::InvalidArgument,
             Self::PaperNeeded | Self::OnlyMember | Self::OthersAreMembers | Self::LastManager => {
                 ErrorCode::NotAllowed
@@ -249,6 +264,7 @@ impl AccountError {
             | Self::OwnAddress
             | Self::NoSuchAccount(_)
             | Self::NoSuchContact
+            | Self::ContactNameTaken { .. }
             | Self::NoSuchMember
             | Self::MemberAlready
             | Self::NoSuchOffer => ErrorCode::InvalidArgument,

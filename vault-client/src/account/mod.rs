@@ -36,7 +36,7 @@ use vault_core::keys::DeviceKeys;
 use vault_proto::ids::{AccountId, DeviceId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
-pub use devices::{Device, DeviceRemoval, VaultUpkeep};
+pub use devices::{Device, DeviceRemoval, NewDevices, VaultUpkeep};
 pub use error::AccountError;
 pub(crate) use fetch_log::fetch_log;
 use hosters::Elsewhere;

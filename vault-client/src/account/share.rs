@@ -24,6 +24,7 @@ use vault_proto::position::LogPosition;
 use vault_proto::vault_log::{Role, VaultLog};
 use vault_proto::wire::{self, vault_entry::Body};
 
+use super::contacts::check_name_free;
 use super::vaults::rows;
 use super::{Account, AccountError};
 use crate::remote::{HosterAddress, RemoteError};
@@ -336,6 +337,8 @@ impl Account {
 
         let pinned = settings.contact(&claims.sender.account());
         let found = self.find_member(&claims.sender, pinned)?;
+        // Before anything is signed.
+        check_name_free(&settings, &claims.sender)?;
         opened.verify_sender(&found.log)?;
         let member = self.member_on_trial(home_in(&claims));
         let mut vault = Vault::open_on_trial(member, claims.vault, Some(name.to_owned()))?;

@@ -106,6 +106,7 @@ impl Refusal {
             RefusalReason::DiskFull => ErrorCode::DiskFull,
             RefusalReason::ClockSkew => ErrorCode::ClockSkew,
             RefusalReason::NotFound => ErrorCode::NoVault,
+            RefusalReason::Unauthenticated => ErrorCode::DeviceUnknown,
             _ => ErrorCode::HosterRefused,
         }
     }

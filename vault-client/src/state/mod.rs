@@ -20,6 +20,7 @@ mod logs;
 mod lost;
 mod pending;
 mod schema;
+mod shown;
 mod signed_entries;
 mod vaults;
 
@@ -39,6 +40,7 @@ pub use keys::{FileKeyStore, KeySlot, KeyStore};
 pub(crate) use logs::NewEntries;
 pub(crate) use lost::TurnTo;
 pub use pending::PendingPack;
+pub(crate) use shown::ShownDevices;
 pub(crate) use vaults::VaultRow;
 
 /// The device's database. Calls are short and block each other.

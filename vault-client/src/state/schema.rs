@@ -181,6 +181,14 @@ const STEPS: &[&str] = &[
         seq    INTEGER NOT NULL         -- its newest entry there
     ) WITHOUT ROWID;
 ",
+    "
+    -- Which devices of the account the member was last shown here.
+    CREATE TABLE shown_devices (
+        one  INTEGER PRIMARY KEY CHECK (one = 1),
+        seq  INTEGER NOT NULL,          -- entry of the account's log
+        time INTEGER NOT NULL           -- seconds since 1970
+    );
+",
 ];
 
 /// Brings a database up to the newest version.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use vault_client::account::pairing::{NewDevice, Pairing, PairingCode};
+use vault_client::account::pairing::{NewDevice, Pairing, PairingCode, Refusal};
 use vault_client::account::{Account, AccountError, Setup, VaultSelector};
 use vault_client::error::ErrorCode;
 use vault_client::platform::Clock;
@@ -326,6 +326,50 @@ fn what_is_refused_leaves_nothing() {
     assert_eq!(member.account.devices().unwrap().len(), 2);
     // The computer can still sign up.
     Account::sign_up(&blank.setup, &member.hoster.invite(), "a phone").unwrap();
+}
+
+#[test]
+fn what_the_new_device_refuses_is_forgotten_and_told() {
+    let (member, _) = Member::with_vault();
+    let blank = Blank::new(&member.hoster);
+    let mut new = blank.begin(&member.hoster);
+    let code = read(&new);
+    let old = pair(&member.account, &code).unwrap();
+    new.await_words(&go_on()).unwrap();
+    assert!(matches!(new.refuse(), Ok(Refusal::Nothing(Ok(())))));
+    assert!(matches!(blank.open().err(), Some(AccountError::NoAccount)));
+    // The member of the old device says yes all the same.
+    let error = old.confirm(&go_on()).unwrap_err();
+    assert!(matches!(error, AccountError::PairingRefused), "{error}");
+    assert_eq!(member.account.devices().unwrap().len(), 2);
+    let error = pair(&member.account, &code).err().unwrap();
+    assert!(matches!(error, AccountError::PairingCodeUsed), "{error}");
+
+    // Another code, at once.
+    let mut new = blank.begin(&member.hoster);
+    let again = read(&new);
+    assert_ne!(again.device(), code.device());
+    let old = pair(&member.account, &again).unwrap();
+    // The hoster is away: nothing comes of it either.
+    new.await_words(&go_on()).unwrap();
+    member.hoster.fail_after(0, line_lost());
+    assert!(matches!(new.refuse(), Ok(Refusal::Nothing(Err(_)))));
+    member.hoster.behave();
+    assert!(matches!(blank.open().err(), Some(AccountError::NoAccount)));
+    old.refuse().unwrap();
+
+    // Whoever has signed is told that it may be too late.
+    let mut new = blank.begin(&member.hoster);
+    let old = pair(&member.account, &read(&new)).unwrap();
+    new.await_words(&go_on()).unwrap();
+    let cancelled = go_on();
+    cancelled.cancel();
+    new.finish(&cancelled).err().unwrap();
+    let mut new = blank.begin(&member.hoster);
+    new.await_words(&go_on()).unwrap();
+    assert!(matches!(new.refuse(), Ok(Refusal::Signed)));
+    old.confirm(&go_on()).unwrap();
+    assert!(matches!(blank.open().err(), Some(AccountError::NoAccount)));
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn a_device_that_was_added_since_brings_itself_back() {
     second.account.vaults().unwrap();
     let account = Account::open(&setup(second.home.path(), old.clone())).unwrap();
     let error = account.vaults().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::HosterRefused, "{error}");
+    assert_eq!(error.code(), ErrorCode::DeviceUnknown, "{error}");
     let report = brought_back(&account);
     assert_eq!(report.account_entries, 1);
     account.vaults().unwrap();

@@ -255,7 +255,7 @@ fn a_hoster_that_knows_nobody_is_not_asked_for_ever() {
     let before = scene.person.stored();
     scene.front().forget_seen();
     let error = scene.vault.refresh().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::HosterRefused, "{error}");
+    assert_eq!(error.code(), ErrorCode::DeviceUnknown, "{error}");
     // The call, a login of two halves, and the call again.
     assert_eq!(scene.front().seen().len(), 4);
     assert_eq!(scene.person.stored(), before);
@@ -417,7 +417,7 @@ fn a_hoster_that_takes_an_account_and_forgets_it_is_told() {
     let error = sign_up().err().unwrap();
     assert!(matches!(
         error.code(),
-        ErrorCode::HosterRefused | ErrorCode::HosterMisbehaved
+        ErrorCode::DeviceUnknown | ErrorCode::HosterMisbehaved
     ));
     let refused = vault_client::account::Account::open(&setup).err().unwrap();
     assert_eq!(refused.code(), ErrorCode::NoAccount);

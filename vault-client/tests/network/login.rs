@@ -265,6 +265,6 @@ fn a_device_that_the_hoster_does_not_know_is_refused_and_does_not_insist() {
     let account = device.reopened(&other, Pace::default());
     let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
     let error = vault.refresh().unwrap_err();
-    assert_eq!(error.code(), ErrorCode::HosterRefused, "{error}");
+    assert_eq!(error.code(), ErrorCode::DeviceUnknown, "{error}");
     assert!(account.remote().traffic().rpcs <= 4);
 }

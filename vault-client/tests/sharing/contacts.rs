@@ -1,13 +1,13 @@
 //! Addresses, contacts and their numbers.
 
-use vault_client::account::AccountError;
+use vault_client::account::{AccountError, OfferSelector};
 use vault_client::error::ErrorCode;
 use vault_client::remote::memory::{MemoryHoster, MemoryNetwork};
 use vault_proto::address::Address;
 use vault_proto::ids::AccountId;
 use vault_proto::vault_log::Role;
 
-use super::{Person, alice_and_bob};
+use super::{Person, alice_and_bob, commit};
 
 #[test]
 fn an_address_is_the_accounts_own() {
@@ -58,6 +58,46 @@ fn contacts_are_pinned_for_all_devices() {
     assert!(matches!(error, AccountError::NoSuchContact));
     let own = alice.account.add_contact(&alice.address()).unwrap_err();
     assert!(matches!(own, AccountError::OwnAddress));
+}
+
+/// Whoever calls himself like a contact, at the same hoster, is not taken for him: not
+/// as a contact, nor where he is shared with, nor as the sender of an offer.
+#[test]
+fn a_contacts_name_is_nobody_elses() {
+    let (alice, bob, mut vault) = alice_and_bob();
+    let mallory = Person::new("Bob", &bob.network, &bob.hoster);
+    alice.account.add_contact(&bob.address()).unwrap();
+    let before = alice.account.contacts().unwrap();
+    let refused = |error: AccountError| {
+        let AccountError::ContactNameTaken { known, other } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!((&**known, &**other), (&bob.address(), &mallory.address()));
+        assert_eq!(error.code(), ErrorCode::InvalidArgument);
+        assert_eq!(alice.account.contacts().unwrap(), before);
+    };
+    refused(alice.account.add_contact(&mallory.address()).unwrap_err());
+    let shared = alice
+        .account
+        .share(&mut vault, &mallory.address(), Role::Reader);
+    refused(shared.err().unwrap());
+    let mut his = mallory.account.create_vault("photos").unwrap();
+    commit(&mut his).unwrap();
+    mallory
+        .account
+        .share(&mut his, &alice.address(), Role::Reader)
+        .unwrap();
+    let offer = alice.account.offers().unwrap().offers[0].id;
+    let accepted = alice
+        .account
+        .accept_offer(&OfferSelector::Id(offer), Some("photos"));
+    refused(accepted.err().unwrap());
+    assert_eq!(alice.account.vaults().unwrap().len(), 1);
+
+    // Looked at again, each stays what he is; and a place that is free is free.
+    alice.account.add_contact(&bob.address()).unwrap();
+    alice.account.remove_contact(&bob.account.id()).unwrap();
+    alice.account.add_contact(&mallory.address()).unwrap();
 }
 
 #[test]

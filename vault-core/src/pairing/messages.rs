@@ -24,6 +24,10 @@ use crate::{
 /// one takes as it finds it.
 pub const MAX_SEEN_VAULTS: usize = 256;
 
+/// What stands in the place of a signature when the new device's member refuses. No
+/// key verifies it: its first half is a point of small order.
+const REFUSAL: [u8; SIGNATURE_BYTES] = [0; SIGNATURE_BYTES];
+
 /// The first message: who the new device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairingIntroduction {
@@ -227,15 +231,24 @@ impl PairingCode {
             .expect("a signature is short")
     }
 
+    /// Seals, in the place of a signature, that the new device's member refuses.
+    #[must_use]
+    pub fn seal_refusal(&self, rng: &mut (impl CryptoRng + ?Sized)) -> Vec<u8> {
+        self.seal_signature(&REFUSAL, rng)
+    }
+
     /// Opens the new device's signature; whether it fits is for
     /// [`crate::author::AccountAuthor::complete_addition`] to say.
     ///
     /// # Errors
-    /// See [`PairingError`].
+    /// [`PairingError::Refused`] if there is none, and the others.
     pub fn open_signature(&self, sealed: &[u8]) -> Result<[u8; SIGNATURE_BYTES], PairingError> {
         let message: wire::PairingSignature = self.open(PairingStep::Signature, sealed)?;
         let signature = message.signature[..].try_into();
-        Ok(signature.map_err(|_| FieldError::new("signature"))?)
+        match signature.map_err(|_| FieldError::new("signature"))? {
+            REFUSAL => Err(PairingError::Refused),
+            signature => Ok(signature),
+        }
     }
 
     /// Seals how it ended.

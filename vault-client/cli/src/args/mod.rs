@@ -18,8 +18,8 @@ pub(crate) use devices::{
 };
 pub(crate) use links::{LinkCommand, LinkCreate, LinkGet, LinkRevoke};
 pub(crate) use sharing::{
-    ContactAddress, ContactCommand, ContactVerify, RoleArgument, Share, ShareAccept, ShareCommand,
-    ShareDecline, ShareWith, Unshare, Whoami,
+    ContactAddress, ContactCommand, ContactRemove, ContactVerify, RoleArgument, Share, ShareAccept,
+    ShareCommand, ShareDecline, ShareWith, Unshare, Whoami,
 };
 pub(crate) use vaults::{
     NamedVault, VaultCommand, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultReconcile,

@@ -103,6 +103,10 @@ pub(crate) enum ContactCommand {
     Add(ContactAddress),
     /// Lists the contacts
     List,
+    /// Forgets a contact
+    ///
+    /// It takes nothing away from them: `coffre unshare` does.
+    Remove(ContactRemove),
     /// Shows a number that both can read aloud to each other
     Verify(ContactVerify),
 }
@@ -112,6 +116,7 @@ impl ContactCommand {
         match self {
             Self::Add(_) => "contact-add",
             Self::List => "contact-list",
+            Self::Remove(_) => "contact-remove",
             Self::Verify(_) => "contact-verify",
         }
     }
@@ -122,6 +127,16 @@ pub(crate) struct ContactAddress {
     /// name@host:port#fingerprint, as `coffre whoami` shows it to its owner
     #[arg(value_name = "ADDRESS")]
     pub(crate) address: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ContactRemove {
+    /// An address, or the name of a contact
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

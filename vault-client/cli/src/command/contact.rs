@@ -1,18 +1,18 @@
-//! `coffre contact add`, `list` and `verify`.
+//! `coffre contact add`, `list`, `remove` and `verify`.
 
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
-use vault_client::account::{Account, Contact};
+use vault_client::account::{Account, AccountError, Contact, VaultSelector};
 use vault_proto::address::{Address, AddressError};
 use vault_proto::ids::AccountId;
 
-use crate::args::{ContactAddress, ContactVerify};
+use crate::args::{ContactAddress, ContactRemove, ContactVerify};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
 use crate::language::{Language, language, say, words};
-use crate::session::Context;
+use crate::session::{Context, VaultFields};
 use crate::show::printable;
 use crate::table::Table;
 
@@ -49,6 +49,13 @@ struct ListFields {
 }
 
 #[derive(Serialize)]
+struct RemoveFields {
+    contact: ContactFields,
+    /// What they are a member of all the same.
+    member_of: Vec<VaultFields>,
+}
+
+#[derive(Serialize)]
 struct VerifyFields {
     contact: ContactFields,
     /// Twelve groups of five digits, the same on both sides.
@@ -57,8 +64,19 @@ struct VerifyFields {
 
 pub(super) fn add(options: &ContactAddress, context: &Context) -> Result<Exit, Failure> {
     let address = parse(&options.address)?;
-    let contact = context.session()?.account.add_contact(&address)?;
+    let account = context.session()?.account;
+    let known = account.contacts()?.into_iter();
+    let mut known = known.map(|known| known.address);
+    let before = known.find(|known| known.account() == address.account());
+    let contact = account.add_contact(&address)?;
     let name = printable(contact.address.name());
+    if let Some(before) = before.filter(|before| before.name() != contact.address.name()) {
+        let before = printable(before.name());
+        context.output.warn(&say!(
+            "this is {before}, who is called {name} from now on",
+            "c’est {before}, qui s’appelle désormais {name}",
+        ));
+    }
     context.output.summary(
         &AddFields {
             contact: ContactFields::from(&contact),
@@ -104,6 +122,60 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+pub(super) fn remove(options: &ContactRemove, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
+    let account = &session.account;
+    let Some(contact) = contact(account, &options.address)? else {
+        return Err(AccountError::NoSuchContact.into());
+    };
+    let id = contact.address.account();
+    let name = printable(contact.address.name());
+    let shared = shared_with(account, &id)?;
+    if !shared.is_empty() {
+        let vaults: Vec<_> = shared.iter().map(VaultFields::shown_name).collect();
+        let vaults = vaults.join(", ");
+        context.output.warn(&say!(
+            "{name} is a member of {vaults}, and stays one: `coffre unshare VAULT {id}` ends that",
+            "{name} est membre de {vaults}, et le reste : `coffre unshare COFFRE {id}` y met fin",
+        ));
+    }
+    if !options.yes {
+        let question = say!(
+            "Forget {name}, and that the key is theirs?",
+            "Oublier {name}, et que la clé est la sienne ?"
+        );
+        let instead = words("--yes forgets them unasked", "--yes oublie sans demander");
+        input::agree(&question, instead)?;
+    }
+    account.remove_contact(&id)?;
+    context.output.summary(
+        &RemoveFields {
+            contact: ContactFields::from(&contact),
+            member_of: shared,
+        },
+        &say!(
+            "{name} is no contact any more",
+            "{name} n’est plus un contact"
+        ),
+    )?;
+    Ok(Exit::Done)
+}
+
+/// The vaults that an account is a member of, too, as this device knows them.
+fn shared_with(account: &Account, other: &AccountId) -> Result<Vec<VaultFields>, Failure> {
+    let mut shared = Vec::new();
+    for (id, _) in account.known_vaults()? {
+        // A contact is forgotten whether every vault can be looked at or not.
+        let Ok(vault) = account.open_vault(&VaultSelector::Id(id)) else {
+            continue;
+        };
+        if vault.log().member(other).is_some() {
+            shared.push(VaultFields::of(&vault));
+        }
+    }
+    Ok(shared)
+}
+
 pub(super) fn verify(options: &ContactVerify, context: &Context) -> Result<Exit, Failure> {
     let account = context.session()?.account;
     let contact = match contact(&account, &options.address)? {
@@ -127,11 +199,14 @@ pub(super) fn verify(options: &ContactVerify, context: &Context) -> Result<Exit,
         writeln!(out, "  {first}\n  {}", second.trim_start())
     })?;
     context.output.note(&say!(
-        "{name} sees the same number with `coffre contact verify` and your address. Read it aloud to each other.",
-        "{name} voit le même nombre avec `coffre contact verify` et votre adresse. Lisez-le-vous à voix haute.",
+        "`coffre contact verify` with your address shows {name} a number, too. Read both aloud to each other, to the end: only if they are the same are you talking to whom this address belongs to.",
+        "`coffre contact verify` avec votre adresse montre aussi un nombre à {name}. Lisez-vous les deux à voix haute, jusqu’au bout : ce n’est que s’ils sont les mêmes que cette adresse est celle de la personne à qui vous parlez.",
     ));
     if asks {
-        let question = say!("Is it the same?", "Est-ce le même ?");
+        let question = say!(
+            "Does {name} see the same number?",
+            "{name} voit-il (ou elle) le même nombre ?"
+        );
         let is_same = input::confirm(&question, words("--same", "--same"))?;
         account.set_verified(&id, is_same)?;
         if !is_same {

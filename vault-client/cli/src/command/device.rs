@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use vault_client::account::{Account, AccountError, Device, DeviceRemoval, GuestLog, VaultUpkeep};
+use vault_client::account::{AccountError, Device, DeviceRemoval, GuestLog, VaultUpkeep};
 use vault_client::vault::Upkeep;
 use vault_proto::device::DeviceKind;
 
@@ -183,7 +183,7 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
 
 pub(super) fn rename(options: &DeviceRename, context: &Context) -> Result<Exit, Failure> {
     let account = context.session()?.account;
-    let device = select(&account, &options.device)?;
+    let device = select(&account.devices()?, &options.device, Removed::ById)?;
     account.rename_device(&device.id, &options.name)?;
     let (before, after) = (shown(&device), printable(&options.name));
     context.output.summary(
@@ -201,8 +201,16 @@ pub(super) fn rename(options: &DeviceRename, context: &Context) -> Result<Exit, 
 
 pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, Failure> {
     let account = context.session()?.account;
-    let device = select(&account, &options.device)?;
+    let devices = account.devices()?;
+    let device = select(&devices, &options.device, Removed::ByName)?;
     let removal = if device.kind == DeviceKind::Paper {
+        if device.removed_seq.is_none() && is_only_paper(&devices) {
+            let message = "this is the only recovery phrase of the account";
+            return Err(Failure::usage(message).with_hint(words(
+                "`coffre phrase new` makes another one, and takes this one out",
+                "`coffre phrase new` en fait une autre, et retire celle-ci",
+            )));
+        }
         let by = phrase::read(
             options.phrase_file.as_deref().map(Path::new),
             &say!(
@@ -210,6 +218,13 @@ pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, 
                 "les mots d’une autre phrase de récupération"
             ),
         )?;
+        if by.device_keys().id() == device.id {
+            let message = "these are the words of the phrase that is to be removed";
+            return Err(Failure::usage(message).with_hint(words(
+                "the words of another phrase remove it; `coffre phrase new` makes one, and takes the old one out",
+                "les mots d’une autre phrase la retirent ; `coffre phrase new` en fait une, et retire l’ancienne",
+            )));
+        }
         account.remove_paper(&device.id, &by)?
     } else {
         account.remove_device(&device.id)?
@@ -222,16 +237,23 @@ pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, 
         left_behind: LeftBehindFields::from(&removal.left_behind),
     };
     let name = shown(&device);
-    context.output.summary(
-        &fields,
-        &say!(
+    let text = if not_told(&removal.guest_logs).is_empty() {
+        say!(
             "{name} is out: the hoster lets it in no more, and what is saved from now on it cannot open.\n\
              What lies on it, and what it could read until now, stays readable to whoever has it.",
             "{name} est dehors : l’hébergeur ne le laisse plus entrer, et il ne pourra pas ouvrir ce qui \
              sera sauvegardé désormais.\n\
              Ce qui s’y trouve, et ce qu’il pouvait lire jusqu’ici, reste lisible pour qui l’a en main.",
-        ),
-    )?;
+        )
+    } else {
+        say!(
+            "{name} is out of the account, but not out everywhere yet. What lies on it, and what it \
+             could read until now, stays readable to whoever has it.",
+            "{name} n’est plus du compte, mais n’est pas encore dehors partout. Ce qui s’y trouve, et ce \
+             qu’il pouvait lire jusqu’ici, reste lisible pour qui l’a en main.",
+        )
+    };
+    context.output.summary(&fields, &text)?;
     Ok(after(&removal, context))
 }
 
@@ -300,17 +322,33 @@ pub(super) fn not_told(guest_logs: &Result<Vec<GuestLog>, Arc<AccountError>>) ->
     }
 }
 
-/// The active device of that name, or whose id begins like this; a removed one
-/// by its id only.
-fn select(account: &Account, wanted: &str) -> Result<Device, Failure> {
-    let devices = account.devices()?;
-    let by_name =
-        |device: &&Device| device.removed_seq.is_none() && device.name.as_deref() == Some(wanted);
+fn is_only_paper(devices: &[Device]) -> bool {
+    let is_paper =
+        |device: &&Device| device.kind == DeviceKind::Paper && device.removed_seq.is_none();
+    devices.iter().filter(is_paper).count() == 1
+}
+
+/// How a removed device is selected.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removed {
+    /// By its id only.
+    ById,
+    /// By its name too, where no active one has it: whatever is left to do about it.
+    ByName,
+}
+
+/// The active device of that name, or whose id begins like this.
+fn select(devices: &[Device], wanted: &str, removed: Removed) -> Result<Device, Failure> {
+    let is_called = |device: &&Device| device.name.as_deref() == Some(wanted);
+    let by_name = |device: &&Device| device.removed_seq.is_none() && is_called(device);
     let prefix = wanted.to_ascii_lowercase();
     let by_id = |device: &&Device| prefix.len() >= 4 && device.id.to_string().starts_with(&prefix);
     let mut found: Vec<&Device> = devices.iter().filter(by_name).collect();
     if found.is_empty() {
         found = devices.iter().filter(by_id).collect();
+    }
+    if found.is_empty() && removed == Removed::ByName {
+        found = devices.iter().filter(is_called).collect();
     }
     let hint = words(
         "`coffre device list` shows them; the beginning of an id names one for sure",

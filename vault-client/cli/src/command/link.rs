@@ -24,6 +24,8 @@ use crate::show::{Count, Noun, Size, counted, duration};
 use crate::table::Table;
 use crate::{input, interrupt, qr, show};
 
+/// What every link begins with.
+const SCHEME: &str = "coffre://";
 /// The most bytes of a link.
 const MAX_LINK_BYTES: usize = 2_048;
 
@@ -266,7 +268,8 @@ pub(super) fn get(options: &LinkGet, context: &Context) -> Result<Exit, Failure>
     if options.url == "-" && io::stdin().is_terminal() {
         context.output.warn(&say!("The link:", "Le lien :"));
     }
-    let text = input::secret(&options.url, MAX_LINK_BYTES)?;
+    let is_whole = |url: &str| !url.starts_with(SCHEME) || LinkUrl::parse(url).is_ok();
+    let text = input::pasted(&options.url, MAX_LINK_BYTES, is_whole)?;
     let url = LinkUrl::parse(&text).map_err(|error| {
         Failure::usage(format!("this is no link: {error}")).with_hint(words(
             "a link is one line that begins with coffre://; copy all of it, with what follows the #",

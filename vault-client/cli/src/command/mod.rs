@@ -12,6 +12,7 @@ mod generate;
 mod left_behind;
 mod link;
 mod ls;
+mod new_devices;
 mod pair;
 mod phrase;
 mod reconcile;
@@ -63,13 +64,14 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
         },
         Command::Unshare(options) => share::unshare(options, context),
         Command::Contact(ContactCommand::Add(options)) => contact::add(options, context),
+        Command::Contact(ContactCommand::Remove(options)) => contact::remove(options, context),
         Command::Contact(ContactCommand::List) => contact::list(context),
         Command::Contact(ContactCommand::Verify(options)) => contact::verify(options, context),
         Command::Link(LinkCommand::Create(options)) => link::create(options, context),
         Command::Link(LinkCommand::List(options)) => link::list(options, context),
         Command::Link(LinkCommand::Revoke(options)) => link::revoke(options, context),
         Command::Link(LinkCommand::Get(options)) => link::get(options, context),
-        Command::Backup(options) => backup::run(options, context),
+        Command::Backup(options) => backup::run(options, context).map_err(Failure::of_backup),
         Command::Snapshots(options) => snapshots::run(options, context),
         Command::Ls(options) => ls::run(options, context),
         Command::Diff(options) => diff::run(options, context),

@@ -3,8 +3,9 @@
 use std::io::{self, IsTerminal};
 
 use serde::Serialize;
-use vault_client::account::pairing::NewDevice;
-use vault_client::account::{Account, AccountError};
+use vault_client::account::Account;
+use vault_client::account::pairing::{NewDevice, Refusal};
+use vault_client::error::ErrorCode;
 use vault_core::keys::PhraseLanguage;
 use vault_core::pairing::PairingCode;
 
@@ -51,7 +52,8 @@ pub(super) fn run(options: &Pair, context: &Context) -> Result<Exit, Failure> {
             "La ligne que montre le nouvel appareil, ou l’adresse de l’hébergeur :"
         ));
     }
-    let what = input::secret(&options.what, MAX_BYTES)?;
+    let is_whole = |text: &str| !text.starts_with(SCHEME) || PairingCode::parse(text).is_ok();
+    let what = input::pasted(&options.what, MAX_BYTES, is_whole)?;
     if what.starts_with(SCHEME) {
         let code = PairingCode::parse(&what).map_err(|error| {
             Failure::usage(error.to_string()).with_hint(words(
@@ -92,7 +94,7 @@ fn new(hoster: &str, options: &Pair, context: &Context) -> Result<Exit, Failure>
         "L’autre appareil montre-t-il les mêmes mots ?"
     );
     if !same(&check, options, &question)? {
-        return Err(differ());
+        return Err(refuse(device, options)?);
     }
     let account = device.finish(&cancellation)?;
     let fields = NewFields {
@@ -135,7 +137,7 @@ fn old(code: &PairingCode, options: &Pair, context: &Context) -> Result<Exit, Fa
         Ok(true) => {}
         Ok(false) => {
             pairing.refuse()?;
-            return Err(differ());
+            return Err(differ(options));
         }
         Err(failure) => {
             pairing.refuse()?;
@@ -192,9 +194,31 @@ fn same(check: &[&str; 6], options: &Pair, question: &str) -> Result<bool, Failu
     }
 }
 
-fn differ() -> Failure {
-    Failure::from(AccountError::PairingRefused).with_hint(words(
-        "nothing was added; begin again on the new device, with another code",
-        "rien n’a été ajouté ; recommencez sur le nouvel appareil, avec un autre code",
-    ))
+/// Ends it on the new device.
+fn refuse(device: NewDevice, options: &Pair) -> Result<Failure, Failure> {
+    let failure = differ(options);
+    Ok(match device.refuse()? {
+        Refusal::Nothing(Ok(())) => failure,
+        Refusal::Nothing(Err(_)) => failure.with_hint(words(
+            "the other device could not be told: end it there with Ctrl-C; `coffre device pair` here begins again, with another code",
+            "l’autre appareil n’a pas pu être prévenu : arrêtez-le avec Ctrl-C ; `coffre device pair` ici recommence, avec un autre code",
+        )),
+        _ => Failure::new(
+            ErrorCode::PairingFailed,
+            "the words were said to be the same before: the other device may have let this one in",
+        )
+        .with_hint(words(
+            "`coffre device list` there shows it, and `coffre device remove` takes it out; this device has forgotten its keys",
+            "`coffre device list` là-bas le montre, et `coffre device remove` l’enlève ; cet appareil a oublié ses clés",
+        )),
+    })
+}
+
+/// On either side.
+fn differ(options: &Pair) -> Failure {
+    let message = match options.words {
+        Some(_) => "the words differ: nothing was paired",
+        None => "you said that the words differ: nothing was paired",
+    };
+    Failure::new(ErrorCode::PairingFailed, message)
 }

@@ -15,6 +15,9 @@ use crate::language::{say, words as words_in};
 use crate::phrase::{self, PhraseFile};
 use crate::session::Context;
 
+/// What every invitation begins with.
+const SCHEME: &str = "coffre://";
+
 #[derive(Serialize)]
 struct Fields<'a> {
     account: String,
@@ -87,7 +90,8 @@ pub(super) fn run(options: &Signup, context: &Context) -> Result<Exit, Failure> 
 
 /// The invitation on the command line, or the first line of standard input.
 fn invitation(argument: &str) -> Result<Invitation, Failure> {
-    let url = input::secret(argument, MAX_INVITATION_BYTES)?;
+    let is_whole = |url: &str| !url.starts_with(SCHEME) || Invitation::parse(url).is_ok();
+    let url = input::pasted(argument, MAX_INVITATION_BYTES, is_whole)?;
     Invitation::parse(&url).map_err(|error| {
         Failure::usage(format!("this is no invitation: {error}")).with_hint(words_in(
             "an invitation is one line that begins with coffre://; copy all of it",

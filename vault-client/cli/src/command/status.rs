@@ -11,6 +11,7 @@ use vault_client::vault::{Freshness, Vault};
 use vault_core::timestamp::Timestamp;
 use vault_proto::ids::VaultId;
 
+use super::new_devices::{self, NewDeviceFields};
 use super::stats::UsageFields;
 use crate::args::Status;
 use crate::exit::Exit;
@@ -34,6 +35,8 @@ struct Fields {
     /// `unknown` after a recovery, until another device or a printed head of the
     /// account itself confirms what was seen of it.
     freshness: &'static str,
+    /// That have come in since a member was last shown them here, on a terminal.
+    new_devices: Vec<NewDeviceFields>,
     vaults: Vec<VaultStatus>,
     /// Those of which nothing can be said, and why.
     left_out: Vec<LeftOutFields>,
@@ -105,6 +108,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         }
     }
     let account = &session.account;
+    let new_devices = account.new_devices()?;
     let fields = Fields {
         account: account.id().to_string(),
         device: account.device().to_string(),
@@ -114,6 +118,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         hoster_reachable: reachable,
         usage: usage.map(UsageFields::from),
         freshness: freshness_name(account.freshness()?),
+        new_devices: new_devices.new.iter().map(NewDeviceFields::from).collect(),
         vaults,
         left_out,
     };
@@ -140,6 +145,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
             writeln!(out, "{text}")?;
         }
         writeln!(out)?;
+        new_devices::write(&new_devices, out)?;
         if is_unknown(fields.freshness)
             || fields.vaults.iter().any(|vault| is_unknown(vault.freshness))
         {
@@ -158,6 +164,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         }
         table(&fields.vaults).write(out)
     })?;
+    new_devices::note(&new_devices, account, context)?;
     for left_out in &fields.left_out {
         let name = left_out.vault.shown_name();
         context

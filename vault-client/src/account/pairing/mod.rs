@@ -19,7 +19,7 @@ use vault_core::pairing::PairingStep;
 pub use vault_core::pairing::{PairingCode, PairingError};
 use vault_proto::ids::MessageName;
 
-pub use new::NewDevice;
+pub use new::{NewDevice, Refusal};
 pub use old::{Paired, Pairing};
 
 use super::AccountError;

@@ -20,6 +20,18 @@ use crate::remote::{HosterAddress, Visitor};
 use crate::state::{AccountLock, JoiningRow, JoiningWay, KeySlot, State, StateError, ToldRow};
 use crate::vault::VaultError;
 
+/// What it means that the member of the new device refuses.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Nothing was added, and nothing will be. The other device learns of it, unless
+    /// the hoster cannot be told now: then it waits until the code is over.
+    Nothing(Result<(), Arc<AccountError>>),
+    /// This device had signed before: the other one may have let its keys in, which
+    /// nobody holds any more.
+    Signed,
+}
+
 /// A device that is being brought into an account by another one.
 pub struct NewDevice {
     setup: Setup,
@@ -92,7 +104,7 @@ impl NewDevice {
     }
 
     /// Waits for the other device, and gives the words that it shows too. If they
-    /// differ, somebody stands in between: drop this, and do not finish.
+    /// differ, somebody stands in between: [`Self::refuse`], and do not finish.
     ///
     /// # Errors
     /// [`AccountError::PairingOver`], [`AccountError::Pairing`], and the others.
@@ -172,6 +184,26 @@ impl NewDevice {
             return Err(AccountSecretsError::NotADevice.into());
         }
         self.come_in(&proposal, &log, &address)
+    }
+
+    /// The words differ, or the member wants no such pairing: forgets it, so that the
+    /// next one has another code, and tells the other device.
+    ///
+    /// # Errors
+    /// [`AccountError`], where this device cannot forget it.
+    pub fn refuse(self) -> Result<Refusal, AccountError> {
+        if is_signed(&self.joining) {
+            self.give_up()?;
+            return Ok(Refusal::Signed);
+        }
+        self.give_up()?;
+        let mut rng = Rng::new(self.setup.randomness.clone());
+        let box_name = name(&self.code, PairingStep::Signature);
+        let refusal = self.code.seal_refusal(&mut rng);
+        let told = self.relay.put_message(&box_name, &refusal);
+        Ok(Refusal::Nothing(
+            told.map_err(|error| Arc::new(error.into())),
+        ))
     }
 
     fn come_in(

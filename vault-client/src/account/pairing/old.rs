@@ -181,8 +181,8 @@ impl Pairing {
     /// [`Account::pair`] with the same code to go on.
     ///
     /// # Errors
-    /// [`AccountError::PairingOver`], [`AccountError::PairingOvertaken`],
-    /// [`AccountError::Pairing`], and the others.
+    /// [`AccountError::PairingRefused`], [`AccountError::PairingOver`],
+    /// [`AccountError::PairingOvertaken`], [`AccountError::Pairing`], and the others.
     pub fn confirm(self, cancel: &Cancellation) -> Result<Paired, AccountError> {
         let account = &self.account;
         let device = self.introduction.public.id();
@@ -202,7 +202,13 @@ impl Pairing {
     fn sign(&self, cancel: &Cancellation) -> Result<(), AccountError> {
         let wait = self.account.wait(&self.code, CODE_SECONDS, cancel);
         let signature = wait.for_message(PairingStep::Signature)?;
-        let signature = self.code.open_signature(&signature)?;
+        let signature = match self.code.open_signature(&signature) {
+            Err(PairingError::Refused) => {
+                self.end(PairingEnd::Refused)?;
+                return Err(AccountError::PairingRefused);
+            }
+            opened => opened?,
+        };
         // Not while the other device is waited for.
         let (_lock, mut own) = self.account.own_log()?;
         let appended = own.append(|author, _| {

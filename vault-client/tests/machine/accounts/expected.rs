@@ -194,6 +194,7 @@ pub(super) fn assert_refused(code: ErrorCode) {
             ErrorCode::NotAllowed
                 | ErrorCode::NoVault
                 | ErrorCode::HosterRefused
+                | ErrorCode::DeviceUnknown
                 | ErrorCode::RotationDue
                 | ErrorCode::InvalidArgument
         ),
