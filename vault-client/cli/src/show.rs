@@ -223,6 +223,8 @@ pub(crate) fn reason(reason: Reason) -> String {
         Reason::NameRefused => "le système de fichiers refuse ce nom",
         Reason::LinkNotRestored => "le fichier dont c’est un lien n’est pas restauré",
         Reason::Incomplete => "écrit en partie seulement",
+        Reason::LostByHoster => "l’hébergeur ne l’a plus en entier tel qu’il a été rangé",
+        Reason::Nowhere => "une partie n’est nulle part dans le coffre",
         Reason::Different => "différent de l’instantané",
         Reason::DiskFull => "plus de place",
         Reason::LeadsOut => "lien symbolique qui mène hors du partage",
