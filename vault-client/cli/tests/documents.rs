@@ -22,7 +22,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("cat", "snapshot:s path:s size:n content:s"),
     (
         "check",
-        "vault:o snapshots:n nodes:n chunks:n packs:n read_packs:n read_bytes:n problems:a",
+        "vault:o snapshots:n nodes:n chunks:n packs:n read_packs:n read_bytes:n problems:a \
+         broken_snapshots:a",
     ),
     ("completions", "shell:s script:s"),
     ("contact-add", "contact:o"),

@@ -1,6 +1,7 @@
 //! Whole backups, restores and checks, over a hoster in memory.
 
 mod account_back;
+mod broken;
 mod changing;
 mod checkpoints;
 mod collusion;
