@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use vault_client::account::{Account, VaultSelector};
+use vault_client::account::{Account, AccountError, VaultSelector};
 use vault_client::progress::Cancellation;
 use vault_client::reconcile::{Parted, ReconcileError, Reconciled, reconcile, reconcile_account};
 use vault_client::remote::Remote;
-use vault_client::vault::Vault;
+use vault_client::vault::{Vault, VaultError};
 
 use crate::args::VaultReconcile;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, went_back};
 use crate::language::{say, words};
 use crate::session::{Context, Session, VaultFields};
 use crate::show;
@@ -63,10 +63,13 @@ struct LeftOutFields {
 }
 
 pub(super) fn bring_forward(options: &VaultReconcile, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
     if !options.yes {
+        for told in foreseen(options, &session) {
+            context.output.warn(&told);
+        }
         ask(options)?;
     }
-    let session = context.session()?;
     let current = Arc::new(Mutex::new(session.account.remote()));
     let steps = Steps {
         cancellation: interrupt::cancellation_of(current.clone(), &context.output)?,
@@ -94,6 +97,34 @@ pub(super) fn bring_forward(options: &VaultReconcile, context: &Context) -> Resu
     };
     context.output.summary(&fields, &fields.told())?;
     Ok(fields.warn(context))
+}
+
+/// What the hoster shows and what this device has seen, of the account and of each vault
+/// of which that differs: the dates are what the hoster's word is held against. Whatever
+/// cannot be asked is not foreseen.
+fn foreseen(options: &VaultReconcile, session: &Session) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut tell = |name: String, error: &VaultError| {
+        told.extend(went_back(error).map(|it| say!("{name}: {it}", "{name} : {it}")));
+    };
+    if let Err(AccountError::Vault(error)) = session.account.vaults() {
+        tell(say!("the account", "le compte"), &error);
+    }
+    for (id, name) in session.account.known_vaults().unwrap_or_default() {
+        let is_asked = |name: Option<&str>| match &options.vault {
+            Some(wanted) => name == Some(wanted) || id.to_string() == *wanted,
+            None => true,
+        };
+        if !is_asked(name.as_deref()) {
+            continue;
+        }
+        let opened = session.account.open_vault(&VaultSelector::Id(id));
+        let Ok(mut vault) = opened else { continue };
+        if let Err(error) = vault.refresh() {
+            tell(VaultFields::of(&vault).shown_name(), &error);
+        }
+    }
+    told
 }
 
 fn ask(options: &VaultReconcile) -> Result<(), Failure> {
