@@ -123,6 +123,7 @@ fn count(number: u64, language: Language) -> String {
 pub(crate) enum Noun {
     File,
     FileOrDirectory,
+    Link,
     Page,
     Pack,
     Problem,
@@ -142,6 +143,8 @@ impl Noun {
             (Self::FileOrDirectory, Language::French) => {
                 ["fichier ou répertoire", "fichiers et répertoires"]
             }
+            (Self::Link, Language::English) => ["link", "links"],
+            (Self::Link, Language::French) => ["lien", "liens"],
             (Self::Page, Language::English) => ["page", "pages"],
             (Self::Page, Language::French) => ["page", "pages"],
             (Self::Pack, Language::English) => ["pack", "packs"],

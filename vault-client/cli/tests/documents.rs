@@ -101,7 +101,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("vault-members", "vault:o rotation_due:b members:a"),
     (
         "vault-reconcile",
-        "vault:o from:n lost:n head:n entries:n uploaded_packs:n gone_packs:a contents_lost:b",
+        "vault:o from:n lost:n head:n entries:n uploaded_packs:n gone_packs:a contents_lost:b \
+         links_taken_off:n links_not_served:n links_unlisted:n",
     ),
     ("vault-rename", "vault:o"),
     (

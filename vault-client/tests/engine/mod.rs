@@ -11,6 +11,7 @@ mod hostile;
 mod interrupted;
 mod joining;
 mod lies;
+mod links_back;
 mod lost_entries;
 mod races;
 mod readers;

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, went_back};
 use crate::language::{say, words};
 use crate::session::{Context, Session, VaultFields};
-use crate::show;
+use crate::show::{self, Noun, counted};
 use crate::{input, interrupt};
 
 #[derive(Serialize)]
@@ -45,6 +45,12 @@ struct BroughtFields {
     contents_lost: bool,
     /// How many of the heads that were lost had a list that is gone.
     heads_not_brought_back: u64,
+    /// Links that were lost and are not on the list: their capsules are gone.
+    links_taken_off: u64,
+    /// Links on the list that the hoster does not serve any more.
+    links_not_served: u64,
+    /// Links that it serves and that are not on the list.
+    links_unlisted: u64,
     /// Nothing was lost: what the hoster had more was fetched.
     refreshed: bool,
     /// Another device had brought the vault forward, and this one has followed.
@@ -217,6 +223,9 @@ impl BroughtFields {
             gone_packs: done.gone.iter().map(ToString::to_string).collect(),
             contents_lost: done.contents_lost,
             heads_not_brought_back: done.heads_not_brought_back,
+            links_taken_off: done.links_taken_off,
+            links_not_served: done.links_not_served,
+            links_unlisted: done.links_unlisted,
             refreshed: done.refreshed,
             taken_over: done.taken_over,
             joined: done.joined,
@@ -272,10 +281,37 @@ impl BroughtFields {
                 "{name} : la liste de son contenu aux {heads} dernières têtes est elle-même perdue : elle est de nouveau celle d’avant, ou ce que d’autres ont sauvegardé depuis",
             ));
         }
+        self.warn_of_links(context, name);
         if self.under_way {
             context.output.warn(&say!(
                 "{name}: not all of it stands again: somebody who may write to it has to run this, too",
                 "{name} : tout n’est pas encore revenu : quelqu’un qui peut y écrire doit aussi lancer cette commande",
+            ));
+        }
+    }
+}
+
+impl BroughtFields {
+    fn warn_of_links(&self, context: &Context, name: &str) {
+        if self.links_not_served > 0 {
+            let links = counted(self.links_not_served, Noun::Link);
+            context.output.warn(&say!(
+                "{name}: not served any more: {links}; revoke them, or make them again (`coffre link list` shows them)",
+                "{name} : plus servis : {links} ; mettez-y fin, ou refaites-les (`coffre link list` les montre)",
+            ));
+        }
+        if self.links_taken_off > 0 {
+            let links = counted(self.links_taken_off, Noun::Link);
+            context.output.warn(&say!(
+                "{name}: lost, and not on the list any more: {links}; make them again",
+                "{name} : perdus, et absents de la liste : {links} ; refaites-les",
+            ));
+        }
+        if self.links_unlisted > 0 {
+            let links = counted(self.links_unlisted, Noun::Link);
+            context.output.warn(&say!(
+                "{name}: served, and not on the list, maybe because they had been revoked: {links}; `coffre link list` shows them, `coffre link revoke` ends them",
+                "{name} : servis, et absents de la liste, peut-être parce qu’on y avait mis fin : {links} ; `coffre link list` les montre, `coffre link revoke` y met fin",
             ));
         }
     }
