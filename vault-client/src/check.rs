@@ -3,7 +3,7 @@
 //! that was stored.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -15,7 +15,9 @@ use vault_core::{
     index::IndexEntry,
     pack::{MAX_PACK_LEN, read_pack_entries},
     seal::Decompressor,
+    snapshot::SnapshotId,
     stream::{StreamChunks, StreamRef},
+    timestamp::Timestamp,
     tree::{NodeContent, Step, Walk},
 };
 use vault_proto::{
@@ -60,9 +62,10 @@ pub enum Problem {
     /// A pack is what its id names, and does not open, or does not hold what
     /// the index says: a member's device has written it so.
     PackMalformed(PackId),
-    /// A directory of a snapshot, or the list of a file's chunks, cannot be read.
+    /// A directory of a snapshot, or the list of a file's chunks, cannot be read. Told
+    /// once, however many snapshots share it.
     TreeUnreadable {
-        /// The snapshot's id.
+        /// The id of the first of them.
         snapshot: String,
         /// The path of the last node that could be read.
         after: Vec<u8>,
@@ -71,9 +74,10 @@ pub enum Problem {
         /// Whether the hoster has sent something else than what was stored.
         altered: bool,
     },
-    /// A file of a snapshot has a chunk that the index does not know.
+    /// A file of a snapshot has a chunk that the index does not know. Told once, however
+    /// many snapshots share it.
     ChunkUnknown {
-        /// The snapshot's id.
+        /// The id of the first of them.
         snapshot: String,
         /// The file.
         path: Vec<u8>,
@@ -90,6 +94,23 @@ impl Problem {
             Self::PackMalformed(_) | Self::ChunkUnknown { .. } => false,
         }
     }
+}
+
+/// A snapshot that this device cannot restore whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokenSnapshot {
+    /// Its id.
+    pub id: SnapshotId,
+    /// The name of its series.
+    pub series: String,
+    /// When it was begun.
+    pub started: Timestamp,
+    /// Files in it of which not all can be read.
+    pub files: u64,
+    /// Directories in it that cannot be read to their end: what else is in them is not
+    /// known.
+    pub directories: u64,
 }
 
 /// What a check found.
@@ -111,6 +132,9 @@ pub struct CheckReport {
     pub read_bytes: u64,
     /// What is wrong; empty if nothing is.
     pub problems: Vec<Problem>,
+    /// Snapshots that are not whole, the oldest first: what they share and what is wrong
+    /// with it is among [`Self::problems`] once.
+    pub broken: Vec<BrokenSnapshot>,
 }
 
 /// Why a check could not be made to its end.
@@ -172,10 +196,12 @@ pub fn check(
             cancellation,
             report: CheckReport::default(),
             packs: BTreeMap::new(),
+            missing: HashSet::new(),
+            doubtful: HashSet::new(),
         };
         check.packs()?;
-        check.snapshots()?;
         check.read(read_data)?;
+        check.snapshots()?;
         check.report.problems.sort();
         check.report.problems.dedup();
         Ok(check.report)
@@ -189,6 +215,10 @@ struct Check<'a> {
     cancellation: &'a Cancellation,
     report: CheckReport,
     packs: BTreeMap<PackId, Pack>,
+    /// Packs that the hoster does not have.
+    missing: HashSet<PackId>,
+    /// Those that are not what they should be: some of their chunks may be.
+    doubtful: HashSet<PackId>,
 }
 
 /// A pack, as index and root know it.
@@ -295,19 +325,35 @@ impl Check<'_> {
     /// Follows every snapshot down to its chunks. What several share is
     /// followed once.
     fn snapshots(&mut self) -> Result<(), CheckError> {
-        let mut seen = HashSet::new();
+        for problem in &self.report.problems {
+            match problem {
+                Problem::PackMissing(id) => self.missing.insert(*id),
+                Problem::PackAltered(id) | Problem::PackMalformed(id) => self.doubtful.insert(*id),
+                _ => false,
+            };
+        }
+        let mut followed = Followed::default();
         for named in self.contents.snapshots(None)? {
             self.report.snapshots += 1;
-            self.tree(&named, &mut seen)?;
+            let lost = self.tree(&named, &mut followed)?;
+            if lost != Lost::default() {
+                self.report.broken.push(BrokenSnapshot {
+                    id: named.id,
+                    series: named.series,
+                    started: named.snapshot.fields().started,
+                    files: lost.files,
+                    directories: lost.directories,
+                });
+            }
         }
         Ok(())
     }
 
-    fn tree(
-        &mut self,
-        named: &NamedSnapshot,
-        seen: &mut HashSet<ChunkId>,
-    ) -> Result<(), CheckError> {
+    fn tree(&mut self, named: &NamedSnapshot, followed: &mut Followed) -> Result<Lost, CheckError> {
+        let root = name_of(ChunkKind::Tree, named.snapshot.tree());
+        if !followed.begin(root) {
+            return Ok(followed.lost(&root));
+        }
         let opened = self.contents.opened();
         let mut source = opened.reader.clone();
         let mut walk = Walk::new(named.snapshot.tree());
@@ -315,26 +361,40 @@ impl Check<'_> {
             self.stop_if_cancelled()?;
             let node = match walk.next(&mut source) {
                 Ok(Some(Step::Node(node))) => node,
-                Ok(Some(_)) => continue,
-                Ok(None) => return Ok(()),
+                Ok(Some(Step::Leave(_))) => {
+                    followed.end();
+                    continue;
+                }
+                Ok(None) => {
+                    followed.end();
+                    return Ok(followed.lost(&root));
+                }
                 Err(error) => {
                     let problem = unreadable(named, &walk, error.into())?;
                     self.report.problems.push(problem);
-                    return Ok(());
+                    followed.add(Lost::DIRECTORY);
+                    followed.end();
+                    if walk.give_up() {
+                        continue;
+                    }
+                    return Ok(followed.lost(&root));
                 }
             };
             match node.content() {
-                NodeContent::Directory { content }
-                    if !seen.insert(name_of(ChunkKind::Tree, content)) =>
-                {
-                    walk.skip();
-                    continue;
+                NodeContent::Directory { content } => {
+                    let name = name_of(ChunkKind::Tree, content);
+                    if !followed.begin(name) {
+                        followed.add(followed.lost(&name));
+                        walk.skip();
+                        continue;
+                    }
                 }
-                NodeContent::File { content, .. }
-                    if seen.insert(name_of(ChunkKind::FileData, content)) =>
-                {
-                    let problem = self.follow(named, &walk, content)?;
-                    self.report.problems.extend(problem);
+                NodeContent::File { content, .. } => {
+                    let name = name_of(ChunkKind::FileData, content);
+                    if followed.seen.insert(name) && !self.is_whole(named, &walk, content)? {
+                        followed.broken.insert(name, Lost::FILE);
+                    }
+                    followed.add(followed.lost(&name));
                 }
                 _ => {}
             }
@@ -344,29 +404,62 @@ impl Check<'_> {
     }
 
     /// Looks for every chunk of the file that the walk has come to.
-    fn follow(
-        &self,
+    fn is_whole(
+        &mut self,
         named: &NamedSnapshot,
         walk: &Walk,
         content: &StreamRef,
-    ) -> Result<Option<Problem>, CheckError> {
+    ) -> Result<bool, CheckError> {
         let opened = self.contents.opened();
         let mut source = opened.reader.clone();
         let mut chunks = StreamChunks::new(content);
         loop {
-            match chunks.next(&mut source) {
-                Ok(None) => return Ok(None),
+            let problem = match chunks.next(&mut source) {
+                Ok(None) => return Ok(true),
                 Ok(Some(chunk)) => {
                     let entry = opened.index.lookup(ChunkKind::FileData, &chunk.id);
-                    if entry.map_err(TransferError::from)?.is_none() {
-                        return Ok(Some(Problem::ChunkUnknown {
+                    match entry.map_err(TransferError::from)? {
+                        // The pack that has lost it is told already.
+                        Some(entry) if self.is_lost(&entry)? => return Ok(false),
+                        Some(_) => continue,
+                        None => Problem::ChunkUnknown {
                             snapshot: named.id.to_string(),
                             path: path_of(walk),
-                        }));
+                        },
                     }
                 }
-                Err(error) => return unreadable(named, walk, error.into()).map(Some),
-            }
+                Err(error) => unreadable(named, walk, error.into())?,
+            };
+            self.report.problems.push(problem);
+            return Ok(false);
+        }
+    }
+
+    /// Whether a chunk that the index places in a pack with which something is wrong is
+    /// not to be had there, nor anywhere else.
+    fn is_lost(&self, entry: &IndexEntry) -> Result<bool, TransferError> {
+        let is_missing = self.missing.contains(&entry.pack);
+        if !is_missing && !self.doubtful.contains(&entry.pack) {
+            return Ok(false);
+        }
+        let opened = self.contents.opened();
+        if !is_missing && opened.reader.opens(entry)? {
+            return Ok(false);
+        }
+        let is_kept = |at: &IndexEntry| {
+            let kept = opened.cache.read(&at.pack, at.offset, at.sealed_length);
+            kept.is_some()
+        };
+        // Nothing is asked for that is known not to be there.
+        let places = opened.index.places(entry.kind, &entry.id)?;
+        let mut places = places.iter();
+        if places.all(|at| self.missing.contains(&at.pack) && !is_kept(at)) {
+            return Ok(true);
+        }
+        match opened.reader.read(entry.kind, &entry.id) {
+            Ok(_) => Ok(false),
+            Err(error) if error.is_lasting() => Ok(true),
+            Err(error) => Err(error),
         }
     }
 
@@ -511,6 +604,69 @@ impl Check<'_> {
         } else {
             Ok(())
         }
+    }
+}
+
+/// What cannot be read below a directory, or of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Lost {
+    files: u64,
+    directories: u64,
+}
+
+impl Lost {
+    const FILE: Self = Self {
+        files: 1,
+        directories: 0,
+    };
+    const DIRECTORY: Self = Self {
+        files: 0,
+        directories: 1,
+    };
+}
+
+/// Directories and files that were followed, by their names: see [`name_of`].
+#[derive(Default)]
+struct Followed {
+    seen: HashSet<ChunkId>,
+    /// Those of which something cannot be read: none, or few.
+    broken: HashMap<ChunkId, Lost>,
+    /// The directories that are being followed, the innermost last, with what was found
+    /// in them so far.
+    open: Vec<(ChunkId, Lost)>,
+}
+
+impl Followed {
+    /// Enters a directory; false if it was followed before.
+    fn begin(&mut self, directory: ChunkId) -> bool {
+        let is_new = self.seen.insert(directory);
+        if is_new {
+            self.open.push((directory, Lost::default()));
+        }
+        is_new
+    }
+
+    /// Adds to what is lost in the innermost directory. A hostile tree may name one
+    /// directory more often than anything can be counted.
+    fn add(&mut self, lost: Lost) {
+        if let Some((_, sum)) = self.open.last_mut() {
+            sum.files = sum.files.saturating_add(lost.files);
+            sum.directories = sum.directories.saturating_add(lost.directories);
+        }
+    }
+
+    /// Leaves the innermost directory: what it has lost, the one around it has.
+    fn end(&mut self) {
+        if let Some((directory, lost)) = self.open.pop()
+            && lost != Lost::default()
+        {
+            self.broken.insert(directory, lost);
+            self.add(lost);
+        }
+    }
+
+    fn lost(&self, name: &ChunkId) -> Lost {
+        self.broken.get(name).copied().unwrap_or_default()
     }
 }
 

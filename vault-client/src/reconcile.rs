@@ -18,13 +18,15 @@
 //! names. What was in the vault is then put to what is in it now, whoever has
 //! committed that meanwhile: snapshots, and packs that the device still has. What is
 //! gone is left out of the index, so that the next backup of the same files stores
-//! it anew and older snapshots are whole again.
+//! it anew and older snapshots are whole again. Links whose capsules are gone are taken
+//! off the list.
 //!
 //! Each device does all of it, and finds nothing left to do where another one was
 //! first; so any of them goes on where one was interrupted.
 
 mod catalog;
 mod contents;
+mod links;
 
 use vault_core::author::AuthorError;
 use vault_proto::{head::HeadError, ids::PackId, wire::Root};
@@ -88,6 +90,16 @@ pub struct Reconciled {
     pub contents_lost: bool,
     /// How many heads that this device had seen were lost with that list.
     pub heads_not_brought_back: u64,
+    /// Links that were lost, and are not on the vault's list: nobody has their capsules,
+    /// or the list was changed meanwhile.
+    pub links_taken_off: u64,
+    /// Links on the vault's list that the hoster does not serve any more, though they
+    /// have not expired. It is not told of them again: it cannot be known which of them
+    /// were revoked, or used up. They can be revoked, and made again.
+    pub links_not_served: u64,
+    /// Links that the hoster serves and that are not on the list: they may have been
+    /// revoked, before it went back.
+    pub links_unlisted: u64,
 }
 
 /// Why a vault could not be brought forward.
@@ -167,6 +179,7 @@ pub fn reconcile(
             Step::LostRace => races += 1,
         }
     }
+    links::count_served(vault, &mut report)?;
     vault.forget_lost()?;
     vault.pass_pinned_place()?;
     Ok(report)

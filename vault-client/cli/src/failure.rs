@@ -4,11 +4,12 @@ use std::io;
 
 use vault_client::error::ErrorCode;
 use vault_client::vault::VaultError;
+use vault_core::timestamp::Timestamp;
 use vault_proto::head::HeadError;
 
 use crate::exit::Exit;
-use crate::language::{Words, words};
-use crate::show::printable;
+use crate::language::{Words, say, words};
+use crate::show::{local_time, printable};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum Failure {
         code: ErrorCode,
         /// What happened, without control characters.
         message: String,
+        /// More of it, in the member's language.
+        more: Option<String>,
         /// What to do about it.
         hint: Option<Words>,
     },
@@ -31,6 +34,7 @@ impl Failure {
         Self::Told {
             code,
             message: printable(message.as_ref()),
+            more: None,
             hint: hint(code),
         }
     }
@@ -42,9 +46,15 @@ impl Failure {
 
     pub(crate) fn with_hint(self, better: Words) -> Self {
         match self {
-            Self::Told { code, message, .. } => Self::Told {
+            Self::Told {
                 code,
                 message,
+                more,
+                ..
+            } => Self::Told {
+                code,
+                message,
+                more,
                 hint: Some(better),
             },
             Self::PipeClosed => self,
@@ -66,7 +76,10 @@ impl Failure {
     }
 
     /// With what helps in a state of a vault that its code alone does not tell.
-    fn about(self, error: Option<&VaultError>) -> Self {
+    fn about(mut self, error: Option<&VaultError>) -> Self {
+        if let Self::Told { more, .. } = &mut self {
+            *more = error.and_then(went_back);
+        }
         match error.and_then(vault_hint) {
             Some(better) => self.with_hint(better),
             None => self,
@@ -237,6 +250,30 @@ fn vault_hint(error: &VaultError) -> Option<Words> {
     })
 }
 
+/// Of a hoster that went back: what it shows and what was seen, with their dates where
+/// they are known, by the clocks of the devices that have committed them.
+pub(crate) fn went_back(error: &VaultError) -> Option<String> {
+    let VaultError::HosterWentBack {
+        known,
+        committed,
+        got,
+        shown,
+    } = error
+    else {
+        return None;
+    };
+    let of = |date: &Option<Timestamp>| {
+        let date = date.map(local_time);
+        date.map_or_else(String::new, |date| say!(" of {date}", " du {date}"))
+    };
+    let (seen, shown) = (of(committed), of(shown));
+    let known = known.seq;
+    Some(say!(
+        "the hoster shows head {got}{shown}; head {known}{seen} was seen before",
+        "l’hébergeur montre la tête {got}{shown} ; la tête {known}{seen} avait été vue",
+    ))
+}
+
 /// All errors of the library have a code and one sentence.
 macro_rules! told {
     ($($error:ty),* $(,)?) => {$(
@@ -374,6 +411,7 @@ mod tests {
                 known,
                 committed: None,
                 got: 2,
+                shown: None,
             },
             VaultError::Head(HeadError::Fork { seq: 3 }),
             VaultError::Head(HeadError::MissingLink { newer: 3, older: 1 }),
@@ -411,6 +449,26 @@ mod tests {
             assert!(hint.is_some(), "{text}: nothing to do about it");
             assert!(messages.insert(message), "{text}: said of another, too");
         }
+    }
+
+    /// Members are to hold it against what the hoster has told them.
+    #[test]
+    fn a_hoster_that_went_back_is_told_with_both_dates() {
+        let error = VaultError::HosterWentBack {
+            known: HeadPosition {
+                seq: 3,
+                hash: HeadHash::from_array([3; 32]),
+            },
+            committed: Timestamp::new(1_795_000_000, 0),
+            got: 2,
+            shown: Timestamp::new(1_790_000_000, 0),
+        };
+        let Failure::Told { more, .. } = error.into() else {
+            panic!("told nothing");
+        };
+        let more = more.unwrap();
+        assert!(more.contains("head 2 of 2026-09-"), "{more}");
+        assert!(more.contains("head 3 of 2026-11-"), "{more}");
     }
 
     #[test]

@@ -191,6 +191,7 @@ impl Output {
         let Failure::Told {
             code,
             message,
+            more,
             hint,
         } = failure
         else {
@@ -216,6 +217,9 @@ impl Output {
                     let french = failure::french(*code);
                     anstream::eprintln!("{red}coffre :{red:#} {french} ({message})");
                 }
+            }
+            if let Some(more) = more {
+                anstream::eprintln!("  {more}");
             }
             if let Some(hint) = hint {
                 anstream::eprintln!("  {}", hint.shown());

@@ -123,6 +123,7 @@ fn count(number: u64, language: Language) -> String {
 pub(crate) enum Noun {
     File,
     FileOrDirectory,
+    Link,
     Page,
     Pack,
     Problem,
@@ -142,6 +143,8 @@ impl Noun {
             (Self::FileOrDirectory, Language::French) => {
                 ["fichier ou répertoire", "fichiers et répertoires"]
             }
+            (Self::Link, Language::English) => ["link", "links"],
+            (Self::Link, Language::French) => ["lien", "liens"],
             (Self::Page, Language::English) => ["page", "pages"],
             (Self::Page, Language::French) => ["page", "pages"],
             (Self::Pack, Language::English) => ["pack", "packs"],
@@ -223,6 +226,8 @@ pub(crate) fn reason(reason: Reason) -> String {
         Reason::NameRefused => "le système de fichiers refuse ce nom",
         Reason::LinkNotRestored => "le fichier dont c’est un lien n’est pas restauré",
         Reason::Incomplete => "écrit en partie seulement",
+        Reason::LostByHoster => "l’hébergeur ne l’a plus en entier tel qu’il a été rangé",
+        Reason::Nowhere => "une partie n’est nulle part dans le coffre",
         Reason::Different => "différent de l’instantané",
         Reason::DiskFull => "plus de place",
         Reason::LeadsOut => "lien symbolique qui mène hors du partage",

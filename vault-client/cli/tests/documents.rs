@@ -22,7 +22,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("cat", "snapshot:s path:s size:n content:s"),
     (
         "check",
-        "vault:o snapshots:n nodes:n chunks:n packs:n read_packs:n read_bytes:n problems:a",
+        "vault:o snapshots:n nodes:n chunks:n packs:n read_packs:n read_bytes:n problems:a \
+         broken_snapshots:a",
     ),
     ("completions", "shell:s script:s"),
     ("contact-add", "contact:o"),
@@ -101,7 +102,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("vault-members", "vault:o rotation_due:b members:a"),
     (
         "vault-reconcile",
-        "vault:o from:n lost:n head:n entries:n uploaded_packs:n gone_packs:a contents_lost:b",
+        "vault:o from:n lost:n head:n entries:n uploaded_packs:n gone_packs:a contents_lost:b \
+         links_taken_off:n links_not_served:n links_unlisted:n",
     ),
     ("vault-rename", "vault:o"),
     (

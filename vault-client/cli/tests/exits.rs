@@ -243,11 +243,19 @@ fn a_hoster_that_loses_or_alters_packs_has_misbehaved() {
         (&problem["kind"], &problem["hoster"]),
         (&"pack-altered".into(), &true.into())
     );
+    let broken = &document["broken_snapshots"];
+    assert_eq!(broken.as_array().unwrap().len(), 1, "{document:#}");
+    assert_eq!(
+        (&broken[0]["files"], &broken[0]["directories"]),
+        (&1.into(), &0.into())
+    );
     let target = directory.path().join("restored");
     let to = target.to_str().unwrap();
     let (exit, document) = device.json(&["restore", "latest", "--to", to]);
     assert_eq!(exit, 13, "{document:#}");
     assert_eq!(document["lost_by_hoster"], 1, "{document:#}");
+    let reason = &document["left_out_entries"][0]["reason"];
+    assert_eq!(reason, "lost-by-hoster", "{document:#}");
     let below = target.join(
         directory
             .path()
@@ -262,6 +270,11 @@ fn a_hoster_that_loses_or_alters_packs_has_misbehaved() {
     let run = device.run(&["check", "--read-data"]);
     assert!(
         run.stderr.contains("altered pack") && run.text().contains("1 problem\n"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.contains(" cannot be restored whole: 1 file\n")
+            && run.text().contains("; 1 of 1 snapshots cannot"),
         "{run:?}"
     );
 

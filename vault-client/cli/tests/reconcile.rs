@@ -159,6 +159,7 @@ fn the_account_is_brought_forward_with_all_its_vaults() {
     let run = first.run(&["vault", "list"]);
     assert_eq!(run.exit, 13, "{run:?}");
     assert!(run.stderr.contains("coffre vault reconcile"), "{run:?}");
+    assert!(run.stderr.contains("the hoster shows head "), "{run:?}");
     let run = third.run(&["vault", "list"]);
     assert_ne!(run.exit, 0, "{run:?}");
 

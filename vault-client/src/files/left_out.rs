@@ -52,6 +52,11 @@ pub enum Reason {
     LinkNotRestored,
     /// Not all of its bytes were written.
     Incomplete,
+    /// The hoster does not have all of its bytes as they were stored.
+    LostByHoster,
+    /// Some of its bytes are nowhere in the vault: they were never there, or were lost, and
+    /// nobody has stored them again.
+    Nowhere,
     /// Reading it again gave something else than the snapshot has.
     Different,
     /// There is no space left, or the user's quota is used up.
@@ -85,6 +90,8 @@ impl Reason {
             Self::NameRefused => "name-refused",
             Self::LinkNotRestored => "link-not-restored",
             Self::Incomplete => "incomplete",
+            Self::LostByHoster => "lost-by-hoster",
+            Self::Nowhere => "nowhere",
             Self::Different => "different",
             Self::DiskFull => "disk-full",
             Self::LeadsOut => "leads-out",
@@ -115,6 +122,10 @@ impl fmt::Display for Reason {
                 f.write_str("the file that this is a hard link to is not restored")
             }
             Self::Incomplete => f.write_str("not all of its bytes were written"),
+            Self::LostByHoster => {
+                f.write_str("the hoster does not have all of it as it was stored")
+            }
+            Self::Nowhere => f.write_str("part of it is nowhere in the vault"),
             Self::Different => f.write_str("not what the snapshot has"),
             Self::DiskFull => f.write_str("no space left"),
             Self::LeadsOut => f.write_str("a symlink that leads out of the link"),

@@ -18,6 +18,7 @@ use crate::files::LeftOut;
 use crate::platform::Rng;
 use crate::progress::{Cancellation, Meter, ProgressListener, count, reporting};
 use crate::remote::{HosterAddress, LinkBlocks, NewLink, RemoteError, Traffic};
+use crate::transfer::keep_alone;
 use crate::vault::Vault;
 
 /// How long a link that has expired stays on the list, in seconds: clocks differ.
@@ -128,6 +129,7 @@ pub fn create(
     // Refused before anything is uploaded.
     let mut listed = stored::read(vault)?;
     listed.add(link.clone()).map_err(LinkError::Links)?;
+    keep_alone(vault, &capsule.id, &capsule.bytes)?;
     remote.put_pack(&vault.id(), &capsule.id, Bytes::from(capsule.bytes))?;
     stored::change(vault, |vault, links| {
         if vault.root()?.last_removal_seq != last_removal_seq {

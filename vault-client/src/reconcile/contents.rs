@@ -18,7 +18,13 @@ use vault_proto::{
     wire::{Located, Root},
 };
 
-use super::{ReconcileError, Reconciled, catalog::Listed, commit, newest, root_now, stamped};
+use super::{
+    ReconcileError, Reconciled,
+    catalog::Listed,
+    commit,
+    links::{Capsules, StandingLinks},
+    newest, root_now, stamped,
+};
 use crate::{
     contents::{ContentsError, Opened, read_catalog},
     index::{IndexError, PlacedAt, Tail, VaultIndex, located, rewrite_segments},
@@ -29,20 +35,20 @@ use crate::{
 };
 
 /// One state of a vault: what its root leads to.
-struct Part {
-    root: Root,
+pub(super) struct Part {
+    pub(super) root: Root,
     listed: Listed,
     entries: Vec<IndexEntry>,
 }
 
 /// What was lost and can be read, and what is there.
-struct Parts {
-    opened: Opened,
+pub(super) struct Parts {
+    pub(super) opened: Opened,
     /// The newest first.
-    lost: Vec<Part>,
-    now: Part,
+    pub(super) lost: Vec<Part>,
+    pub(super) now: Part,
     /// What the vault's root was where the hoster stood, as far as that is known.
-    before: Root,
+    pub(super) before: Root,
 }
 
 /// A chunk that is alone in its pack.
@@ -53,10 +59,10 @@ struct Alone {
 
 /// Packs that the parts lead to.
 #[derive(Default)]
-struct Packs {
-    there: BTreeMap<PackId, u32>,
+pub(super) struct Packs {
+    pub(super) there: BTreeMap<PackId, u32>,
     gone: BTreeSet<PackId>,
-    uploaded: Vec<PackId>,
+    pub(super) uploaded: Vec<PackId>,
 }
 
 /// Whether something that was lost is not in the vault, as far as it can be read.
@@ -65,8 +71,9 @@ pub(super) fn is_to_be_written(vault: &Vault) -> Result<bool, ReconcileError> {
     let Some(parts) = Parts::read(vault, &mut unreadable)? else {
         return Ok(false);
     };
-    let packs = Packs::default();
-    Ok(parts.lack_something(&packs) || parts.join_settings(vault, &packs)?.is_some())
+    let mut packs = Packs::default();
+    let links = parts.standing_links(vault, &mut packs, Capsules::Ask)?;
+    Ok(parts.lack_something(&packs, &links) || parts.join_settings(vault, &packs)?.is_some())
 }
 
 /// Commits a head with what was lost and what is there. True if nothing is left to do,
@@ -84,14 +91,16 @@ pub(super) fn write(vault: &mut Vault, report: &mut Reconciled) -> Result<bool, 
     let Some(parts) = parts else {
         return Ok(true);
     };
-    let packs = parts.find_packs(vault)?;
+    let mut packs = parts.find_packs(vault)?;
+    let links = parts.standing_links(vault, &mut packs, Capsules::Send)?;
     report.uploaded.extend(&packs.uploaded);
     report.gone = packs.gone.iter().copied().collect();
+    report.links_taken_off = links.taken_off;
     let joined = parts.join_settings(vault, &packs)?;
-    if joined.is_none() && !parts.lack_something(&packs) {
+    if joined.is_none() && !parts.lack_something(&packs, &links) {
         return Ok(true);
     }
-    let (mut adds, root) = parts.write(vault, &packs, joined)?;
+    let (mut adds, root) = parts.write(vault, &packs, links, joined)?;
     while adds.len() > MAX_PACKS_PER_CALL {
         let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
         let same = stamped(vault, root_now(vault)?);
@@ -209,17 +218,17 @@ impl Parts {
     }
 
     /// Whether what is there lacks something, or leads to what is gone.
-    fn lack_something(&self, packs: &Packs) -> bool {
+    fn lack_something(&self, packs: &Packs, links: &StandingLinks) -> bool {
         let now: HashSet<_> = self.now.entries.iter().collect();
         let lacks_entries = self
             .entries()
             .iter()
             .any(|entry| packs.gone.contains(&entry.pack) == now.contains(entry));
-        let (links, settings) = self.small(packs);
+        let (_, settings) = self.small(packs);
         let mut lost = self.lost.iter();
         lacks_entries
             || !packs.uploaded.is_empty()
-            || links != self.now.root.links
+            || links.at != self.now.root.links
             || settings != self.now.root.settings
             || !lost.all(|part| self.now.listed.holds(&self.opened.keys, &part.listed))
     }
@@ -263,28 +272,32 @@ impl Parts {
 
     /// The list of links and the settings: the newest, unless somebody has changed
     /// them since the hoster went back.
-    fn small(&self, packs: &Packs) -> (Option<Located>, Option<Located>) {
+    pub(super) fn small(&self, packs: &Packs) -> (Option<Located>, Option<Located>) {
         let choose = |of: fn(&Root) -> &Option<Located>| {
             let now = of(&self.now.root);
-            let lost = self.lost.first().and_then(|part| of(&part.root).clone());
-            let lost = lost.filter(|at| {
+            if now != of(&self.before) && now.is_some() {
+                return now.clone();
+            }
+            let is_there = |at: &Located| {
                 PackId::from_slice(&at.pack).is_ok_and(|pack| !packs.gone.contains(&pack))
-            });
-            if now == of(&self.before) || now.is_none() {
-                lost.or_else(|| now.clone())
-            } else {
-                now.clone()
+            };
+            match self.lost.first().map(|part| of(&part.root)) {
+                // The last link was revoked.
+                Some(None) => None,
+                Some(Some(at)) if is_there(at) => Some(at.clone()),
+                _ => now.clone(),
             }
         };
         (choose(|root| &root.links), choose(|root| &root.settings))
     }
 
-    /// Writes catalog and index, and settings that were joined; what a head is to add, and
-    /// its root.
+    /// Writes catalog and index, and lists of links and settings that are new; what a head
+    /// is to add, and its root.
     fn write(
         &self,
         vault: &Vault,
         packs: &Packs,
+        links: StandingLinks,
         joined: Option<Alone>,
     ) -> Result<(Vec<PackId>, Root), ReconcileError> {
         let keys = &self.opened.keys;
@@ -296,7 +309,8 @@ impl Parts {
         let segments = rewrite_segments(&mut tail, entries)?;
         let (mut new, places) = tail.finish();
 
-        let (links, mut settings) = self.small(packs);
+        new.extend(links.new);
+        let (_, mut settings) = self.small(packs);
         if let Some(Alone { pack, located }) = joined {
             settings = Some(located);
             new.push(pack);
@@ -307,13 +321,14 @@ impl Parts {
             minimum_reader: now.minimum_reader.max(lost.minimum_reader),
             minimum_writer: now.minimum_writer.max(lost.minimum_writer),
             last_removal_seq: newest(vault) + 1,
-            links,
+            links: links.at,
             settings,
             pack_count: packs.there.len() as u64,
             pack_bytes: packs.there.values().map(|size| u64::from(*size)).sum(),
             ..stamped(vault, now.clone())
         };
-        let held: BTreeSet<_> = self.now.packs().map(|(pack, _)| pack).collect();
+        let mut held = links.held;
+        held.extend(self.now.packs().map(|(pack, _)| pack));
         let there = packs.there.keys().copied();
         let mut adds: Vec<_> = there.filter(|pack| !held.contains(pack)).collect();
         adds.extend(packs.uploaded.iter().filter(|pack| held.contains(pack)));
@@ -417,7 +432,9 @@ fn settings(vault: &Vault, at: &Located) -> Result<Option<AccountSettings>, Reco
 }
 
 /// What can be read; `None` of what is gone or malformed.
-fn readable<T, E: Into<ContentsError>>(read: Result<T, E>) -> Result<Option<T>, ReconcileError> {
+pub(super) fn readable<T, E: Into<ContentsError>>(
+    read: Result<T, E>,
+) -> Result<Option<T>, ReconcileError> {
     match read.map_err(Into::into) {
         Ok(read) => Ok(Some(read)),
         Err(ContentsError::Transfer(error)) if !error.is_lasting() => Err(error.into()),
@@ -434,7 +451,7 @@ fn told(error: ContentsError) -> ReconcileError {
 }
 
 /// The bytes of a pack, if this device has kept it whole.
-fn kept(opened: &Opened, pack: &PackId, size: u32) -> Option<Bytes> {
+pub(super) fn kept(opened: &Opened, pack: &PackId, size: u32) -> Option<Bytes> {
     let bytes = opened.cache.read(pack, 0, size)?;
     (PackId::of(&bytes) == *pack).then(|| Bytes::from(bytes))
 }

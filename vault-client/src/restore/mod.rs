@@ -364,8 +364,7 @@ impl Run<'_> {
                 match wanted.add(&work, content) {
                     Ok(()) => {}
                     Err(error) if error.is_lasting() => {
-                        let is_hosters = error.code() == ErrorCode::HosterMisbehaved;
-                        return Ok(self.tally.lose(work, is_hosters)?);
+                        return Ok(self.tally.lose(work, why_lost(&error))?);
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -478,7 +477,7 @@ impl Run<'_> {
         let plaintext = match opened {
             Ok(plaintext) => plaintext,
             Err(error) if error.is_lasting() => {
-                self.lose(wanted, error.code() == ErrorCode::HosterMisbehaved)?;
+                self.lose(wanted, why_lost(&error))?;
                 return Ok(0);
             }
             Err(error) => return Err(error.into()),
@@ -511,9 +510,9 @@ impl Run<'_> {
     }
 
     /// A chunk that is not to be had takes its files with it.
-    fn lose(&self, wanted: WantedChunk, is_hosters: bool) -> Result<(), RestoreError> {
+    fn lose(&self, wanted: WantedChunk, reason: Reason) -> Result<(), RestoreError> {
         for place in wanted.places {
-            self.tally.lose(place.work, is_hosters)?;
+            self.tally.lose(place.work, reason)?;
         }
         Ok(())
     }
@@ -573,6 +572,16 @@ impl Arrived {
         self.bytes = 0;
         let group = std::mem::take(&mut self.group);
         self.groups.send(group).map_err(|_| TransferError::Stopped)
+    }
+}
+
+/// Why a chunk is not to be had, of its files.
+fn why_lost(error: &TransferError) -> Reason {
+    match error {
+        TransferError::Unknown => Reason::Nowhere,
+        error if error.code() == ErrorCode::HosterMisbehaved => Reason::LostByHoster,
+        // A member's device has written it so.
+        _ => Reason::Incomplete,
     }
 }
 

@@ -69,8 +69,8 @@ impl<'a> Tally<'a> {
     }
 
     /// A file of which something is not to be had.
-    pub(crate) fn lose(&self, work: Arc<FileWork>, is_hosters: bool) -> Result<(), TargetFull> {
-        if work.fail(Reason::Incomplete) && is_hosters {
+    pub(crate) fn lose(&self, work: Arc<FileWork>, reason: Reason) -> Result<(), TargetFull> {
+        if work.fail(reason) && reason == Reason::LostByHoster {
             self.counted().lost_by_hoster += 1;
         }
         self.settle(work)

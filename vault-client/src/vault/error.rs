@@ -43,6 +43,9 @@ pub enum VaultError {
         committed: Option<Timestamp>,
         /// What the hoster shows; 0 for none.
         got: u64,
+        /// When that was committed, by its maker's clock; `None` where it is not shown
+        /// whole.
+        shown: Option<Timestamp>,
     },
     /// The hoster shows an older state, of which this device cannot tell whether
     /// the newest came after it: another device has seen more.

@@ -117,14 +117,11 @@ fn explain(error: VaultError, member: &Member, base: Option<&View>) -> VaultErro
     match error {
         VaultError::Head(HeadError::Older { known, got }) => {
             let base = base.filter(|base| base.seen.position() == Some(known));
-            let committed = base.and_then(|base| {
-                let root = base.root.as_ref().ok()?;
-                Timestamp::from_wire(&root.committed?)
-            });
             VaultError::HosterWentBack {
                 known,
-                committed,
+                committed: base.and_then(committed),
                 got,
+                shown: base.and_then(|base| date_of_shown(member, base, got)),
             }
         }
         VaultError::Head(HeadError::Fork { seq })
@@ -142,6 +139,20 @@ fn explain(error: VaultError, member: &Member, base: Option<&View>) -> VaultErro
         }
         error => error,
     }
+}
+
+/// When the newest head of a view was committed, by its maker's clock.
+pub(super) fn committed(view: &View) -> Option<Timestamp> {
+    let root = view.root.as_ref().ok()?;
+    Timestamp::from_wire(&root.committed?)
+}
+
+/// Likewise of the older head that a hoster shows, if all of that verifies: its member is
+/// to hold it against what the hoster has told him.
+fn date_of_shown(member: &Member, base: &View, got: u64) -> Option<Timestamp> {
+    let (shown, _) = from_nothing(member, &base.vault_log.id()).ok()?;
+    let newest = shown.seen.position()?;
+    committed(&shown).filter(|_| newest.seq == got)
 }
 
 /// Bytes of entries that a hoster may still send.

@@ -3,6 +3,7 @@
 use vault_proto::head::{HeadError, UnverifiedHead, verify_path};
 use vault_proto::position::{HeadPosition, LogPosition};
 
+use super::fetch::committed;
 use super::{Vault, VaultError};
 use crate::remote::SyncRequest;
 
@@ -50,6 +51,7 @@ impl Vault {
                     known,
                     committed: None,
                     got: self.head().map_or(0, |newest| newest.seq),
+                    shown: committed(&self.view),
                 });
             };
             if newest.seq == known.seq {

@@ -139,7 +139,7 @@ impl Kept {
                     report
                         .left_out
                         .iter()
-                        .all(|l| l.reason == Reason::Incomplete)
+                        .all(|l| l.reason == Reason::LostByHoster)
                 );
                 Restored::AllBut(left_out)
             }

@@ -1,6 +1,7 @@
 //! Whole backups, restores and checks, over a hoster in memory.
 
 mod account_back;
+mod broken;
 mod changing;
 mod checkpoints;
 mod collusion;
@@ -10,6 +11,7 @@ mod hostile;
 mod interrupted;
 mod joining;
 mod lies;
+mod links_back;
 mod lost_entries;
 mod races;
 mod readers;

@@ -34,7 +34,7 @@ fn gone_back() -> (Member, MemoryHoster, Files, Vault) {
     (member, old, files, vault)
 }
 
-fn at(member: &Member, hoster: &MemoryHoster) -> Vault {
+pub(super) fn at(member: &Member, hoster: &MemoryHoster) -> Vault {
     let account = member.reopened_at(hoster);
     account.open_vault(&VaultSelector::Only).unwrap()
 }

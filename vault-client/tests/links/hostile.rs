@@ -474,7 +474,7 @@ fn assert_loses_some(
         report
             .left_out
             .iter()
-            .all(|l| l.reason == Reason::Incomplete)
+            .all(|l| l.reason == Reason::LostByHoster)
     );
     let content = content_of(saved.path());
     assert!(content.len() < expected.len());

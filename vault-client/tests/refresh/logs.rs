@@ -199,7 +199,8 @@ fn a_head_that_a_log_names_cannot_be_hidden() {
         VaultError::HosterWentBack {
             known: HeadPosition { seq: 3, .. },
             committed: None,
-            got: 1
+            got: 1,
+            ..
         }
     );
     vault.refresh().unwrap();

@@ -72,6 +72,7 @@ fn an_honest_answer_is_believed() {
 #[test]
 fn an_older_head_is_told_with_its_date() {
     let (member, mut vault) = Member::with_vault();
+    let first = vault.root().unwrap().committed;
     commit(&mut vault);
     let committed = vault.root().unwrap().committed;
     let known = vault.head().unwrap();
@@ -82,9 +83,12 @@ fn an_older_head_is_told_with_its_date() {
                 known: named,
                 committed: date,
                 got,
+                shown,
             } => {
                 assert_eq!((named, got), (known, expected));
                 assert_eq!(date.map(|date| date.to_wire()), committed);
+                let dates = (got > 0).then_some(first).flatten();
+                assert_eq!(shown.map(|date| date.to_wire()), dates);
             }
             error => panic!("{error}"),
         }

@@ -103,6 +103,13 @@ impl Walk {
         }
     }
 
+    /// Leaves out whatever is left of the directory whose nodes it is among, and its
+    /// [`Step::Leave`], and goes on with what comes after it; for a directory that cannot
+    /// be read. False at the tree's root, behind which there is nothing.
+    pub fn give_up(&mut self) -> bool {
+        self.leave().is_some()
+    }
+
     fn leave(&mut self) -> Option<Node> {
         let (node, _) = self.inner.pop()?;
         self.inner_bytes -= node.memory();

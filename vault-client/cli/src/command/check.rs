@@ -1,17 +1,17 @@
 //! `coffre check`.
 
 use serde::Serialize;
-use vault_client::check::{CheckReport, Problem, ReadData, check};
+use vault_client::check::{BrokenSnapshot, CheckReport, Problem, ReadData, check};
 
 use crate::args::Check;
 use crate::document::PathText;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::language::{Language, language, say};
+use crate::language::{Language, language, say, words};
 use crate::progress::READ;
 use crate::session::{Context, VaultFields};
-use crate::show::{self, Noun, Size, counted};
+use crate::show::{self, Count, Noun, Size, counted};
 
 #[derive(Serialize)]
 struct Fields {
@@ -23,6 +23,19 @@ struct Fields {
     read_packs: u64,
     read_bytes: u64,
     problems: Vec<ProblemFields>,
+    /// Those that cannot be restored whole, the oldest first.
+    broken_snapshots: Vec<BrokenFields>,
+}
+
+#[derive(Serialize)]
+struct BrokenFields {
+    snapshot: String,
+    series: String,
+    started: String,
+    /// Files of which not all can be read.
+    files: u64,
+    /// Directories that cannot be read to their end.
+    directories: u64,
 }
 
 #[derive(Serialize)]
@@ -57,6 +70,9 @@ pub(super) fn run(options: &Check, context: &Context) -> Result<Exit, Failure> {
         for problem in &problems {
             context.output.warn(&problem.shown);
         }
+        for broken in &report.broken {
+            context.output.warn(&shown(broken));
+        }
     }
     let fields = Fields {
         vault: VaultFields::of(&vault),
@@ -67,6 +83,7 @@ pub(super) fn run(options: &Check, context: &Context) -> Result<Exit, Failure> {
         read_packs: report.read_packs,
         read_bytes: report.read_bytes,
         problems,
+        broken_snapshots: report.broken.iter().map(BrokenFields::from).collect(),
     };
     let exit = exit(&report);
     context.output.conclude(&fields, &sentence(&report), exit)
@@ -158,6 +175,43 @@ fn problem_fields(problem: &Problem) -> ProblemFields {
     }
 }
 
+impl From<&BrokenSnapshot> for BrokenFields {
+    fn from(broken: &BrokenSnapshot) -> Self {
+        Self {
+            snapshot: broken.id.to_string(),
+            series: broken.series.clone(),
+            started: show::rfc3339(broken.started),
+            files: broken.files,
+            directories: broken.directories,
+        }
+    }
+}
+
+fn shown(broken: &BrokenSnapshot) -> String {
+    let id = show::short(&broken.id);
+    let started = show::local_time(broken.started);
+    let series = show::printable(&broken.series);
+    let mut lost = Vec::new();
+    if broken.files > 0 {
+        lost.push(counted(broken.files, Noun::File));
+    }
+    if broken.directories > 0 {
+        let directories = Count(broken.directories);
+        lost.push(match broken.directories {
+            1 => say!("what else is in a directory", "le reste d’un répertoire",),
+            _ => say!(
+                "what else is in {directories} directories",
+                "le reste de {directories} répertoires",
+            ),
+        });
+    }
+    let lost = lost.join(words(" and ", " et ").shown());
+    say!(
+        "snapshot {id} of {started} ({series}) cannot be restored whole: {lost}",
+        "l’instantané {id} du {started} ({series}) ne peut pas être restauré en entier : {lost}",
+    )
+}
+
 fn sentence(report: &CheckReport) -> String {
     let snapshots = counted(report.snapshots, Noun::Snapshot);
     let nodes = counted(report.nodes, Noun::FileOrDirectory);
@@ -172,6 +226,13 @@ fn sentence(report: &CheckReport) -> String {
         text.push_str(&say!(
             "; read {bytes} in {packs}",
             " ; {bytes} lus dans {packs}",
+        ));
+    }
+    if !report.broken.is_empty() {
+        let (broken, all) = (Count(report.broken.len() as u64), Count(report.snapshots));
+        text.push_str(&say!(
+            "; {broken} of {all} snapshots cannot be restored whole",
+            " ; instantanés non restaurables en entier : {broken} sur {all}",
         ));
     }
     match report.problems.len() {

@@ -3,18 +3,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use vault_client::account::{Account, VaultSelector};
+use vault_client::account::{Account, AccountError, VaultSelector};
 use vault_client::progress::Cancellation;
 use vault_client::reconcile::{Parted, ReconcileError, Reconciled, reconcile, reconcile_account};
 use vault_client::remote::Remote;
-use vault_client::vault::Vault;
+use vault_client::vault::{Vault, VaultError};
 
 use crate::args::VaultReconcile;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, went_back};
 use crate::language::{say, words};
 use crate::session::{Context, Session, VaultFields};
-use crate::show;
+use crate::show::{self, Noun, counted};
 use crate::{input, interrupt};
 
 #[derive(Serialize)]
@@ -45,6 +45,12 @@ struct BroughtFields {
     contents_lost: bool,
     /// How many of the heads that were lost had a list that is gone.
     heads_not_brought_back: u64,
+    /// Links that were lost and are not on the list: their capsules are gone.
+    links_taken_off: u64,
+    /// Links on the list that the hoster does not serve any more.
+    links_not_served: u64,
+    /// Links that it serves and that are not on the list.
+    links_unlisted: u64,
     /// Nothing was lost: what the hoster had more was fetched.
     refreshed: bool,
     /// Another device had brought the vault forward, and this one has followed.
@@ -63,10 +69,13 @@ struct LeftOutFields {
 }
 
 pub(super) fn bring_forward(options: &VaultReconcile, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session()?;
     if !options.yes {
+        for told in foreseen(options, &session) {
+            context.output.warn(&told);
+        }
         ask(options)?;
     }
-    let session = context.session()?;
     let current = Arc::new(Mutex::new(session.account.remote()));
     let steps = Steps {
         cancellation: interrupt::cancellation_of(current.clone(), &context.output)?,
@@ -94,6 +103,34 @@ pub(super) fn bring_forward(options: &VaultReconcile, context: &Context) -> Resu
     };
     context.output.summary(&fields, &fields.told())?;
     Ok(fields.warn(context))
+}
+
+/// What the hoster shows and what this device has seen, of the account and of each vault
+/// of which that differs: the dates are what the hoster's word is held against. Whatever
+/// cannot be asked is not foreseen.
+fn foreseen(options: &VaultReconcile, session: &Session) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut tell = |name: String, error: &VaultError| {
+        told.extend(went_back(error).map(|it| say!("{name}: {it}", "{name} : {it}")));
+    };
+    if let Err(AccountError::Vault(error)) = session.account.vaults() {
+        tell(say!("the account", "le compte"), &error);
+    }
+    for (id, name) in session.account.known_vaults().unwrap_or_default() {
+        let is_asked = |name: Option<&str>| match &options.vault {
+            Some(wanted) => name == Some(wanted) || id.to_string() == *wanted,
+            None => true,
+        };
+        if !is_asked(name.as_deref()) {
+            continue;
+        }
+        let opened = session.account.open_vault(&VaultSelector::Id(id));
+        let Ok(mut vault) = opened else { continue };
+        if let Err(error) = vault.refresh() {
+            tell(VaultFields::of(&vault).shown_name(), &error);
+        }
+    }
+    told
 }
 
 fn ask(options: &VaultReconcile) -> Result<(), Failure> {
@@ -186,6 +223,9 @@ impl BroughtFields {
             gone_packs: done.gone.iter().map(ToString::to_string).collect(),
             contents_lost: done.contents_lost,
             heads_not_brought_back: done.heads_not_brought_back,
+            links_taken_off: done.links_taken_off,
+            links_not_served: done.links_not_served,
+            links_unlisted: done.links_unlisted,
             refreshed: done.refreshed,
             taken_over: done.taken_over,
             joined: done.joined,
@@ -241,10 +281,37 @@ impl BroughtFields {
                 "{name} : la liste de son contenu aux {heads} dernières têtes est elle-même perdue : elle est de nouveau celle d’avant, ou ce que d’autres ont sauvegardé depuis",
             ));
         }
+        self.warn_of_links(context, name);
         if self.under_way {
             context.output.warn(&say!(
                 "{name}: not all of it stands again: somebody who may write to it has to run this, too",
                 "{name} : tout n’est pas encore revenu : quelqu’un qui peut y écrire doit aussi lancer cette commande",
+            ));
+        }
+    }
+}
+
+impl BroughtFields {
+    fn warn_of_links(&self, context: &Context, name: &str) {
+        if self.links_not_served > 0 {
+            let links = counted(self.links_not_served, Noun::Link);
+            context.output.warn(&say!(
+                "{name}: not served any more: {links}; revoke them, or make them again (`coffre link list` shows them)",
+                "{name} : plus servis : {links} ; mettez-y fin, ou refaites-les (`coffre link list` les montre)",
+            ));
+        }
+        if self.links_taken_off > 0 {
+            let links = counted(self.links_taken_off, Noun::Link);
+            context.output.warn(&say!(
+                "{name}: lost, and not on the list any more: {links}; make them again",
+                "{name} : perdus, et absents de la liste : {links} ; refaites-les",
+            ));
+        }
+        if self.links_unlisted > 0 {
+            let links = counted(self.links_unlisted, Noun::Link);
+            context.output.warn(&say!(
+                "{name}: served, and not on the list, maybe because they had been revoked: {links}; `coffre link list` shows them, `coffre link revoke` ends them",
+                "{name} : servis, et absents de la liste, peut-être parce qu’on y avait mis fin : {links} ; `coffre link list` les montre, `coffre link revoke` y met fin",
             ));
         }
     }

@@ -369,7 +369,7 @@ impl<'a> Run<'a> {
     /// hoster has promised to keep.
     fn lose(&self, destinations: Vec<Destination>) -> Result<(), GetError> {
         for place in destinations {
-            self.tally.lose(place.work, true)?;
+            self.tally.lose(place.work, Reason::LostByHoster)?;
         }
         Ok(())
     }

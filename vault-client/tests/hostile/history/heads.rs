@@ -36,6 +36,7 @@ fn an_older_head_is_told_with_its_date() {
                 known: named,
                 committed: date,
                 got,
+                ..
             } => {
                 assert_eq!((named, got), (known, 1));
                 assert_eq!(date.map(|date| date.to_wire()), committed);
@@ -197,7 +198,8 @@ fn a_withheld_head_is_told_by_the_log_that_names_it() {
         VaultError::HosterWentBack {
             known: HeadPosition { seq: 2, .. },
             committed: None,
-            got: 1
+            got: 1,
+            ..
         }
     );
     scene.front().behave();
