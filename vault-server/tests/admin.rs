@@ -3,14 +3,39 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use vault_proto::{ids::AccountId, invitation::Invitation, pack_list::PackList, wire};
+use vault_proto::{
+    ids::{AccountId, PackId},
+    invitation::Invitation,
+    pack_list::PackList,
+    wire,
+};
 use vault_rpc::{
     admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest},
-    hoster::{CreateLinkRequest, OpenLinkRequest, PutOfferRequest},
+    hoster::{
+        CreateLinkRequest, LinkBlocks, OpenLinkRequest, PackRange, PutOfferRequest, ReadLinkRequest,
+    },
 };
 use vault_server::admin::{ClientError, connect};
 
 use crate::support::{Member, TestClock, TestServer, VaultOf, ask, field_paths, pack, sorted};
+
+/// Downloads a link, whose ticket counts by that.
+async fn download(member: &Member, link: [u8; 32], data: PackId) {
+    let mut client = member.client.clone();
+    let link = link.to_vec();
+    let opened = client.open_link(OpenLinkRequest { link }).await.unwrap();
+    let range = PackRange {
+        pack: data.to_vec(),
+        offset: 0,
+        length: 1,
+    };
+    let read = ReadLinkRequest {
+        ticket: opened.into_inner().ticket,
+        ranges: vec![range],
+    };
+    let mut stream = client.read_link(read).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+}
 
 async fn labelled(server: &TestServer, label: &str) -> Member {
     let request = InviteRequest {
@@ -114,22 +139,26 @@ async fn guests_offers_and_links_are_shown() {
     let bob = home.member().await;
     alice.bring(&bob, 1).await.unwrap();
     let mut vault = alice.create_vault().await;
-    let capsule = pack(16 << 10);
-    alice.put(vault.id(), &capsule).await.unwrap();
-    let adds = sorted([&capsule]);
+    let (capsule, data) = (pack(16 << 10), pack(32 << 10));
+    for pack in [&capsule, &data] {
+        alice.put(vault.id(), pack).await.unwrap();
+    }
+    let adds = sorted([&capsule, &data]);
     alice.commit(&mut vault, &adds, &PackList::default()).await;
     let link = CreateLinkRequest {
         vault: vault.id().to_vec(),
         link: vec![7; 32],
         capsule: capsule.id.to_vec(),
-        packs: Vec::new(),
+        packs: vec![LinkBlocks {
+            pack: data.id.to_vec(),
+            blocks: vec![1],
+        }],
         expires: 0,
         max_downloads: 3,
     };
     let request = alice.request(link);
     alice.client.create_link(request).await.unwrap();
-    let open = OpenLinkRequest { link: vec![7; 32] };
-    alice.client.open_link(open).await.unwrap();
+    download(&alice, [7; 32], data.id).await;
     let offer = PutOfferRequest {
         account: alice.id().to_vec(),
         offer: vec![1],
@@ -199,11 +228,11 @@ async fn busy_member(server: &TestServer, home: &TestServer) -> (Member, Member,
     let bob = home.member().await;
     alice.bring(&bob, 1).await.unwrap();
     let mut vault = alice.create_vault().await;
-    let [small, large, unclaimed] = [16, 256, 64].map(|kib| pack(kib << 10));
-    for pack in [&small, &large, &unclaimed] {
+    let [small, large, linked, unclaimed] = [16, 256, 32, 64].map(|kib| pack(kib << 10));
+    for pack in [&small, &large, &linked, &unclaimed] {
         alice.put(vault.id(), pack).await.unwrap();
     }
-    let (nothing, adds) = (PackList::default(), sorted([&small, &large]));
+    let (nothing, adds) = (PackList::default(), sorted([&small, &large, &linked]));
     alice.commit(&mut vault, &adds, &nothing).await;
     let removes = sorted([&small]);
     alice.commit(&mut vault, &nothing, &removes).await;
@@ -215,13 +244,15 @@ async fn busy_member(server: &TestServer, home: &TestServer) -> (Member, Member,
         vault: vault.id().to_vec(),
         link: vec![7; 32],
         capsule: large.id.to_vec(),
-        packs: Vec::new(),
+        packs: vec![LinkBlocks {
+            pack: linked.id.to_vec(),
+            blocks: vec![1],
+        }],
         expires: TestClock::START + 1000,
         max_downloads: 3,
     });
     alice.client.create_link(link).await.unwrap();
-    let open = OpenLinkRequest { link: vec![7; 32] };
-    alice.client.open_link(open).await.unwrap();
+    download(&alice, [7; 32], linked.id).await;
     for (from, to) in [(&carol, &alice), (&alice, &carol)] {
         let offer = from.request(PutOfferRequest {
             account: to.id().to_vec(),
@@ -254,7 +285,7 @@ async fn the_document_shows_all_that_is_asked_for() {
     }
     let text = printed(&server, &alice, false).await;
     let carol = "(reader, invited)";
-    for words in ["logged in until", carol, "1 packs, 1 downloads of 3", "of "] {
+    for words in ["logged in until", carol, "2 packs, 1 downloads of 3", "of "] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains("all that the server knows"));

@@ -279,6 +279,7 @@ fn inspect_link(hoster: &Hoster, link: &Link) -> Result<InspectedLink, Status> {
     let newest = newest.map(|ticket| InspectedTicket {
         opened: ticket.opened.seconds(),
         expires: ticket.expires.seconds(),
+        counted: ticket.counted,
     });
     Ok(InspectedLink {
         link: link.id.0.to_vec(),

@@ -163,7 +163,7 @@ pub struct InspectedHead {
     #[prost(uint32, tag = "10")]
     pub root_bytes: u32,
 }
-/// A download of a link.
+/// The right to a download of a link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InspectedTicket {
     /// 0 where an older server did not note it.
@@ -171,6 +171,9 @@ pub struct InspectedTicket {
     pub opened: u64,
     #[prost(uint64, tag = "2")]
     pub expires: u64,
+    /// Whether it has counted as a download.
+    #[prost(bool, tag = "3")]
+    pub counted: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InspectedLinkPack {

@@ -174,6 +174,7 @@ fn link_value(link: &InspectedLink) -> Value {
         "tickets": list(&link.tickets, |ticket| json!({
             "opened": ticket.opened,
             "expires": ticket.expires,
+            "counted": ticket.counted,
         })),
         "ticket_count": link.ticket_count,
         "record_bytes": link.record_bytes,
