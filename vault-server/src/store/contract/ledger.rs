@@ -26,6 +26,8 @@ macro_rules! suite {
                 crate::store::contract::ledger::accounts {
                     an_invitation_becomes_one_account,
                     an_invitation_expires,
+                    open_invitations_are_listed_and_dropped,
+                    an_invitation_is_used_or_dropped,
                     an_account_is_made_from_one_invitation,
                     accounts_are_listed_in_pages,
                     a_log_grows_by_its_next_entry_only,
@@ -110,6 +112,7 @@ macro_rules! suite {
                 crate::store::contract::ledger::packs {
                     room_is_reserved_and_given_back,
                     a_lowered_quota_is_noticed,
+                    a_quota_may_be_less_than_is_used,
                     an_upload_becomes_usage_once,
                     packs_belong_to_a_vault,
                     all_vaults_of_an_account_share_its_quota,
