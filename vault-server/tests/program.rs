@@ -130,6 +130,28 @@ fn a_forgotten_unit_is_told() {
     }
 }
 
+/// A file is no place for colours.
+#[test]
+fn what_is_logged_to_no_terminal_has_no_colours() {
+    let mut server = Running::start(&["--log", "trace"]);
+    assert!(server.ask(&["stats"]).status.success());
+    let line = server.says("TRACE");
+    assert!(!line.contains('\x1b'), "{line:?}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let output = ask(directory.path(), &["run", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = format!("coffre-server: cannot listen on {address}: ");
+    assert_eq!(said.matches(&why).count(), 1, "{said}");
+    assert_eq!(said.matches("Address already in use").count(), 1, "{said}");
+}
+
 #[test]
 fn two_servers_cannot_share_a_directory() {
     let server = Running::start(&[]);
