@@ -290,16 +290,25 @@ fn a_link_serves_its_blocks_and_no_others() {
     assert_eq!(longer, RemoteError::Misbehaved(Misbehaviour::ReadTooLong));
     hoster.behave();
 
-    // Downloads count, and tickets do not last.
+    // What reads beyond the capsule counts, once a ticket, and tickets do not last.
+    let idle = [1, 2].map(|_| visitor.open_link(&asked.link).unwrap().ticket);
+    let whole = range(capsule, 0, 16_384);
+    read(&*visitor, &idle[1], whole).unwrap();
     let listed = remote.list_links(&vault.id()).unwrap();
     assert_eq!((listed.len(), listed[0].downloads), (1, 1));
     assert_eq!(listed[0].account, member.account.id());
     let second = visitor.open_link(&asked.link).unwrap();
     assert_ne!(second.ticket, opened.ticket);
+    read(&*visitor, &second.ticket, range(pack, 0, 1)).unwrap();
     assert_eq!(
         refused(visitor.open_link(&asked.link)),
         RefusalReason::LinkOver
     );
+    for (ticket, range) in idle.iter().zip([whole, range(pack, 0, 1)]) {
+        let late = read(&*visitor, ticket, range);
+        assert_eq!(refused(late), RefusalReason::LinkOver);
+    }
+    assert_eq!(got(range(pack, 0, 1)).unwrap().len(), 1);
     assert!(remote.list_links(&vault.id()).unwrap().is_empty());
     clock.forward(Duration::from_secs(opened.lifetime_seconds));
     assert_eq!(

@@ -1,25 +1,62 @@
 //! The hoster's own commands, and what they show.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde_json::Value;
-use vault_proto::{ids::AccountId, invitation::Invitation, pack_list::PackList, wire};
+use vault_proto::{
+    ids::{AccountId, PackId},
+    invitation::Invitation,
+    pack_list::PackList,
+    wire,
+};
 use vault_rpc::{
-    admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest},
-    hoster::{CreateLinkRequest, OpenLinkRequest, PutOfferRequest},
+    admin::{
+        InspectMemberRequest, InviteRequest, InviteResponse, ListInvitationsRequest,
+        ListMembersRequest, RevokeInvitationRequest, SetQuotaRequest, SetQuotaResponse,
+        StatsRequest,
+    },
+    hoster::{
+        CreateLinkRequest, LinkBlocks, OpenLinkRequest, PackRange, PutOfferRequest,
+        ReadLinkRequest, Reason,
+    },
 };
 use vault_server::admin::{ClientError, connect};
 
-use crate::support::{Member, TestClock, TestServer, VaultOf, ask, field_paths, pack, sorted};
+use crate::support::{
+    Member, TestClock, TestServer, VaultOf, ask, assert_refused, field_paths, pack, sorted,
+};
 
-async fn labelled(server: &TestServer, label: &str) -> Member {
+/// Downloads a link, whose ticket counts by that.
+async fn download(member: &Member, link: [u8; 32], data: PackId) {
+    let mut client = member.client.clone();
+    let link = link.to_vec();
+    let opened = client.open_link(OpenLinkRequest { link }).await.unwrap();
+    let range = PackRange {
+        pack: data.to_vec(),
+        offset: 0,
+        length: 1,
+    };
+    let read = ReadLinkRequest {
+        ticket: opened.into_inner().ticket,
+        ranges: vec![range],
+    };
+    let mut stream = client.read_link(read).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+}
+
+async fn invite(server: &TestServer, label: &str, lifetime_seconds: u64) -> InviteResponse {
     let request = InviteRequest {
         quota_bytes: 10_000_000,
         label: label.into(),
-        lifetime_seconds: 60,
+        lifetime_seconds,
     };
     let answer = server.admin().await.invite(request).await.unwrap();
-    let invitation = Invitation::parse(&answer.into_inner().url).unwrap();
+    answer.into_inner()
+}
+
+async fn labelled(server: &TestServer, label: &str) -> Member {
+    let answer = invite(server, label, 60).await;
+    let invitation = Invitation::parse(&answer.url).unwrap();
     Member::sign_up(server, &invitation).await
 }
 
@@ -114,22 +151,26 @@ async fn guests_offers_and_links_are_shown() {
     let bob = home.member().await;
     alice.bring(&bob, 1).await.unwrap();
     let mut vault = alice.create_vault().await;
-    let capsule = pack(16 << 10);
-    alice.put(vault.id(), &capsule).await.unwrap();
-    let adds = sorted([&capsule]);
+    let (capsule, data) = (pack(16 << 10), pack(32 << 10));
+    for pack in [&capsule, &data] {
+        alice.put(vault.id(), pack).await.unwrap();
+    }
+    let adds = sorted([&capsule, &data]);
     alice.commit(&mut vault, &adds, &PackList::default()).await;
     let link = CreateLinkRequest {
         vault: vault.id().to_vec(),
         link: vec![7; 32],
         capsule: capsule.id.to_vec(),
-        packs: Vec::new(),
+        packs: vec![LinkBlocks {
+            pack: data.id.to_vec(),
+            blocks: vec![1],
+        }],
         expires: 0,
         max_downloads: 3,
     };
     let request = alice.request(link);
     alice.client.create_link(request).await.unwrap();
-    let open = OpenLinkRequest { link: vec![7; 32] };
-    alice.client.open_link(open).await.unwrap();
+    download(&alice, [7; 32], data.id).await;
     let offer = PutOfferRequest {
         account: alice.id().to_vec(),
         offer: vec![1],
@@ -163,10 +204,20 @@ async fn guests_offers_and_links_are_shown() {
 
 /// What the program prints about a member.
 async fn printed(server: &TestServer, member: &Member, json: bool) -> String {
-    let (data, member): (PathBuf, _) = (server.data.path(), member.id().to_string());
+    let arguments = ["inspect", &member.id().to_string(), "--json"];
+    asked(server, &arguments[..if json { 3 } else { 2 }]).await
+}
+
+/// What the program prints, which must succeed.
+async fn asked(server: &TestServer, arguments: &[&str]) -> String {
+    let data: PathBuf = server.data.path();
+    let arguments: Vec<_> = arguments
+        .iter()
+        .map(|&argument| argument.to_owned())
+        .collect();
     let asked = tokio::task::spawn_blocking(move || {
-        let arguments = ["inspect", &member, "--json"];
-        ask(&data, &arguments[..if json { 3 } else { 2 }])
+        let arguments: Vec<_> = arguments.iter().map(|argument| &argument[..]).collect();
+        ask(&data, &arguments)
     });
     let output = asked.await.unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -199,11 +250,11 @@ async fn busy_member(server: &TestServer, home: &TestServer) -> (Member, Member,
     let bob = home.member().await;
     alice.bring(&bob, 1).await.unwrap();
     let mut vault = alice.create_vault().await;
-    let [small, large, unclaimed] = [16, 256, 64].map(|kib| pack(kib << 10));
-    for pack in [&small, &large, &unclaimed] {
+    let [small, large, linked, unclaimed] = [16, 256, 32, 64].map(|kib| pack(kib << 10));
+    for pack in [&small, &large, &linked, &unclaimed] {
         alice.put(vault.id(), pack).await.unwrap();
     }
-    let (nothing, adds) = (PackList::default(), sorted([&small, &large]));
+    let (nothing, adds) = (PackList::default(), sorted([&small, &large, &linked]));
     alice.commit(&mut vault, &adds, &nothing).await;
     let removes = sorted([&small]);
     alice.commit(&mut vault, &nothing, &removes).await;
@@ -215,13 +266,15 @@ async fn busy_member(server: &TestServer, home: &TestServer) -> (Member, Member,
         vault: vault.id().to_vec(),
         link: vec![7; 32],
         capsule: large.id.to_vec(),
-        packs: Vec::new(),
+        packs: vec![LinkBlocks {
+            pack: linked.id.to_vec(),
+            blocks: vec![1],
+        }],
         expires: TestClock::START + 1000,
         max_downloads: 3,
     });
     alice.client.create_link(link).await.unwrap();
-    let open = OpenLinkRequest { link: vec![7; 32] };
-    alice.client.open_link(open).await.unwrap();
+    download(&alice, [7; 32], linked.id).await;
     for (from, to) in [(&carol, &alice), (&alice, &carol)] {
         let offer = from.request(PutOfferRequest {
             account: to.id().to_vec(),
@@ -254,10 +307,209 @@ async fn the_document_shows_all_that_is_asked_for() {
     }
     let text = printed(&server, &alice, false).await;
     let carol = "(reader, invited)";
-    for words in ["logged in until", carol, "1 packs, 1 downloads of 3", "of "] {
+    for words in ["logged in until", carol, "2 packs, 1 downloads of 3", "of "] {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(!text.contains("all that the server knows"));
+    // Moments as people read them: the clock of the tests began with these digits.
+    let began = TestClock::START.to_string();
+    let digits = |text: &str| text.contains(&began[..6]);
+    assert!(digits(&began) && !digits(&text), "{text}");
+    assert!(text.contains("joined    20"), "{text}");
+}
+
+async fn set_quota(
+    server: &TestServer,
+    member: &str,
+    quota_bytes: u64,
+) -> Result<SetQuotaResponse, tonic::Status> {
+    let member = member.to_owned();
+    let request = SetQuotaRequest {
+        member,
+        quota_bytes,
+    };
+    let answer = server.admin().await.set_quota(request).await?;
+    Ok(answer.into_inner())
+}
+
+#[tokio::test]
+async fn a_quota_is_changed_at_once() {
+    let (server, home) = (TestServer::start().await, TestServer::start().await);
+    let mut alice = labelled(&server, "alice").await;
+    let bob = labelled(&server, "bob").await;
+    let guest = home.member().await;
+    alice.bring(&guest, 1).await.unwrap();
+    let vault = alice.create_vault().await;
+    let [first, second] = [0, 1].map(|_| pack(64 << 10));
+    alice.put(vault.id(), &first).await.unwrap();
+
+    let id = alice.id().to_string();
+    for (number, name) in (1..).zip(["alice", &id, &id[..8]]) {
+        let changed = set_quota(&server, name, number).await.unwrap();
+        let before = if number == 1 { 10_000_000 } else { number - 1 };
+        assert_eq!(changed.old_quota_bytes, before);
+        let member = changed.member.unwrap();
+        assert_eq!(member.account, alice.id().to_vec());
+        assert_eq!(
+            (member.quota_bytes, member.unclaimed_bytes),
+            (number, 64 << 10)
+        );
+    }
+    let refused = alice.put(vault.id(), &second).await;
+    assert_refused(refused, Reason::QuotaExceeded);
+    let member = ["member", "quota", "alice"];
+    let text = asked(&server, &[&member[..], &["70kB"]].concat()).await;
+    assert!(text.contains("quota 3 B -> 70.0 kB\n"), "{text}");
+    assert!(!text.contains("nothing more"), "{text}");
+    let text = asked(&server, &[&member[..], &["0"]].concat()).await;
+    assert!(
+        text.contains("70.0 kB -> 0 B\n65.5 kB are stored"),
+        "{text}"
+    );
+    let text = asked(&server, &[&member[..], &["1GB", "--json"]].concat()).await;
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["schema"], "coffre-server.member-quota/1");
+    assert_eq!(document["old_quota_bytes"], 0);
+    assert_eq!(document["member"]["quota_bytes"], 1_000_000_000);
+    assert_eq!(document["over_quota"], false);
+    alice.put(vault.id(), &second).await.unwrap();
+
+    // A guest has none to be changed; and nobody else's has been.
+    for (name, words) in [
+        (&guest.id().to_string()[..], "guest"),
+        ("nobody", "no member"),
+        ("", "several members"),
+    ] {
+        let refused = set_quota(&server, name, 1).await.unwrap_err();
+        assert!(refused.message().contains(words), "{refused:?}");
+    }
+    let mut admin = server.admin().await;
+    let members = admin.list_members(ListMembersRequest {}).await;
+    let members = members.unwrap().into_inner().members;
+    let bobs = members
+        .iter()
+        .find(|member| member.account == bob.id().to_vec());
+    assert_eq!(bobs.unwrap().quota_bytes, 10_000_000);
+    // It outlives the server.
+    let server = server.restart(|_| {}).await;
+    let changed = set_quota(&server, "alice", 1).await.unwrap();
+    assert_eq!(changed.old_quota_bytes, 1_000_000_000);
+}
+
+#[tokio::test]
+async fn invitations_are_listed_and_revoked() {
+    let server = TestServer::start().await;
+    labelled(&server, "alice").await;
+    let [dave, carol] = ["dave", "carol"].map(|label| invite(&server, label, 120));
+    let (dave, carol) = (dave.await, carol.await);
+    invite(&server, "soon", 60).await;
+    invite(&server, "twice", 90).await;
+    let second = invite(&server, "twice", 91).await;
+    let mut admin = server.admin().await;
+    let mut list = async || {
+        let listed = admin.list_invitations(ListInvitationsRequest {}).await;
+        listed.unwrap().into_inner().invitations
+    };
+    let labels = |listed: &[vault_rpc::admin::Invitation]| {
+        let labels = listed.iter().map(|invitation| invitation.label.clone());
+        labels.collect::<Vec<_>>().join(" ")
+    };
+    // Those that were used are not among them; those that end first come first.
+    let listed = list().await;
+    let shown = labels(&listed);
+    assert!(
+        ["soon twice twice dave carol", "soon twice twice carol dave"].contains(&&shown[..]),
+        "{shown}"
+    );
+    assert_eq!(listed[0].quota_bytes, 10_000_000);
+    assert_eq!(listed[0].expires, TestClock::START + 60);
+    // As the program prints them, and never what makes them worth an account.
+    let text = asked(&server, &["invitation", "list"]).await;
+    assert_eq!(text.lines().count(), 6, "{text}");
+    assert!(
+        text.contains("carol                    10.0 MB  20"),
+        "{text}"
+    );
+    let json = asked(&server, &["invitation", "list", "--json"]).await;
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["schema"], "coffre-server.invitation-list/1");
+    assert_eq!(document["invitations"].as_array().unwrap().len(), 5);
+    for url in [&dave.url, &carol.url, &second.url] {
+        let secret = *Invitation::parse(url).unwrap().secret.as_bytes();
+        let spelled = data_encoding::HEXLOWER.encode(&secret);
+        assert!(!text.contains(&spelled[..16]) && !json.contains(&spelled[..16]));
+        assert!(listed.iter().all(|invitation| invitation.id != secret));
+    }
+
+    let id = document["invitations"][1]["id"].as_str().unwrap();
+    let text = asked(&server, &["invitation", "revoke", &id[..16]]).await;
+    assert_eq!(text, format!("revoked {}  twice\n", &id[..16]));
+    let json = asked(&server, &["invitation", "revoke", "carol", "--json"]).await;
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["schema"], "coffre-server.invitation-revoke/1");
+    assert_eq!(document["invitation"]["label"], "carol");
+    assert_eq!(labels(&list().await), "soon twice dave");
+    server.clock.advance(Duration::from_secs(60));
+    assert_eq!(labels(&list().await), "twice dave");
+    let revoke = async |invitation: &str| {
+        let invitation = invitation.to_owned();
+        let request = RevokeInvitationRequest { invitation };
+        let mut admin = server.admin().await;
+        admin.revoke_invitation(request).await.map(|_| ())
+    };
+    for (wanted, words) in [
+        ("carol", "no open invitation"),
+        ("alice", "no open invitation"),
+        ("soon", "no open invitation"),
+        (&id[..16], "no open invitation"),
+        ("", "several invitations"),
+    ] {
+        let refused = revoke(wanted).await.unwrap_err();
+        assert!(refused.message().contains(words), "{wanted}: {refused:?}");
+    }
+    // A revoked one is as one that never was; the others are as good as before.
+    let revoked = Invitation::parse(&carol.url).unwrap();
+    let mut member = Member::new(server.dial(&revoked).await, &revoked);
+    let refused = member.create_account(&revoked).await;
+    assert_refused(refused, Reason::InvitationUnknown);
+    Member::sign_up(&server, &Invitation::parse(&dave.url).unwrap()).await;
+    Member::sign_up(&server, &Invitation::parse(&second.url).unwrap()).await;
+}
+
+#[tokio::test]
+async fn several_invitations_of_one_label_are_told_apart_by_their_ids() {
+    let server = TestServer::start().await;
+    for _ in 0..2 {
+        invite(&server, "twice", 60).await;
+    }
+    let request = RevokeInvitationRequest {
+        invitation: "twice".into(),
+    };
+    let mut admin = server.admin().await;
+    let refused = admin.revoke_invitation(request).await.unwrap_err();
+    assert!(refused.message().contains("more digits"), "{refused:?}");
+    let listed = admin.list_invitations(ListInvitationsRequest {}).await;
+    assert_eq!(listed.unwrap().into_inner().invitations.len(), 2);
+}
+
+#[tokio::test]
+async fn a_label_that_is_taken_is_told() {
+    let server = TestServer::start().await;
+    let taken = async |label: &str| {
+        let answer = invite(&server, label, 60).await;
+        (answer.label_of_member, answer.label_of_invitation)
+    };
+    labelled(&server, "alice").await;
+    assert_eq!(taken("alice").await, (true, false));
+    assert_eq!(taken("alice").await, (true, true));
+    assert_eq!(taken("bob").await, (false, false));
+    assert_eq!(taken("bob").await, (false, true));
+    // No label is nobody's.
+    for _ in 0..2 {
+        assert_eq!(taken("").await, (false, false));
+    }
+    server.clock.advance(Duration::from_secs(60));
+    assert_eq!(taken("bob").await, (false, false));
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ use std::{
 };
 
 use vault_proto::{ids::PackId, pack_list::PackList};
-use vault_rpc::hoster::{CreateLinkRequest, OpenLinkRequest, PutOfferRequest, RevokeLinkRequest};
+use vault_rpc::hoster::{
+    CreateLinkRequest, LinkBlocks, OpenLinkRequest, PackRange, PutOfferRequest, ReadLinkRequest,
+    RevokeLinkRequest,
+};
 
 use crate::support::{Done, TestServer, WatchedDisk, pack, sorted};
 
@@ -146,9 +149,11 @@ async fn guests_offers_and_links_are_durable_when_acknowledged() {
     let home = TestServer::start().await;
     let (mut member, guest) = (server.member().await, home.member().await);
     let mut vault = member.create_vault().await;
-    let capsule = pack(16 * KIB);
-    member.put(vault.id(), &capsule).await.unwrap();
-    let adds = sorted([&capsule]);
+    let (capsule, shared) = (pack(16 * KIB), pack(16 * KIB));
+    for pack in [&capsule, &shared] {
+        member.put(vault.id(), pack).await.unwrap();
+    }
+    let adds = sorted([&capsule, &shared]);
     member.commit(&mut vault, &adds, &PackList::default()).await;
     let synced = |what: &str| {
         let events = std::mem::take(&mut *events.lock().unwrap());
@@ -168,14 +173,27 @@ async fn guests_offers_and_links_are_durable_when_acknowledged() {
         vault: vault.id().to_vec(),
         link: link.clone(),
         capsule: capsule.id.to_vec(),
-        packs: Vec::new(),
+        packs: vec![LinkBlocks {
+            pack: shared.id.to_vec(),
+            blocks: vec![1],
+        }],
         expires: 0,
         max_downloads: 3,
     });
     member.client.create_link(request).await.unwrap();
     synced("a link");
     let open = OpenLinkRequest { link: link.clone() };
-    member.client.open_link(open).await.unwrap();
+    let opened = member.client.open_link(open).await.unwrap().into_inner();
+    let range = PackRange {
+        pack: shared.id.to_vec(),
+        offset: 0,
+        length: 1,
+    };
+    let read = ReadLinkRequest {
+        ticket: opened.ticket,
+        ranges: vec![range],
+    };
+    member.client.read_link(read).await.unwrap();
     synced("a download that counts");
     let request = member.request(RevokeLinkRequest {
         vault: vault.id().to_vec(),

@@ -77,6 +77,22 @@ impl Cast {
         }
     }
 
+    fn in_capsule(&self) -> [(PackId, u32, u32); 1] {
+        [(self.capsule.id, 0, 100)]
+    }
+
+    /// Some of what [`link`](Self::link) leads to.
+    fn in_data(&self) -> [(PackId, u32, u32); 1] {
+        [(self.large.id, 64 * KIB, 100)]
+    }
+
+    /// Opens the link and reads some of that.
+    async fn download(&self, link: &[u8]) -> Result<Vec<u8>, Status> {
+        let ticket = open(&self.stranger, link).await?.ticket;
+        read(&self.stranger, &ticket, &self.in_data()).await?;
+        Ok(ticket)
+    }
+
     /// The link, made by Alice.
     async fn made(&self, change: impl FnOnce(&mut CreateLinkRequest)) -> Vec<u8> {
         let mut link = self.link();
@@ -236,36 +252,87 @@ async fn what_a_link_does_not_name_is_closed() {
 }
 
 #[tokio::test]
-async fn a_link_is_opened_as_often_as_it_says() {
+async fn a_link_is_downloaded_as_often_as_it_says() {
     let cast = Cast::meet().await;
     let link = cast.made(|link| link.max_downloads = 5).await;
-    let mut opening = Vec::new();
-    for _ in 0..4 {
+    let (capsule, data) = (cast.in_capsule(), cast.in_data());
+    let mut tickets = Vec::new();
+    for _ in 0..20 {
+        let ticket = open(&cast.stranger, &link).await.unwrap().ticket;
+        read(&cast.stranger, &ticket, &capsule).await.unwrap();
+        tickets.push(ticket);
+    }
+    // None has had what the link shows.
+    let listed = list(&cast.alice, &cast.vault).await.unwrap();
+    assert_eq!(listed[0].downloads, 0);
+    let mut reading = Vec::new();
+    for tickets in tickets.chunks(5) {
         let client = dial(&cast.server).await;
-        for _ in 0..5 {
-            let (client, link) = (client.clone(), link.clone());
-            opening.push(tokio::spawn(async move { open(&client, &link).await }));
+        for ticket in tickets {
+            let (client, ticket) = (client.clone(), ticket.clone());
+            reading.push(tokio::spawn(async move {
+                read(&client, &ticket, &data).await.map(|_| ticket)
+            }));
         }
     }
-    let mut tickets = Vec::new();
-    for opened in opening {
-        match opened.await.unwrap() {
-            Ok(opened) => tickets.push(opened.ticket),
+    let mut counted = Vec::new();
+    for read in reading {
+        match read.await.unwrap() {
+            Ok(ticket) => counted.push(ticket),
             Err(status) => assert_refused::<()>(Err(status), Reason::LinkOver),
         }
     }
-    assert_eq!(tickets.len(), 5);
-    // The downloads that were begun go on, for a day.
-    let capsule = [(cast.capsule.id, 0, 100)];
+    assert_eq!(counted.len(), 5);
+    assert_refused(open(&cast.stranger, &link).await, Reason::LinkOver);
+    // The downloads that were begun go on, for a day; to others not even the capsule is
+    // shown.
     cast.server.clock.advance(DAY - Duration::from_secs(1));
     for ticket in &tickets {
-        read(&cast.stranger, ticket, &capsule).await.unwrap();
+        for range in [&capsule, &data] {
+            let read = read(&cast.stranger, ticket, range).await;
+            match counted.contains(ticket) {
+                true => drop(read.unwrap()),
+                false => assert_refused(read, Reason::LinkOver),
+            }
+        }
     }
     cast.server.clock.advance(Duration::from_secs(1));
     for ticket in &tickets {
         let refused = read(&cast.stranger, ticket, &capsule).await;
         assert_refused(refused, Reason::LinkOver);
     }
+}
+
+/// What was refused, and what is in the capsule's pack, is no download.
+#[tokio::test]
+async fn a_download_counts_when_it_reads_beyond_the_capsule() {
+    let cast = Cast::meet().await;
+    let link = cast.made(|link| link.max_downloads = 1).await;
+    let counts = async || {
+        let listed = list(&cast.alice, &cast.vault).await.unwrap();
+        let counts: Vec<_> = listed.iter().map(|link| link.downloads).collect();
+        counts
+    };
+    let early = open(&cast.stranger, &link).await.unwrap().ticket;
+    let ticket = open(&cast.stranger, &link).await.unwrap().ticket;
+    let (capsule, data) = (cast.in_capsule(), cast.in_data());
+    read(&cast.stranger, &ticket, &[capsule[0]; 3])
+        .await
+        .unwrap();
+    read(&cast.stranger, &ticket, &[]).await.unwrap();
+    let unnamed = [data[0], (cast.large.id, 0, 1)];
+    let refused = read(&cast.stranger, &ticket, &unnamed).await;
+    assert_refused(refused, Reason::Forbidden);
+    assert_eq!(counts().await, [0]);
+    // One block of it is enough, beside whatever else.
+    for _ in 0..2 {
+        let both = [capsule[0], data[0]];
+        read(&cast.stranger, &ticket, &both).await.unwrap();
+    }
+    // Used up, and so not on the list.
+    assert!(counts().await.is_empty());
+    let refused = read(&cast.stranger, &early, &data).await;
+    assert_refused(refused, Reason::LinkOver);
 }
 
 #[tokio::test]
@@ -322,6 +389,7 @@ async fn links_are_listed_and_revoked_by_who_may() {
     };
     create(&bob, &bobs).await.unwrap();
     assert_refused(create(&reader, &cast.link()).await, Reason::Forbidden);
+    cast.download(&alices).await.unwrap();
     open(&cast.stranger, &alices).await.unwrap();
     let mut listed = list(&reader, &cast.vault).await.unwrap();
     listed.sort_by_key(|link| link.expires);
@@ -359,7 +427,7 @@ async fn links_are_listed_and_revoked_by_who_may() {
     assert_eq!(list(&bob, &cast.vault).await.unwrap(), expected[..1]);
     // One that has been used up is not listed.
     for _ in 0..2 {
-        open(&cast.stranger, &alices).await.unwrap();
+        cast.download(&alices).await.unwrap();
     }
     assert_eq!(list(&bob, &cast.vault).await.unwrap(), []);
 }
@@ -542,13 +610,18 @@ async fn what_makes_no_link_is_refused() {
 async fn a_restart_keeps_links_and_their_counts() {
     let cast = Cast::meet().await;
     let link = cast.made(|link| link.max_downloads = 2).await;
-    let ticket = open(&cast.stranger, &link).await.unwrap().ticket;
+    let counted = cast.download(&link).await.unwrap();
+    let [second, third] = [1, 2].map(|_| open(&cast.stranger, &link));
+    let (second, third) = (second.await.unwrap(), third.await.unwrap());
+    let range = cast.in_data();
     let server = cast.server.restart(|_| {}).await;
     let stranger = dial(&server).await;
-    let range = [(cast.large.id, 64 * KIB, 100)];
-    let bytes = read(&stranger, &ticket, &range).await.unwrap();
-    assert!(bytes == cast.large.bytes[64 << 10..(64 << 10) + 100]);
-    open(&stranger, &link).await.unwrap();
+    for ticket in [&counted, &second.ticket, &counted] {
+        let bytes = read(&stranger, ticket, &range).await.unwrap();
+        assert!(bytes == cast.large.bytes[64 << 10..(64 << 10) + 100]);
+    }
+    let refused = read(&stranger, &third.ticket, &range).await;
+    assert_refused(refused, Reason::LinkOver);
     assert_refused(open(&stranger, &link).await, Reason::LinkOver);
 }
 

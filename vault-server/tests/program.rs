@@ -44,10 +44,28 @@ fn it_runs_invites_answers_and_stops() {
     let output = server.ask(&["inspect", "nobody", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     document(&output, "coffre-server.error/1");
+    let output = server.ask(&["invitation", "list", "--json"]);
+    let listed = document(&output, "coffre-server.invitation-list/1");
+    assert_eq!(listed["invitations"][0]["label"], "alice");
     let output = server.ask(&["invite", "--quota", "5GB", "--json"]);
+    assert!(output.stderr.is_empty());
     let invited = document(&output, "coffre-server.invite/1");
     Invitation::parse(invited["url"].as_str().unwrap()).unwrap();
-    for arguments in [&["member", "list"][..], &["stats"]] {
+    // A label that is taken is taken all the same.
+    let output = server.ask(&["invite", "--label", "alice"]);
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("WARNING: another open invitation"), "{said}");
+    Invitation::parse(&String::from_utf8(output.stdout).unwrap()).unwrap();
+    for arguments in [
+        &["member", "quota", "nobody", "5GB", "--json"][..],
+        &["invitation", "revoke", "nobody", "--json"],
+    ] {
+        let output = server.ask(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        document(&output, "coffre-server.error/1");
+    }
+    for arguments in [&["member", "list"][..], &["invitation", "list"], &["stats"]] {
         assert!(server.ask(arguments).status.success(), "{arguments:?}");
     }
     assert_eq!(server.stop(rustix::process::Signal::TERM), Some(0));
@@ -97,6 +115,44 @@ fn it_says_when_it_may_open_too_few_files() {
 }
 
 #[test]
+fn a_forgotten_unit_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["invite", "--quota", "5"][..],
+        &["member", "quota", "x", "5"],
+    ] {
+        let output = ask(directory.path(), arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("less than 1 MiB") && said.contains("GiB"),
+            "{said}"
+        );
+    }
+}
+
+/// A file is no place for colours.
+#[test]
+fn what_is_logged_to_no_terminal_has_no_colours() {
+    let mut server = Running::start(&["--log", "trace"]);
+    assert!(server.ask(&["stats"]).status.success());
+    let line = server.says("TRACE");
+    assert!(!line.contains('\x1b'), "{line:?}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let output = ask(directory.path(), &["run", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    let why = format!("coffre-server: cannot listen on {address}: ");
+    assert_eq!(said.matches(&why).count(), 1, "{said}");
+    assert_eq!(said.matches("Address already in use").count(), 1, "{said}");
+}
+
+#[test]
 fn two_servers_cannot_share_a_directory() {
     let server = Running::start(&[]);
     let output = server.ask(&["run", "--listen", "127.0.0.1:0"]);
@@ -115,6 +171,9 @@ fn without_a_server_the_exit_code_is_four() {
         &["invite"],
         &["member", "list"],
         &["inspect", "x"],
+        &["member", "quota", "x", "5GB"],
+        &["invitation", "list"],
+        &["invitation", "revoke", "x"],
     ] {
         let output = ask(directory.path(), arguments);
         assert_eq!(output.status.code(), Some(4), "{arguments:?}");
@@ -133,6 +192,10 @@ fn what_makes_no_sense_is_exit_code_two() {
     for arguments in [
         &["frobnicate"][..],
         &["invite", "--quota", "lots"],
+        &["invite", "--quota", "5"],
+        &["member", "quota", "x", "5"],
+        &["member", "quota", "x"],
+        &["invitation", "revoke"],
         &["invite", "--expires", "soon"],
         &["run"],
         &["run", "--listen", "nowhere"],
@@ -192,7 +255,9 @@ fn completions_and_pages_are_made_for_every_command() {
         let output = program().args(["completions", shell]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let script = String::from_utf8(output.stdout).unwrap();
-        assert!(script.contains("inspect") && script.contains("public-address"));
+        for words in ["inspect", "public-address", "quota", "revoke"] {
+            assert!(script.contains(words), "{words}");
+        }
     }
     let directory = tempfile::tempdir().unwrap();
     let pages = directory.path().join("man");
@@ -206,6 +271,9 @@ fn completions_and_pages_are_made_for_every_command() {
         ("coffre-server.1", "Hosts encrypted vaults"),
         ("coffre-server-run.1", "insecure\\-behind\\-proxy"),
         ("coffre-server-member-list.1", "Lists the members"),
+        ("coffre-server-member-quota.1", "may store"),
+        ("coffre-server-invitation-list.1", "still be used"),
+        ("coffre-server-invitation-revoke.1", "Revokes an invitation"),
     ] {
         let page = fs::read_to_string(pages.join(name)).unwrap();
         assert!(page.contains(said), "{name}");

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use prost::bytes::Bytes;
 use vault_proto::ids::{PackId, VaultId};
-use vault_rpc::hoster::{
-    HavePacksRequest, PutPackRequest, Reason, UsageRequest, UsageResponse, put_pack_request::Part,
+use vault_rpc::{
+    admin::SetQuotaRequest,
+    hoster::{
+        HavePacksRequest, PutPackRequest, Reason, UsageRequest, UsageResponse,
+        put_pack_request::Part,
+    },
 };
 use vault_server::{Pace, store::DiskReserve};
 
@@ -200,8 +204,11 @@ async fn the_quota_refuses_while_bytes_are_sent() {
         .await
         .unwrap();
     // The hoster lowers it now.
-    let ledger = server.server.ledger();
-    assert!(ledger.set_quota(&member.id(), 1000).unwrap());
+    let request = SetQuotaRequest {
+        member: member.id().to_string(),
+        quota_bytes: 1000,
+    };
+    server.admin().await.set_quota(request).await.unwrap();
     // Two messages are enough to see it; the sender need not send all sixteen.
     let mut sent = MIB / 2;
     while slow

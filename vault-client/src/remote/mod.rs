@@ -116,7 +116,8 @@ pub trait Visitor: Send + Sync + 'static {
     /// [`RemoteError`]; [`RefusalReason::BoxFull`].
     fn put_offer(&self, account: &AccountId, offer: &[u8]) -> Result<(), RemoteError>;
 
-    /// Begins a download of a link, which counts as one.
+    /// Asks for a download of a link, which counts as one when its ticket first reads
+    /// beyond the capsule.
     ///
     /// # Errors
     /// [`RemoteError`]; [`RefusalReason::LinkOver`], and
@@ -127,7 +128,8 @@ pub trait Visitor: Send + Sync + 'static {
     ///
     /// # Errors
     /// As there; [`RefusalReason::Forbidden`] for blocks that the link does not
-    /// name.
+    /// name, and [`RefusalReason::LinkOver`] for a ticket that has not counted, when
+    /// others have used the link up meanwhile.
     fn read_link(
         &self,
         ticket: &LinkTicket,

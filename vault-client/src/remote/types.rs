@@ -168,13 +168,13 @@ pub struct LinkStatus {
     pub expires: Option<u64>,
     /// `None` for any number.
     pub max_downloads: Option<NonZeroU32>,
-    /// Downloads begun.
+    /// Tickets that have read beyond the capsule.
     pub downloads: u32,
     /// The account that made it.
     pub account: AccountId,
 }
 
-/// A download of a link that was let begin.
+/// A link that the hoster serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenedLink {
     /// The right to it.

@@ -17,7 +17,7 @@ fn a_password_is_needed_and_another_may_be_tried() {
     };
     let url = maker.make("album", &options).unwrap().url;
     let (saved, hoster) = (target(), maker.member.hoster.clone());
-    // Not even asked for: that would count.
+    // Not even asked for.
     let calls = maker.calls_of(|| {
         let error = got(&hoster, &url, None, saved.path()).unwrap_err();
         let needed = GetError::Open(OpenLinkError::PasswordNeeded);
@@ -34,12 +34,21 @@ fn a_password_is_needed_and_another_may_be_tried() {
         GetError::Open(OpenLinkError::WrongPassword)
     ));
     assert_eq!(error.code(), ErrorCode::WrongKey);
+    // Nor does it count, to have a capsule that one cannot open.
+    let error = got(&hoster, &url, Some(&wrong), saved.path()).unwrap_err();
+    assert!(matches!(
+        error,
+        GetError::Open(OpenLinkError::WrongPassword)
+    ));
     let opened = download.open(Some(&secret_word())).unwrap();
+    assert_eq!(maker.list().links[0].downloads, Some(0));
     let (options, never) = (GetOptions::default(), Cancellation::new());
     let report = opened
         .save(saved.path(), &options, &silent(), &never)
         .unwrap();
     assert_eq!(report.files, 4);
+    let error = got(&hoster, &url, Some(&secret_word()), target().path()).unwrap_err();
+    assert!(matches!(error, GetError::Over), "{error}");
     assert_eq!(format!("{wrong:?}"), "Password(…)");
 }
 
@@ -113,6 +122,35 @@ fn a_link_that_is_over_shows_nothing() {
     };
     let error = maker.get(&unknown, target().path()).unwrap_err();
     assert!(matches!(error, GetError::Over), "{error}");
+}
+
+/// Two have opened it, and one of them is first.
+#[test]
+fn who_asks_for_files_when_the_link_is_used_up_gets_none() {
+    let mut maker = Maker::new();
+    let options = LinkOptions {
+        max_downloads: NonZeroU32::new(1),
+        ..LinkOptions::default()
+    };
+    let url = maker.make("album", &options).unwrap().url;
+    let never = Cancellation::new();
+    let begin = || LinkDownload::begin(&maker.member.hoster, &url, &never).unwrap();
+    let opened = [begin(), begin()].map(|download| download.open(None).unwrap());
+    let how = GetOptions::default();
+    let saved = [target(), target()];
+    let [first, second] = [0, 1].map(|number: usize| {
+        let saved = saved[number].path();
+        opened[number].save(saved, &how, &silent(), &never)
+    });
+    assert_eq!(first.unwrap().files, 4);
+    let error = second.unwrap_err();
+    assert!(matches!(error, GetError::Over), "{error}");
+    let mut content = content_of(saved[1].path());
+    content.retain(|name, _| name != ".coffre-restore");
+    assert!(content.values().all(Vec::is_empty), "no byte of a file");
+    // The first one goes on as long as its ticket.
+    let again = opened[0].save(target().path(), &how, &silent(), &never);
+    assert_eq!(again.unwrap().files, 4);
 }
 
 #[test]

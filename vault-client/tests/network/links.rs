@@ -16,6 +16,7 @@ use vault_client::progress::Cancellation;
 use vault_client::remote::HosterAddress;
 use vault_client::remote::grpc::Pace;
 use vault_client::vault::Vault;
+use vault_core::links::OpenLinkError;
 
 use crate::engine::{Files, backed_up, content_of, noise, silent};
 use crate::support::hoster::{Device, Hoster};
@@ -110,9 +111,18 @@ fn a_stranger_gets_what_a_member_shares_until_it_is_over() {
     let revoked = served.link("private", &LinkOptions::default());
 
     let saved = tempfile::tempdir().unwrap();
+    // Who mistypes the password has not used it up.
+    let typo = Password::new("open, sesame".to_owned());
+    let error = served.get(&once, Some(&typo), saved.path()).unwrap_err();
+    let wrong = GetError::Open(OpenLinkError::WrongPassword);
+    assert_eq!(error.to_string(), wrong.to_string());
+    assert!(content_of(saved.path()).is_empty());
     let report = served.get(&once, Some(&word), saved.path()).unwrap();
     assert_eq!(report.left_out, []);
     assert_eq!(content_of(saved.path()), expected);
+    let further = tempfile::tempdir().unwrap();
+    let error = served.get(&once, Some(&word), further.path()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::LinkOver, "{error}");
     for url in [&expiring, &revoked] {
         let saved = tempfile::tempdir().unwrap();
         assert_eq!(served.get(url, None, saved.path()).unwrap().files, 1);

@@ -15,7 +15,7 @@ use vault_rpc::admin::{
     InspectedTicket, InspectedToken, InspectedVault,
 };
 
-use super::{account_log, accounts, broken, member};
+use super::{account_log, accounts, broken, find::find_member, member};
 use crate::{
     clock::UnixTime,
     service::Hoster,
@@ -37,7 +37,7 @@ const SHOWN_OF_EACH: usize = 16;
 
 pub(super) fn inspect(hoster: &Hoster, wanted: &str) -> Result<InspectMemberResponse, Status> {
     let all = accounts(hoster)?;
-    let account = find(&all, wanted)?;
+    let account = find_member(&all, wanted)?;
     let log = account_log(hoster, account)?;
     let ledger = &hoster.ledger;
     let invitation = ledger.invitation_of(&account.id).map_err(broken)?;
@@ -66,23 +66,6 @@ pub(super) fn inspect(hoster: &Hoster, wanted: &str) -> Result<InspectMemberResp
         offers_left_count: offers_left.len() as u64,
         offers_left: offers_left.iter().take(SHOWN_OTHERS).map(offer).collect(),
     })
-}
-
-/// The account of this label, or whose id begins so.
-fn find<'a>(all: &'a [Account], wanted: &str) -> Result<&'a Account, Status> {
-    let labelled = |account: &&Account| account.label == wanted;
-    let named = |account: &&Account| account.id.to_string().starts_with(wanted);
-    let mut fitting: Vec<_> = all.iter().filter(labelled).collect();
-    if fitting.is_empty() {
-        fitting = all.iter().filter(named).collect();
-    }
-    match fitting[..] {
-        [account] if !wanted.is_empty() => Ok(account),
-        [] => Err(Status::not_found("no member has this label or id")),
-        _ => Err(Status::failed_precondition(
-            "several members fit; give more digits of the account id",
-        )),
-    }
 }
 
 fn device(device: &DeviceRecord) -> InspectedDevice {
@@ -279,6 +262,7 @@ fn inspect_link(hoster: &Hoster, link: &Link) -> Result<InspectedLink, Status> {
     let newest = newest.map(|ticket| InspectedTicket {
         opened: ticket.opened.seconds(),
         expires: ticket.expires.seconds(),
+        counted: ticket.counted,
     });
     Ok(InspectedLink {
         link: link.id.0.to_vec(),

@@ -3,28 +3,28 @@
 //! Who may open the socket owns the data directory anyway, so nobody logs in.
 
 mod client;
+mod find;
 mod inspect;
+mod invitations;
 mod socket;
 
-use std::{sync::Arc, time::Duration, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use tonic::{Request, Response, Status};
-use vault_proto::{
-    account_log::AccountLog,
-    invitation::{Invitation as InvitationUrl, InvitationSecret, TlsTrust},
-};
+use vault_proto::{account_log::AccountLog, invitation::TlsTrust};
 use vault_rpc::admin::{
     self as rpc, InspectMemberRequest, InspectMemberResponse, InviteRequest, InviteResponse,
-    ListMembersRequest, ListMembersResponse, Member, StatsRequest, StatsResponse,
+    ListInvitationsRequest, ListInvitationsResponse, ListMembersRequest, ListMembersResponse,
+    Member, RevokeInvitationRequest, RevokeInvitationResponse, SetQuotaRequest, SetQuotaResponse,
+    StatsRequest, StatsResponse,
 };
 
 pub use client::{ClientError, connect};
 pub(crate) use socket::{Socket, listen};
 
 use crate::{
-    random,
-    service::{Hoster, Refusal, hash_invitation},
-    store::{Account, Invitation, Standing},
+    service::Hoster,
+    store::{Account, Standing},
 };
 
 /// How many accounts are read at a time.
@@ -56,7 +56,23 @@ impl rpc::admin_server::Admin for Admin {
         request: Request<InviteRequest>,
     ) -> Result<Response<InviteResponse>, Status> {
         let (request, trust) = (request.into_inner(), self.trust);
-        self.blocking(move |hoster| invite(hoster, trust, request))
+        self.blocking(move |hoster| invitations::invite(hoster, trust, request))
+            .await
+    }
+
+    async fn list_invitations(
+        &self,
+        _request: Request<ListInvitationsRequest>,
+    ) -> Result<Response<ListInvitationsResponse>, Status> {
+        self.blocking(invitations::list).await
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<RevokeInvitationRequest>,
+    ) -> Result<Response<RevokeInvitationResponse>, Status> {
+        let wanted = request.into_inner().invitation;
+        self.blocking(move |hoster| invitations::revoke(hoster, &wanted))
             .await
     }
 
@@ -72,6 +88,15 @@ impl rpc::admin_server::Admin for Admin {
             })
         };
         self.blocking(list).await
+    }
+
+    async fn set_quota(
+        &self,
+        request: Request<SetQuotaRequest>,
+    ) -> Result<Response<SetQuotaResponse>, Status> {
+        let request = request.into_inner();
+        self.blocking(move |hoster| set_quota(hoster, &request))
+            .await
     }
 
     async fn inspect_member(
@@ -111,46 +136,22 @@ impl rpc::admin_server::Admin for Admin {
     }
 }
 
-fn invite(
-    hoster: &Hoster,
-    trust: TlsTrust,
-    request: InviteRequest,
-) -> Result<InviteResponse, Status> {
-    /// Longer labels are no labels.
-    const MAX_LABEL_BYTES: usize = 256;
-    let Some(origin) = hoster.origins.first() else {
+fn set_quota(hoster: &Hoster, request: &SetQuotaRequest) -> Result<SetQuotaResponse, Status> {
+    let all = accounts(hoster)?;
+    let account = find::find_member(&all, &request.member)?;
+    if account.standing.is_guest() {
         return Err(Status::failed_precondition(
-            "the server listens on every address and does not know which one members dial; start \
-             it with --public-address HOST:PORT",
-        ));
-    };
-    if request.label.len() > MAX_LABEL_BYTES || request.label.contains(char::is_control) {
-        return Err(Status::invalid_argument(
-            "a label has at most 256 bytes and no control characters",
+            "a guest stores nothing of its own here: who made a vault pays for what is in it",
         ));
     }
-    let lifetime = Duration::from_secs(request.lifetime_seconds);
-    let expires = hoster.clock.now().plus(lifetime);
-    let secret = InvitationSecret::from_array(random::array().map_err(Refusal::from)?);
-    let invitation = Invitation {
-        quota_bytes: request.quota_bytes,
-        label: request.label,
-        expires,
-        used_by: None,
-    };
-    let hash = hash_invitation(secret.as_bytes());
-    hoster
-        .ledger
-        .add_invitation(&hash, &invitation)
-        .map_err(broken)?;
-    let url = InvitationUrl {
-        origin: origin.clone(),
-        hoster: hoster.key.id(),
-        tls: trust,
-        secret,
-        expires: expires.seconds(),
-    };
-    Ok(InviteResponse { url: url.to_url() })
+    let gone = || Status::internal("an account is gone");
+    let set = hoster.ledger.set_quota(&account.id, request.quota_bytes);
+    let old_quota_bytes = set.map_err(broken)?.ok_or_else(gone)?;
+    let changed = hoster.ledger.account(&account.id).map_err(broken)?;
+    Ok(SetQuotaResponse {
+        member: Some(member(hoster, &changed.ok_or_else(gone)?)?),
+        old_quota_bytes,
+    })
 }
 
 /// All accounts, ordered by id.

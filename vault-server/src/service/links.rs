@@ -24,7 +24,7 @@ use crate::{
     net::{Channel, Network, NetworkSeat, NetworkSeats, Proof},
     random,
     seats::{Seat, Seats},
-    store::{Link, LinkCreation, LinkId, LinkOpening, NewLink, TicketHash},
+    store::{DownloadCount, Link, LinkCreation, LinkId, LinkOpening, NewLink, TicketHash},
 };
 
 /// The most packs that a link names beside its capsule.
@@ -197,18 +197,34 @@ impl Hoster {
 
     /// The link of a ticket, if both are good.
     fn download(&self, ticket: &TicketHash) -> Result<Link, Refusal> {
-        let refused =
-            || Refusal::unauthenticated("This download is over. It can be begun once more.");
         let now = self.clock.now();
-        let ticket = self.ledger.ticket(ticket)?.ok_or_else(refused)?;
+        let ticket = self.ledger.ticket(ticket)?.ok_or_else(no_ticket)?;
         let link = self.ledger.link(&ticket.link)?.ok_or_else(over)?;
-        if !link.serves(now) {
+        let serves = match ticket.counted {
+            true => link.serves(now),
+            // What others have used up shows its capsule no more, either.
+            false => link.is_open(now),
+        };
+        if !serves {
             return Err(over());
         }
         if ticket.expires <= now {
-            return Err(refused());
+            return Err(no_ticket());
         }
         Ok(link)
+    }
+
+    /// Counts the download, if that is not done and the ranges lead beyond the capsule:
+    /// whoever has no more than that cannot have what it shows.
+    fn count(&self, ticket: &TicketHash, link: &Link, ranges: &[Range]) -> Result<(), Refusal> {
+        if ranges.iter().all(|range| range.blob.pack == link.capsule) {
+            return Ok(());
+        }
+        match self.ledger.count_download(ticket, self.clock.now())? {
+            DownloadCount::Counted => Ok(()),
+            DownloadCount::Over => Err(over()),
+            DownloadCount::NoTicket => Err(no_ticket()),
+        }
     }
 
     /// The ranges as places in packs that are there, of blocks that the link names.
@@ -253,12 +269,19 @@ pub(crate) async fn read(
         let link = hoster.download(&ticket)?;
         proof.give();
         let seat = hoster.reader(&channel, &link)?;
-        Ok((ticket, seat, hoster.linked(&link, &request.ranges)?))
+        let ranges = hoster.linked(&link, &request.ranges)?;
+        // Last: what is refused has not been downloaded.
+        hoster.count(&ticket, &link, &ranges)?;
+        Ok((ticket, seat, ranges))
     })
     .await?;
     let check = move |hoster: &Hoster| hoster.download(&ticket).map(drop);
     let wrap = |bytes| ReadLinkResponse { bytes };
     Ok(packs::send(Arc::clone(hoster), ranges, check, wrap, seat))
+}
+
+fn no_ticket() -> Refusal {
+    Refusal::unauthenticated("This download is over. It can be begun once more.")
 }
 
 /// The same words for a link that is over and for one that never was: nobody

@@ -7,8 +7,8 @@ use vault_proto::ids::{AccountId, PackId};
 
 use super::{
     ledger::{
-        Commit, Copied, HeadCommit, LinkCreation, LinkOpening, LogCopy, NewAccount, NewLink,
-        NewOffer, QuotaRoom, Terms, Urgency,
+        Commit, Copied, DownloadCount, HeadCommit, LinkCreation, LinkOpening, LogCopy, NewAccount,
+        NewLink, NewOffer, QuotaRoom, Terms, Urgency,
     },
     records::{
         Account, Fullness, HeadRecord, Invitation, Link, OfferFrom, Pack, PackState, Standing,
@@ -266,41 +266,74 @@ pub(super) fn link(
     }
 }
 
-/// A download that was begun.
+/// A ticket to be stored.
 pub(super) struct Opened {
     pub(super) ticket: Ticket,
-    /// Whether the oldest of the link's tickets makes room for it.
-    pub(super) instead_of_the_oldest: bool,
+    /// Which of the link's tickets makes room for it.
+    pub(super) instead_of: Option<Oldest>,
 }
 
-/// Counts a download of a link.
+/// The oldest of a link's tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Oldest {
+    /// Of all.
+    OfAll,
+    /// Of those that have not counted. Of a link that may be downloaded so often, each
+    /// that has is worth one of these.
+    Uncounted,
+}
+
+/// Makes a ticket of a link, if one more fits.
 pub(super) fn open(link: &mut Link, now: UnixTime, terms: &Terms) -> Result<Opened, LinkOpening> {
     if !link.is_open(now) {
         return Err(LinkOpening::Over);
     }
     let full = link.tickets >= terms.tickets;
-    // Of a link that may be opened so often, each download is worth one of these.
-    if full && link.max_downloads > 0 {
-        return Err(LinkOpening::TooMany);
-    }
-    link.downloads = link.downloads.saturating_add(1);
     if !full {
         link.tickets += 1;
-    }
-    let last = now.plus(terms.ticket);
-    let expires = link.expires.map_or(last, |expires| expires.min(last));
-    if !link.is_open(now) {
-        // It was the last one; nothing is left to do once it is over.
-        link.until = Some(expires);
     }
     Ok(Opened {
         ticket: Ticket {
             link: link.id,
             opened: now,
-            expires,
+            expires: ticket_end(link, now, terms),
+            counted: false,
         },
-        instead_of_the_oldest: full,
+        instead_of: full.then_some(match link.max_downloads {
+            0 => Oldest::OfAll,
+            _ => Oldest::Uncounted,
+        }),
     })
+}
+
+/// When a ticket of the link ends that is made now.
+fn ticket_end(link: &Link, now: UnixTime, terms: &Terms) -> UnixTime {
+    let last = now.plus(terms.ticket);
+    link.expires.map_or(last, |expires| expires.min(last))
+}
+
+/// Counts a ticket of a link that reads beyond the capsule for the first time; why
+/// not, if it may not.
+pub(super) fn count(
+    link: &mut Link,
+    ticket: &mut Ticket,
+    now: UnixTime,
+    terms: &Terms,
+) -> Result<(), DownloadCount> {
+    if ticket.expires <= now {
+        return Err(DownloadCount::NoTicket);
+    }
+    if !link.is_open(now) {
+        return Err(DownloadCount::Over);
+    }
+    ticket.counted = true;
+    link.downloads = link.downloads.saturating_add(1);
+    if !link.is_open(now) {
+        // It was the last one, and nothing is left to do once all that counted are over.
+        // Others may have been opened after this one, but none later than now.
+        link.until = Some(ticket_end(link, now, terms));
+    }
+    Ok(())
 }
 
 /// What a pack in the trash becomes when its time is over: doomed, or, while a

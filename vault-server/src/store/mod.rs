@@ -22,11 +22,11 @@ mod contract;
 
 pub use blobs::{BlobError, BlobStore, Incoming, Room, Which};
 pub use ledger::{
-    AccountCreation, AccountLedger, Appended, Commit, Copied, HeadChanges, HeadCommit, HeadLedger,
-    InspectionLedger, Ledger, LedgerError, LinkCreation, LinkLedger, LinkOpening, LinksEnd,
-    LogCopy, NewAccount, NewAccountEntry, NewLink, NewOffer, NewVault, NewVaultEntry, OfferLedger,
-    OfferOutcome, PackLedger, QuotaRoom, Reservation, Reserve, Terms, Urgency, VaultCreation,
-    VaultLedger, WaitingOffer,
+    AccountCreation, AccountLedger, Appended, Commit, Copied, DownloadCount, HeadChanges,
+    HeadCommit, HeadLedger, InspectionLedger, Ledger, LedgerError, LinkCreation, LinkLedger,
+    LinkOpening, LinksEnd, LogCopy, NewAccount, NewAccountEntry, NewLink, NewOffer, NewVault,
+    NewVaultEntry, OfferLedger, OfferOutcome, PackLedger, QuotaRoom, Reservation, Reserve, Terms,
+    Urgency, VaultCreation, VaultLedger, WaitingOffer,
 };
 pub use packs::{Begun, DiskReserve, Packs, PutError, Reconciled, StoreError, Swept, Upload};
 pub use records::{

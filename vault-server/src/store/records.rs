@@ -90,9 +90,9 @@ pub struct Link {
     pub created: UnixTime,
     /// From when on nothing is served.
     pub expires: Option<UnixTime>,
-    /// How often it may be opened; 0 for any number.
+    /// How often it may be downloaded; 0 for any number.
     pub max_downloads: u32,
-    /// How often it was.
+    /// How often it was: tickets that read beyond the capsule.
     pub downloads: u32,
     /// Tickets that have not been dropped.
     pub tickets: u32,
@@ -103,13 +103,13 @@ pub struct Link {
 }
 
 impl Link {
-    /// Whether tickets that are there can be used.
+    /// Whether tickets that have counted can be used.
     #[must_use]
     pub fn serves(&self, now: UnixTime) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 
-    /// Whether there can be more of them.
+    /// Whether there can be more of them, and more downloads.
     #[must_use]
     pub fn is_open(&self, now: UnixTime) -> bool {
         let used_up = self.max_downloads > 0 && self.downloads >= self.max_downloads;
@@ -125,15 +125,17 @@ impl Link {
     }
 }
 
-/// One download of a link.
+/// The right to one download of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
     /// Of this link.
     pub link: LinkId,
-    /// When it was begun.
+    /// When it was given.
     pub opened: UnixTime,
     /// From when on it is refused.
     pub expires: UnixTime,
+    /// Whether it has counted as a download: it has read beyond the capsule.
+    pub counted: bool,
 }
 
 /// An invitation that the hoster made.

@@ -438,7 +438,8 @@ pub struct CreateLinkRequest {
     /// Seconds since 1970; 0 for never.
     #[prost(uint64, tag = "5")]
     pub expires: u64,
-    /// 0 for any number.
+    /// How often it may be downloaded; 0 for any number. What is in the capsule's pack does
+    /// not count.
     #[prost(uint32, tag = "6")]
     pub max_downloads: u32,
 }
@@ -459,6 +460,7 @@ pub struct LinkStatus {
     pub expires: u64,
     #[prost(uint32, tag = "4")]
     pub max_downloads: u32,
+    /// Tickets that have read beyond the capsule.
     #[prost(uint32, tag = "5")]
     pub downloads: u32,
     /// The account that made it.
@@ -1332,7 +1334,8 @@ pub mod hoster_client {
                 .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "RevokeLink"));
             self.inner.unary(req, path, codec).await
         }
-        /// Begins a download, which counts as one. No token.
+        /// Gives a ticket for a download, which counts when the ticket first reads beyond the
+        /// capsule. No token.
         pub async fn open_link(
             &mut self,
             request: impl tonic::IntoRequest<super::OpenLinkRequest>,
@@ -1358,7 +1361,8 @@ pub mod hoster_client {
             self.inner.unary(req, path, codec).await
         }
         /// As ReadPacks, for one download; blocks that the link does not name are
-        /// FORBIDDEN. No token.
+        /// FORBIDDEN. The first call that asks for more than the capsule's pack counts the
+        /// download: LINK_OVER if none is left, and then for the capsule, too. No token.
         pub async fn read_link(
             &mut self,
             request: impl tonic::IntoRequest<super::ReadLinkRequest>,
@@ -1603,7 +1607,8 @@ pub mod hoster_server {
             tonic::Response<super::RevokeLinkResponse>,
             tonic::Status,
         >;
-        /// Begins a download, which counts as one. No token.
+        /// Gives a ticket for a download, which counts when the ticket first reads beyond the
+        /// capsule. No token.
         async fn open_link(
             &self,
             request: tonic::Request<super::OpenLinkRequest>,
@@ -1618,7 +1623,8 @@ pub mod hoster_server {
             + std::marker::Send
             + 'static;
         /// As ReadPacks, for one download; blocks that the link does not name are
-        /// FORBIDDEN. No token.
+        /// FORBIDDEN. The first call that asks for more than the capsule's pack counts the
+        /// download: LINK_OVER if none is left, and then for the capsule, too. No token.
         async fn read_link(
             &self,
             request: tonic::Request<super::ReadLinkRequest>,

@@ -277,7 +277,6 @@ pub(super) fn get(options: &LinkGet, context: &Context) -> Result<Exit, Failure>
         ))
     })?;
     let setup = context.setup()?;
-    // Asked for before the download is counted.
     let password = if url.password.is_some() {
         let prompt = say!("password", "mot de passe");
         Some(Password::new(input::password(&prompt, None)?.to_string()))
@@ -287,7 +286,7 @@ pub(super) fn get(options: &LinkGet, context: &Context) -> Result<Exit, Failure>
     let cancellation = interrupt::visiting(&context.output)?;
     let download = LinkDownload::begin(&*setup.connect, &url, &cancellation)?;
     let mut opened = download.open(password.as_ref());
-    // Another try with the same download, where somebody is there to type.
+    // Another try with the same capsule, where somebody is there to type.
     while opened.as_ref().is_err_and(is_wrong_password)
         && io::stdin().is_terminal()
         && !cancellation.is_cancelled()

@@ -78,7 +78,8 @@ pub struct GetReport {
     pub elapsed: Duration,
 }
 
-/// A download of a link that the hoster has let begin, which counts as one.
+/// A link that the hoster serves, with its capsule, which is sealed. It counts as a
+/// download when the first bytes of files are asked for.
 pub struct LinkDownload {
     url: LinkUrl,
     visitor: Arc<dyn Visitor>,
@@ -108,7 +109,7 @@ pub fn get(
     listener: &Arc<dyn ProgressListener>,
     cancellation: &Cancellation,
 ) -> Result<GetReport, GetError> {
-    // What is known to fail is not counted as a download.
+    // What is known to fail is not asked for.
     match (url.password, password) {
         (Some(_), None) => return Err(OpenLinkError::PasswordNeeded.into()),
         (None, Some(_)) => return Err(OpenLinkError::NoPassword.into()),
@@ -159,8 +160,8 @@ impl LinkDownload {
         self.url.password.is_some()
     }
 
-    /// Opens the capsule. After a wrong password another may be tried; that
-    /// counts no further download.
+    /// Opens the capsule. After a wrong password another may be tried; no download is
+    /// counted before the right one.
     ///
     /// # Errors
     /// [`GetError::Open`].
@@ -206,10 +207,11 @@ impl LinkContents {
         self.capsule.fields().created
     }
 
-    /// Fetches the files and saves all of it in `target`, as [`get`] does.
+    /// Fetches the files and saves all of it in `target`, as [`get`] does. The first bytes
+    /// that are asked for count as a download.
     ///
     /// # Errors
-    /// See [`GetError`].
+    /// See [`GetError`]: [`GetError::Over`] if others have used the link up meanwhile.
     pub fn save(
         &self,
         target: &Path,

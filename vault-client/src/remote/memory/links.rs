@@ -35,6 +35,8 @@ struct Link {
 struct Ticket {
     link: LinkId,
     expires: u64,
+    /// Whether it has read beyond the capsule, which makes it a download.
+    counted: bool,
 }
 
 impl Link {
@@ -169,7 +171,7 @@ impl Books {
     }
 
     pub(super) fn open_link(&mut self, link: &LinkId, now: u64) -> Result<OpenedLink, RemoteError> {
-        let Some(held) = self.links.live.get_mut(link) else {
+        let Some(held) = self.links.live.get(link) else {
             return Err(match self.links.over.contains(link) {
                 true => refused(RefusalReason::LinkOver, "the link was revoked"),
                 false => refused(RefusalReason::NotFound, "no such link"),
@@ -181,7 +183,6 @@ impl Books {
         if held.is_used_up() {
             return Err(refused(RefusalReason::LinkOver, "the link is used up"));
         }
-        held.downloads += 1;
         let (vault, capsule) = (held.asked.vault, held.asked.capsule);
         let shelf = self.any_shelf(&vault).ok_or_else(no_such_vault)?;
         let size = shelf.committed(&capsule).unwrap_or(0);
@@ -190,7 +191,12 @@ impl Books {
         let ticket = *ticket.as_bytes();
         let expires = now.saturating_add(TICKET_SECONDS);
         let link = *link;
-        self.links.tickets.insert(ticket, Ticket { link, expires });
+        let given = Ticket {
+            link,
+            expires,
+            counted: false,
+        };
+        self.links.tickets.insert(ticket, given);
         Ok(OpenedLink {
             ticket: LinkTicket::from_array(ticket),
             lifetime_seconds: TICKET_SECONDS,
@@ -200,7 +206,7 @@ impl Books {
     }
 
     pub(super) fn read_link(
-        &self,
+        &mut self,
         ticket: &LinkTicket,
         ranges: &[PackRange],
         now: u64,
@@ -208,18 +214,34 @@ impl Books {
         if ranges.len() > MAX_RANGES_PER_CALL {
             return Err(refused(RefusalReason::TooLarge, "too many ranges"));
         }
-        let held = self.links.tickets.get(ticket.as_bytes());
+        let number = ticket.as_bytes();
+        let held = self.links.tickets.get(number);
         let held = held
             .filter(|held| now < held.expires)
             .ok_or_else(|| refused(RefusalReason::Unauthenticated, "no such ticket"))?;
         let link = self.links.live.get(&held.link);
         let link = link.ok_or_else(|| refused(RefusalReason::LinkOver, "it was revoked"))?;
+        if !held.counted && link.is_used_up() {
+            return Err(refused(RefusalReason::LinkOver, "the link is used up"));
+        }
         if !ranges.iter().all(|range| link.allows(range)) {
             return Err(refused(RefusalReason::Forbidden, "not what the link names"));
         }
         let shelf = self
             .any_shelf(&link.asked.vault)
             .ok_or_else(no_such_vault)?;
-        ranges.iter().map(|range| shelf.read(range)).collect()
+        let parts = ranges.iter().map(|range| shelf.read(range));
+        let parts = parts.collect::<Result<_, _>>()?;
+        let capsule = link.asked.capsule;
+        let counts = !held.counted && ranges.iter().any(|range| range.pack != capsule);
+        let id = held.link;
+        if counts
+            && let Some(held) = self.links.tickets.get_mut(number)
+            && let Some(link) = self.links.live.get_mut(&id)
+        {
+            held.counted = true;
+            link.downloads += 1;
+        }
+        Ok(parts)
     }
 }

@@ -3,15 +3,21 @@
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use serde_json::{Value, json};
-use vault_rpc::admin::{InspectMemberRequest, InviteRequest, ListMembersRequest, StatsRequest};
+use vault_rpc::admin::{
+    InspectMemberRequest, InviteRequest, ListInvitationsRequest, ListMembersRequest,
+    RevokeInvitationRequest, SetQuotaRequest, StatsRequest,
+};
 use vault_server::admin::{ClientError, connect};
 
-use crate::{Command, MemberCommand, Output, exit, report};
+use crate::{Command, InvitationCommand, MemberCommand, Output, exit, report};
 
 /// What a command prints: for a person, or for a program.
+#[derive(Default)]
 pub(crate) struct Report {
     pub(crate) text: String,
     pub(crate) document: Value,
+    /// On standard error, for whoever reads that.
+    pub(crate) warnings: Vec<&'static str>,
 }
 
 struct Failure {
@@ -24,11 +30,22 @@ pub(crate) fn ask(command: Command) -> ExitCode {
     let output = match &command {
         Command::Invite(options) => options.output,
         Command::Inspect(options) => options.ask.output,
-        Command::Member(MemberCommand::List(options)) | Command::Stats(options) => options.output,
+        Command::Member(MemberCommand::Quota(options)) => options.ask.output,
+        Command::Invitation(InvitationCommand::Revoke(options)) => options.ask.output,
+        Command::Member(MemberCommand::List(options))
+        | Command::Invitation(InvitationCommand::List(options))
+        | Command::Stats(options) => options.output,
         Command::Run(_) | Command::Completions(_) | Command::Man(_) => Output { json: false },
     };
     match answer(command) {
-        Ok(Report { text, document }) => {
+        Ok(Report {
+            text,
+            document,
+            warnings,
+        }) => {
+            for warning in warnings {
+                eprintln!("coffre-server: WARNING: {warning}");
+            }
             let text = if output.json {
                 format!("{document:#}\n")
             } else {
@@ -81,6 +98,28 @@ fn answer(command: Command) -> Result<Report, Failure> {
                 let mut client = client(options.data).await?;
                 let answer = client.list_members(ListMembersRequest {}).await?;
                 Ok(report::members(answer.into_inner()))
+            }
+            Command::Member(MemberCommand::Quota(options)) => {
+                let request = SetQuotaRequest {
+                    member: options.member,
+                    quota_bytes: options.quota.0,
+                };
+                let mut client = client(options.ask.data).await?;
+                let answer = client.set_quota(request).await?;
+                Ok(report::quota(answer.into_inner()))
+            }
+            Command::Invitation(InvitationCommand::List(options)) => {
+                let mut client = client(options.data).await?;
+                let answer = client.list_invitations(ListInvitationsRequest {}).await?;
+                Ok(report::invitations(answer.into_inner()))
+            }
+            Command::Invitation(InvitationCommand::Revoke(options)) => {
+                let request = RevokeInvitationRequest {
+                    invitation: options.invitation,
+                };
+                let mut client = client(options.ask.data).await?;
+                let answer = client.revoke_invitation(request).await?;
+                Ok(report::revoked(answer.into_inner()))
             }
             Command::Inspect(options) => {
                 let request = InspectMemberRequest {

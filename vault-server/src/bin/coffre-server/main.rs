@@ -12,6 +12,7 @@ mod generate;
 mod quantity;
 mod report;
 mod run;
+mod time;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -20,7 +21,7 @@ use clap_complete::Shell;
 use vault_proto::origin::Origin;
 
 use self::{
-    quantity::{Lifetime, Size},
+    quantity::{Lifetime, Quota},
     run::Filter,
 };
 
@@ -43,6 +44,9 @@ enum Command {
     ///
     /// The URL is worth an account; send it as you would a key.
     Invite(InviteOptions),
+    /// Invitations that nobody has used yet.
+    #[command(subcommand)]
+    Invitation(InvitationCommand),
     /// Members.
     #[command(subcommand)]
     Member(MemberCommand),
@@ -112,7 +116,7 @@ struct InviteOptions {
     data: PathBuf,
     /// How much the member may store: GB is 10^9 bytes, GiB 2^30.
     #[arg(long, value_name = "SIZE", default_value = "5GB")]
-    quota: Size,
+    quota: Quota,
     /// What to recognise the member by; no one else sees it.
     #[arg(long, value_name = "TEXT", default_value = "")]
     label: String,
@@ -127,6 +131,40 @@ struct InviteOptions {
 enum MemberCommand {
     /// Lists the members.
     List(AskOptions),
+    /// Changes how much a member may store, at once.
+    ///
+    /// Less than is stored already is allowed: nothing is deleted, and nothing more can be
+    /// uploaded. Uploads under way that do not fit any more are refused.
+    Quota(QuotaOptions),
+}
+
+#[derive(Debug, Subcommand)]
+enum InvitationCommand {
+    /// Lists the invitations that can still be used, without what makes them worth an
+    /// account.
+    List(AskOptions),
+    /// Revokes an invitation: nobody becomes a member with it any more.
+    Revoke(RevokeOptions),
+}
+
+#[derive(Debug, Args)]
+struct QuotaOptions {
+    /// The member's label, or the first digits of the account id.
+    member: String,
+    /// How much the member may store: GB is 10^9 bytes, GiB 2^30.
+    #[arg(value_name = "SIZE")]
+    quota: Quota,
+    #[command(flatten)]
+    ask: AskOptions,
+}
+
+#[derive(Debug, Args)]
+struct RevokeOptions {
+    /// The invitation's label, or the first digits of its id.
+    #[arg(value_name = "ID|LABEL")]
+    invitation: String,
+    #[command(flatten)]
+    ask: AskOptions,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,10 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
 
+/// How many bytes a member may store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quota(pub(crate) u64);
+
 /// A number of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lifetime(pub(crate) u64);
@@ -58,6 +62,24 @@ impl FromStr for Size {
         parse(text, &SIZES)
             .map(Self)
             .ok_or("a size is a number and B, kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 5GB")
+    }
+}
+
+impl FromStr for Quota {
+    type Err = &'static str;
+
+    /// A few bytes without a unit are gigabytes whose unit was forgotten.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FEW_BYTES: u64 = 1 << 20;
+        let Size(bytes) = text.parse()?;
+        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+        if !has_unit && (1..FEW_BYTES).contains(&bytes) {
+            return Err(
+                "that is so many bytes, less than 1 MiB: put B, kB, MB, GB, TB, KiB, MiB, GiB or \
+                 TiB behind the number, such as 5GB",
+            );
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -123,6 +145,24 @@ mod tests {
         }
         assert_eq!("2w".parse(), Ok(Lifetime(14 * 24 * 60 * 60)));
         assert!("7".parse::<Lifetime>().is_err());
+    }
+
+    #[test]
+    fn a_quota_without_a_unit_is_no_few_bytes() {
+        for (text, bytes) in [
+            ("5GB", 5_000_000_000),
+            ("5B", 5),
+            ("5 kb", 5000),
+            ("0", 0),
+            ("1048576", 1 << 20),
+        ] {
+            assert_eq!(text.parse(), Ok(Quota(bytes)), "{text}");
+        }
+        for text in ["5", "1", "50.5", "1048575"] {
+            let error = text.parse::<Quota>().unwrap_err();
+            assert!(error.contains("KiB, MiB"), "{text}: {error}");
+        }
+        assert!("lots".parse::<Quota>().is_err());
     }
 
     #[test]

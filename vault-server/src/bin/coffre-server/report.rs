@@ -6,17 +6,112 @@ use std::fmt::Write as _;
 
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
-use vault_rpc::admin::{InviteResponse, ListMembersResponse, Member, StatsResponse};
+use vault_rpc::admin::{
+    Invitation, InviteResponse, ListInvitationsResponse, ListMembersResponse, Member,
+    RevokeInvitationResponse, SetQuotaResponse, StatsResponse,
+};
 
 pub(crate) use inspected::member;
 
-use crate::{ask::Report, quantity::Size};
+use crate::{ask::Report, quantity::Size, time};
 
 pub(crate) fn invitation(answer: InviteResponse) -> Report {
+    let warnings = [
+        (answer.label_of_member, "a member has this label already"),
+        (
+            answer.label_of_invitation,
+            "another open invitation has this label already",
+        ),
+    ];
+    let warnings = warnings.into_iter().filter(|(is_so, _)| *is_so);
     Report {
         text: format!("{}\n", answer.url),
-        document: json!({ "schema": "coffre-server.invite/1", "url": answer.url }),
+        document: json!({
+            "schema": "coffre-server.invite/1",
+            "url": answer.url,
+            "label_of_member": answer.label_of_member,
+            "label_of_invitation": answer.label_of_invitation,
+        }),
+        warnings: warnings.map(|(_, warning)| warning).collect(),
     }
+}
+
+pub(crate) fn invitations(answer: ListInvitationsResponse) -> Report {
+    let mut text = format!(
+        "{:<16}  {:<20}  {:>10}  {:<16}\n",
+        "INVITATION", "LABEL", "QUOTA", "EXPIRES"
+    );
+    for invitation in &answer.invitations {
+        let _ = writeln!(
+            text,
+            "{:<16}  {:<20}  {:>10}  {}",
+            short(&invitation.id),
+            invitation.label,
+            Size(invitation.quota_bytes).to_string(),
+            time::local(invitation.expires),
+        );
+    }
+    let invitations: Vec<_> = answer.invitations.iter().map(invitation_value).collect();
+    Report {
+        text,
+        document: json!({
+            "schema": "coffre-server.invitation-list/1",
+            "invitations": invitations,
+        }),
+        ..Report::default()
+    }
+}
+
+pub(crate) fn revoked(answer: RevokeInvitationResponse) -> Report {
+    let invitation = answer.invitation.unwrap_or_default();
+    Report {
+        text: format!("revoked {}  {}\n", short(&invitation.id), invitation.label),
+        document: json!({
+            "schema": "coffre-server.invitation-revoke/1",
+            "invitation": invitation_value(&invitation),
+        }),
+        ..Report::default()
+    }
+}
+
+fn invitation_value(invitation: &Invitation) -> Value {
+    json!({
+        "id": HEXLOWER.encode(&invitation.id),
+        "label": invitation.label,
+        "quota_bytes": invitation.quota_bytes,
+        "expires": invitation.expires,
+    })
+}
+
+pub(crate) fn quota(answer: SetQuotaResponse) -> Report {
+    let member = answer.member.unwrap_or_default();
+    let used_bytes = member.committed_bytes + member.unclaimed_bytes;
+    let (old, new) = (Size(answer.old_quota_bytes), Size(member.quota_bytes));
+    let account = short(&member.account);
+    let mut text = format!("{account}  {}  quota {old} -> {new}\n", member.label);
+    let is_over = used_bytes > member.quota_bytes;
+    if is_over {
+        let _ = writeln!(
+            text,
+            "{} are stored: nothing is deleted, and nothing more can be uploaded",
+            Size(used_bytes)
+        );
+    }
+    Report {
+        text,
+        document: json!({
+            "schema": "coffre-server.member-quota/1",
+            "old_quota_bytes": answer.old_quota_bytes,
+            "over_quota": is_over,
+            "member": member_value(&member),
+        }),
+        ..Report::default()
+    }
+}
+
+/// The first digits of an id.
+fn short(id: &[u8]) -> String {
+    HEXLOWER.encode(id.get(..8).unwrap_or_default())
 }
 
 pub(crate) fn members(answer: ListMembersResponse) -> Report {
@@ -29,7 +124,7 @@ pub(crate) fn members(answer: ListMembersResponse) -> Report {
         let _ = writeln!(
             text,
             "{:<16}  {:<20}  {:>10}  {:>10}  {:>10}  {:>6}  {:>7}",
-            HEXLOWER.encode(member.account.get(..8).unwrap_or_default()),
+            short(&member.account),
             label(member),
             used.to_string(),
             Size(member.quota_bytes).to_string(),
@@ -42,6 +137,7 @@ pub(crate) fn members(answer: ListMembersResponse) -> Report {
     Report {
         text,
         document: json!({ "schema": "coffre-server.member-list/1", "members": members }),
+        ..Report::default()
     }
 }
 
@@ -97,7 +193,11 @@ pub(crate) fn stats(answer: StatsResponse) -> Report {
         "hoster_id": answer.hoster_id,
         "guests": answer.guests,
     });
-    Report { text, document }
+    Report {
+        text,
+        document,
+        ..Report::default()
+    }
 }
 
 fn member_value(member: &Member) -> Value {

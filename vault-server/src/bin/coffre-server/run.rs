@@ -1,6 +1,6 @@
 //! `coffre-server run`.
 
-use std::{process::ExitCode, str::FromStr, time::Duration};
+use std::{ffi::OsString, io::IsTerminal as _, process::ExitCode, str::FromStr, time::Duration};
 
 use anyhow::Result;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -34,7 +34,8 @@ pub(crate) fn run(options: RunOptions) -> ExitCode {
     match serve(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("coffre-server: {error:#}");
+            // Each says what it comes from; with that behind it, all would be said twice.
+            eprintln!("coffre-server: {error}");
             match error.downcast_ref() {
                 Some(StartError::NotLoopback) => ExitCode::from(exit::USAGE),
                 _ => ExitCode::FAILURE,
@@ -70,11 +71,20 @@ fn allow_open_files(config: &Config) {
     }
 }
 
+/// Whether what is logged is coloured: for people, unless they want none (no-color.org).
+fn is_coloured(on_a_terminal: bool, no_color: Option<OsString>) -> bool {
+    on_a_terminal && no_color.is_none_or(|value| value.is_empty())
+}
+
 fn serve(options: RunOptions) -> Result<()> {
     let Filter(filter) = &options.log;
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr)
+        .with_ansi(is_coloured(
+            std::io::stderr().is_terminal(),
+            std::env::var_os("NO_COLOR"),
+        ))
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -126,5 +136,17 @@ fn config(options: RunOptions) -> Config {
         public_addresses: options.public_address,
         tls,
         ..Config::new(options.data, options.listen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_and_for_those_who_want_them() {
+        assert!(is_coloured(true, None) && is_coloured(true, Some("".into())));
+        assert!(!is_coloured(true, Some("1".into())));
+        assert!(!is_coloured(false, None) && !is_coloured(false, Some("".into())));
     }
 }

@@ -180,6 +180,7 @@ mod tests {
             link,
             opened: time,
             expires: UnixTime::from_seconds(1),
+            counted: false,
         };
         let key = of_link_ticket(&ticket, &TicketHash([7; 32]));
         assert_eq!(hex(&key), format!("{eights}000000006b49d200{sevens}"));

@@ -66,7 +66,7 @@ pub(super) enum Table {
     LinkBlocks,
     /// ticket hash
     Tickets,
-    /// link, time, ticket hash; the time at which it was made
+    /// link, time, ticket hash; the time at which it was made: 1 until it counts
     LinkTickets,
     /// vault, pack: packs too small for a file, whole
     SmallPacks,

@@ -457,6 +457,8 @@ struct TicketRow {
     expires: u64,
     #[prost(uint64, tag = "3")]
     opened: u64,
+    #[prost(bool, tag = "4")]
+    uncounted: bool,
 }
 
 impl Record for Ticket {
@@ -467,6 +469,7 @@ impl Record for Ticket {
             link: self.link.0.to_vec(),
             expires: self.expires.seconds(),
             opened: self.opened.seconds(),
+            uncounted: !self.counted,
         }
         .encode_to_vec()
     }
@@ -477,6 +480,8 @@ impl Record for Ticket {
             link: LinkId(row.link.try_into().map_err(damaged)?),
             opened: UnixTime::from_seconds(row.opened),
             expires: UnixTime::from_seconds(row.expires),
+            // All that were opened counted, as long as this did not stand here.
+            counted: !row.uncounted,
         })
     }
 }

@@ -20,6 +20,23 @@ pub trait AccountLedger {
         invitation: &Invitation,
     ) -> Result<(), LedgerError>;
 
+    /// The invitations that can still become an account, with their hashes, in the
+    /// order of those. Reads them all.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn open_invitations(
+        &self,
+        now: UnixTime,
+    ) -> Result<Vec<(InvitationHash, Invitation)>, LedgerError>;
+
+    /// Drops an invitation that no account was made from, and says what it was; `None`
+    /// if there is none.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn drop_invitation(&self, hash: &InvitationHash) -> Result<Option<Invitation>, LedgerError>;
+
     /// Turns an invitation into an account. Repeating it succeeds.
     ///
     /// # Errors
@@ -60,11 +77,12 @@ pub trait AccountLedger {
         limit: usize,
     ) -> Result<Vec<Account>, LedgerError>;
 
-    /// Changes an account's quota; false if there is no such account.
+    /// Changes an account's quota, and says what it was; `None` if there is no such
+    /// account. Less than is used is allowed: nothing more is uploaded then.
     ///
     /// # Errors
     /// [`LedgerError`].
-    fn set_quota(&self, id: &AccountId, quota_bytes: u64) -> Result<bool, LedgerError>;
+    fn set_quota(&self, id: &AccountId, quota_bytes: u64) -> Result<Option<u64>, LedgerError>;
 
     /// The entries of an account log after `after`, encoded, oldest first, until
     /// `limit_bytes` are reached; at least one if there is one.

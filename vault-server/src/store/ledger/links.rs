@@ -1,4 +1,4 @@
-//! Links, and the downloads that were begun.
+//! Links, and their downloads.
 
 use vault_proto::ids::{AccountId, DeviceId, PackId, VaultId};
 
@@ -42,8 +42,9 @@ pub trait LinkLedger {
         packs: &[PackId],
     ) -> Result<Vec<Option<Vec<u8>>>, LedgerError>;
 
-    /// Counts a download and stores its ticket, in one step. Of a link whose
-    /// downloads are not limited, the oldest ticket goes when there are too many.
+    /// Stores a ticket, which has not counted as a download. When there are too many,
+    /// the oldest goes; of a link whose downloads are limited, the oldest of those
+    /// that have not counted.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -53,6 +54,17 @@ pub trait LinkLedger {
         ticket: &TicketHash,
         now: UnixTime,
     ) -> Result<LinkOpening, LedgerError>;
+
+    /// Counts a ticket as a download, if it has not counted, and its link has one left:
+    /// of two tickets at once, the last one goes to one of them.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    fn count_download(
+        &self,
+        ticket: &TicketHash,
+        now: UnixTime,
+    ) -> Result<DownloadCount, LedgerError>;
 
     /// Reads a ticket, expired or not.
     ///
@@ -98,7 +110,7 @@ pub struct NewLink<'a> {
     pub digest: [u8; 32],
     /// From when on nothing is served.
     pub expires: Option<UnixTime>,
-    /// How often it may be opened; 0 for any number.
+    /// How often it may be downloaded; 0 for any number.
     pub max_downloads: u32,
     /// The hour.
     pub now: UnixTime,
@@ -130,12 +142,25 @@ pub enum LinkCreation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum LinkOpening {
-    /// The download is counted, and its ticket stored.
+    /// The ticket is stored.
     Opened(Box<Link>, Ticket),
     /// There is no such link, or it is over.
     Over,
-    /// It has as many tickets as it may, and its downloads are limited.
+    /// It has as many tickets as it may, and each of them counted as one of its
+    /// downloads, which are limited.
     TooMany,
+}
+
+/// Whether a ticket may read beyond the capsule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum DownloadCount {
+    /// It counts as a download, from this call or from an earlier one.
+    Counted,
+    /// There is no such link any more, or it has been used up meanwhile.
+    Over,
+    /// There is no such ticket.
+    NoTicket,
 }
 
 /// Whose links an entry of a vault's log ends.

@@ -13,7 +13,7 @@ pub use accounts::{AccountCreation, AccountLedger, Copied, LogCopy, NewAccount, 
 pub use error::LedgerError;
 pub use heads::{Commit, HeadCommit, HeadLedger};
 pub use inspection::{HeadChanges, InspectionLedger, WaitingOffer};
-pub use links::{LinkCreation, LinkLedger, LinkOpening, LinksEnd, NewLink};
+pub use links::{DownloadCount, LinkCreation, LinkLedger, LinkOpening, LinksEnd, NewLink};
 pub use offers::{NewOffer, OfferLedger, OfferOutcome};
 pub use packs::{PackLedger, QuotaRoom, Reservation, Reserve};
 pub use vaults::{NewVault, NewVaultEntry, VaultCreation, VaultLedger};

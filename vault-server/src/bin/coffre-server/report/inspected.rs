@@ -10,8 +10,8 @@ use vault_rpc::admin::{
     InspectedOffer, InspectedPack, InspectedToken, InspectedVault, Member,
 };
 
-use super::{label, member_value};
-use crate::{ask::Report, quantity::Size};
+use super::{label, member_value, short};
+use crate::{ask::Report, quantity::Size, time};
 
 /// What is said of what is not shown.
 const NOT_SHOWN: &str = "\
@@ -51,7 +51,11 @@ pub(crate) fn member(answer: InspectMemberResponse) -> Report {
         "offers_left": list(&answer.offers_left, offer_value),
         "offers_left_count": answer.offers_left_count,
     });
-    Report { text, document }
+    Report {
+        text,
+        document,
+        ..Report::default()
+    }
 }
 
 fn list<T>(items: &[T], value: impl Fn(&T) -> Value) -> Value {
@@ -65,11 +69,6 @@ fn ids(ids: &[Vec<u8>]) -> Value {
 /// How many are not shown, if any.
 fn cut(shown: usize, all: u64) -> Option<u64> {
     all.checked_sub(shown as u64).filter(|more| *more > 0)
-}
-
-/// The first digits of an id.
-fn short(id: &[u8]) -> String {
-    HEXLOWER.encode(id.get(..8).unwrap_or_default())
 }
 
 fn device_value(device: &InspectedDevice) -> Value {
@@ -174,6 +173,7 @@ fn link_value(link: &InspectedLink) -> Value {
         "tickets": list(&link.tickets, |ticket| json!({
             "opened": ticket.opened,
             "expires": ticket.expires,
+            "counted": ticket.counted,
         })),
         "ticket_count": link.ticket_count,
         "record_bytes": link.record_bytes,
@@ -183,7 +183,7 @@ fn link_value(link: &InspectedLink) -> Value {
 fn account_text(text: &mut String, member: &Member, answer: &InspectMemberResponse) {
     let _ = writeln!(text, "account   {}", HEXLOWER.encode(&member.account));
     let _ = writeln!(text, "label     {}", label(member));
-    let _ = writeln!(text, "joined    {} (seconds since 1970)", member.joined);
+    let _ = writeln!(text, "joined    {}", time::local(member.joined));
     let _ = writeln!(text, "quota     {}", Size(member.quota_bytes));
     let _ = writeln!(text, "committed {}", Size(member.committed_bytes));
     let _ = writeln!(text, "unclaimed {}", Size(member.unclaimed_bytes));
@@ -211,7 +211,8 @@ fn account_text(text: &mut String, member: &Member, answer: &InspectMemberRespon
         let _ = writeln!(
             text,
             "  of {from}, {} bytes, until {}",
-            offer.sealed_bytes, offer.until
+            offer.sealed_bytes,
+            time::local(offer.until)
         );
     }
 }
@@ -229,7 +230,7 @@ fn device_text(text: &mut String, device: &InspectedDevice, tokens: &[InspectedT
     }
     let own = tokens.iter().filter(|token| token.device == device.device);
     if let Some(last) = own.map(|token| token.expires).max() {
-        let _ = write!(text, ", logged in until {last}");
+        let _ = write!(text, ", logged in until {}", time::local(last));
     }
     let _ = writeln!(text);
 }
@@ -259,7 +260,7 @@ fn vault_text(text: &mut String, vault: &InspectedVault) {
             text,
             "  head {} at {} by {}: {} packs added ({}), {} removed",
             head.seq,
-            head.received,
+            time::local(head.received),
             short(&head.device),
             head.added_packs,
             Size(head.added_bytes),
@@ -283,18 +284,19 @@ fn link_text(text: &mut String, link: &InspectedLink) {
         "  link {} of {}, made at {}: {} packs, {} downloads",
         short(&link.link),
         short(&link.account),
-        link.created,
+        time::local(link.created),
         link.pack_count,
         link.downloads
     );
     if link.max_downloads > 0 {
         let _ = write!(text, " of {}", link.max_downloads);
     }
-    if let Some(last) = link.tickets.first() {
-        let _ = write!(text, ", opened at {}", last.opened);
+    // 0 where it was not noted.
+    if let Some(last) = link.tickets.first().filter(|last| last.opened > 0) {
+        let _ = write!(text, ", opened at {}", time::local(last.opened));
     }
     if link.expires > 0 {
-        let _ = write!(text, ", until {}", link.expires);
+        let _ = write!(text, ", until {}", time::local(link.expires));
     }
     if !link.serves {
         let _ = write!(text, " (over)");

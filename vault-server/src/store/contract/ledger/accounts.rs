@@ -1,5 +1,7 @@
 //! Invitations, accounts, tokens, and the logs of both kinds.
 
+use std::thread;
+
 use vault_proto::{
     ids::{DeviceId, VaultId},
     wire::VaultKind,
@@ -11,7 +13,7 @@ use crate::store::{
         AccountCreation, Appended, Commit, HeadCommit, Ledger, LinksEnd, NewAccount, NewVault,
         NewVaultEntry, Terms, Urgency, VaultCreation,
     },
-    records::{InvitationHash, LedgerStats, Token, TokenHash},
+    records::{Invitation, InvitationHash, LedgerStats, Token, TokenHash},
 };
 
 fn create(ledger: &dyn Ledger, invitation: u8, number: u8, after_days: u32) -> AccountCreation {
@@ -49,6 +51,62 @@ pub(crate) fn an_invitation_expires(ledger: &dyn Ledger) {
     ledger.add_invitation(&hash, &invitation(QUOTA)).unwrap();
     assert_eq!(create(ledger, 1, 1, 1), AccountCreation::Expired);
     assert_eq!(ledger.account(&account(1)).unwrap(), None);
+}
+
+pub(crate) fn open_invitations_are_listed_and_dropped(ledger: &dyn Ledger) {
+    let hash = |number| InvitationHash([number; 32]);
+    let open = |now| {
+        let open = ledger.open_invitations(now).unwrap();
+        open.into_iter().map(|(hash, _)| hash).collect::<Vec<_>>()
+    };
+    assert_eq!(open(NOW), []);
+    for number in [3, 1, 2] {
+        let invitation = Invitation {
+            expires: NOW.plus(DAY * number.into()),
+            ..invitation(number.into())
+        };
+        ledger.add_invitation(&hash(number), &invitation).unwrap();
+    }
+    let listed = ledger.open_invitations(NOW).unwrap();
+    assert_eq!(open(NOW), [1, 2, 3].map(hash));
+    assert_eq!(
+        (listed[1].1.quota_bytes, &listed[1].1.label[..]),
+        (2, "somebody")
+    );
+    assert_eq!(open(NOW.plus(DAY)), [2, 3].map(hash));
+    let created = AccountCreation::Created { quota_bytes: 3 };
+    assert_eq!(create(ledger, 3, 3, 0), created);
+    assert_eq!(open(NOW), [1, 2].map(hash));
+
+    // One that was used says whose account it is.
+    assert_eq!(ledger.drop_invitation(&hash(3)).unwrap(), None);
+    let used = ledger.invitation_of(&account(3)).unwrap();
+    assert_eq!(used.map(|used| used.used_by), Some(Some(account(3))));
+    let dropped = ledger.drop_invitation(&hash(2)).unwrap();
+    assert_eq!(dropped, Some(listed[1].1.clone()));
+    assert_eq!(ledger.drop_invitation(&hash(2)).unwrap(), None);
+    assert_eq!(open(NOW), [1].map(hash));
+    assert_eq!(create(ledger, 2, 2, 0), AccountCreation::Unknown);
+    assert_eq!(ledger.account(&account(2)).unwrap(), None);
+}
+
+pub(crate) fn an_invitation_is_used_or_dropped(ledger: &dyn Ledger) {
+    for number in 1..=100 {
+        let hash = InvitationHash([number; 32]);
+        ledger.add_invitation(&hash, &invitation(QUOTA)).unwrap();
+        let (created, dropped) = thread::scope(|scope| {
+            let creating = scope.spawn(|| create(ledger, number, number, 0));
+            let dropping = scope.spawn(|| ledger.drop_invitation(&hash).unwrap());
+            (creating.join().unwrap(), dropping.join().unwrap())
+        });
+        let expected = match dropped {
+            Some(_) => AccountCreation::Unknown,
+            None => AccountCreation::Created { quota_bytes: QUOTA },
+        };
+        assert_eq!(created, expected);
+        let used = ledger.invitation_of(&account(number)).unwrap();
+        assert_eq!(used.is_some(), dropped.is_none());
+    }
 }
 
 pub(crate) fn an_account_is_made_from_one_invitation(ledger: &dyn Ledger) {

@@ -4,11 +4,12 @@ use vault_proto::ids::DeviceId;
 
 use super::{
     fixture::*,
-    links::{create, link, new, opened, three_packs},
+    links::{count, create, link, new, opened, three_packs},
 };
 use crate::store::{
     ledger::{
-        HeadChanges, Ledger, LinkCreation, NewLink, NewOffer, OfferOutcome, Terms, WaitingOffer,
+        DownloadCount, HeadChanges, Ledger, LinkCreation, NewLink, NewOffer, OfferOutcome, Terms,
+        WaitingOffer,
     },
     records::{OfferFrom, OfferHash, Token, TokenHash},
 };
@@ -89,11 +90,12 @@ pub(crate) fn what_is_kept_of_a_link_and_a_head_is_shown(ledger: &dyn Ledger) {
     for (number, by, now) in [(1, 1, NOW.plus(DAY)), (1, 2, NOW), (2, 3, NOW)] {
         opened(ledger, number, by, now);
     }
+    assert_eq!(count(ledger, 2, NOW), DownloadCount::Counted);
     let link = link(ledger, 1).unwrap();
     assert_eq!(ledger.linked_packs(&link.id).unwrap(), packs([1, 2, 3]));
     let tickets = ledger.tickets_of(&link.id).unwrap();
-    let times: Vec<_> = tickets.iter().map(|ticket| ticket.opened).collect();
-    assert_eq!(times, [NOW, NOW.plus(DAY)]);
+    let shown: Vec<_> = tickets.iter().map(|t| (t.opened, t.counted)).collect();
+    assert_eq!(shown, [(NOW, true), (NOW.plus(DAY), false)]);
     ledger.drop_link(&link.id).unwrap();
     assert_eq!(ledger.linked_packs(&link.id).unwrap(), []);
 }

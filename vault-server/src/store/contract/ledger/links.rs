@@ -1,4 +1,4 @@
-//! Links: what they name, how often they are opened, and how they end.
+//! Links: what they name, how often they are downloaded, and how they end.
 
 use std::thread;
 
@@ -7,7 +7,10 @@ use crate::{
     clock::UnixTime,
     store::{
         Fullness,
-        ledger::{Appended, Commit, Ledger, LinkCreation, LinkOpening, NewLink, Terms, Urgency},
+        ledger::{
+            Appended, Commit, DownloadCount, Ledger, LinkCreation, LinkOpening, NewLink, Terms,
+            Urgency,
+        },
         records::{Link, LinkId, PackState, Ticket, TicketHash},
     },
 };
@@ -59,6 +62,17 @@ pub(super) fn opened(ledger: &dyn Ledger, number: u8, by: u32, now: UnixTime) ->
         }
         other => panic!("{other:?}"),
     }
+}
+
+pub(super) fn count(ledger: &dyn Ledger, by: u32, now: UnixTime) -> DownloadCount {
+    ledger.count_download(&ticket(by), now).unwrap()
+}
+
+/// Opens and counts, which must succeed, and says until when the ticket is good.
+fn downloaded(ledger: &dyn Ledger, number: u8, by: u32, now: UnixTime) -> UnixTime {
+    let until = opened(ledger, number, by, now);
+    assert_eq!(count(ledger, by, now), DownloadCount::Counted);
+    until
 }
 
 pub(super) fn link(ledger: &dyn Ledger, number: u8) -> Option<Link> {
@@ -125,7 +139,7 @@ pub(crate) fn a_link_is_made_once(ledger: &dyn Ledger) {
     make_vault(ledger, 12);
     assert_eq!(create(ledger, &new(1)), LinkCreation::Created);
     let counted = record_bytes(ledger);
-    opened(ledger, 1, 1, NOW);
+    downloaded(ledger, 1, 1, NOW);
     // The answer was lost, and the log has grown since.
     let again = NewLink {
         log_seq: 0,
@@ -217,7 +231,7 @@ pub(crate) fn links_count_as_records_until_they_end(ledger: &dyn Ledger) {
     assert_eq!(create(ledger, &with_pack), LinkCreation::Created);
     let one = 4 * ROW + 2 * (ROW + 32 + 1);
     assert_eq!(record_bytes(ledger), before + one);
-    opened(ledger, 1, 1, NOW);
+    downloaded(ledger, 1, 1, NOW);
     assert_eq!(record_bytes(ledger), before + one);
     ledger.drop_link(&id(1)).unwrap();
     assert_eq!(record_bytes(ledger), before);
@@ -243,7 +257,50 @@ pub(crate) fn links_count_as_records_until_they_end(ledger: &dyn Ledger) {
     assert_eq!(link(ledger, 1), None);
 }
 
-pub(crate) fn a_link_is_opened_so_often(ledger: &dyn Ledger) {
+pub(crate) fn a_ticket_counts_when_it_is_said_and_once(ledger: &dyn Ledger) {
+    three_packs(ledger);
+    let once = NewLink {
+        max_downloads: 1,
+        ..new(1)
+    };
+    assert_eq!(create(ledger, &once), LinkCreation::Created);
+    assert_eq!(count(ledger, 1, NOW), DownloadCount::NoTicket);
+    for by in 1..=9 {
+        opened(ledger, 1, by, NOW);
+    }
+    let there = |by| ledger.ticket(&ticket(by)).unwrap().unwrap();
+    let now = link(ledger, 1).unwrap();
+    assert_eq!((now.downloads, now.tickets, now.until), (0, 9, None));
+    assert!(now.is_open(NOW) && !there(5).counted);
+    for _ in 0..2 {
+        assert_eq!(count(ledger, 5, NOW), DownloadCount::Counted);
+    }
+    let now = link(ledger, 1).unwrap();
+    assert_eq!((now.downloads, now.tickets), (1, 9));
+    assert!(!now.is_open(NOW) && now.serves(NOW));
+    assert!(there(5).counted && !there(6).counted);
+    // The others are too late, whether they were opened before it or after.
+    for by in [1, 9] {
+        assert_eq!(count(ledger, by, NOW), DownloadCount::Over);
+        assert!(!there(by).counted);
+    }
+    assert_eq!(open(ledger, 1, 10, NOW), LinkOpening::Over);
+    assert_eq!(link(ledger, 1).unwrap().downloads, 1);
+    let last = UnixTime::from_seconds(NOW.plus(DAY).seconds() - 1);
+    assert_eq!(count(ledger, 5, last), DownloadCount::Counted);
+    ledger.drop_link(&id(1)).unwrap();
+    assert_eq!(count(ledger, 9, NOW), DownloadCount::Over);
+}
+
+pub(crate) fn a_ticket_that_is_over_counts_nothing(ledger: &dyn Ledger) {
+    three_packs(ledger);
+    assert_eq!(create(ledger, &new(1)), LinkCreation::Created);
+    opened(ledger, 1, 1, NOW);
+    assert_eq!(count(ledger, 1, NOW.plus(DAY)), DownloadCount::NoTicket);
+    assert_eq!(link(ledger, 1).unwrap().downloads, 0);
+}
+
+pub(crate) fn a_link_is_downloaded_so_often(ledger: &dyn Ledger) {
     three_packs(ledger);
     assert_eq!(open(ledger, 1, 1, NOW), LinkOpening::Over);
     let twice = NewLink {
@@ -253,25 +310,29 @@ pub(crate) fn a_link_is_opened_so_often(ledger: &dyn Ledger) {
     assert_eq!(create(ledger, &twice), LinkCreation::Created);
     assert_eq!(opened(ledger, 1, 1, NOW), NOW.plus(DAY));
     let later = NOW.plus(HOUR);
-    assert_eq!(opened(ledger, 1, 2, later), later.plus(DAY));
-    assert_eq!(open(ledger, 1, 3, later), LinkOpening::Over);
+    assert_eq!(downloaded(ledger, 1, 2, later), later.plus(DAY));
+    // The one that was opened first is counted last: what ends the link is neither.
+    let last = NOW.plus(HOUR * 2);
+    assert_eq!(count(ledger, 1, last), DownloadCount::Counted);
+    assert_eq!(open(ledger, 1, 3, last), LinkOpening::Over);
     assert_eq!(ledger.ticket(&ticket(3)).unwrap(), None);
     let good = Ticket {
         link: id(1),
         opened: later,
         expires: later.plus(DAY),
+        counted: true,
     };
     assert_eq!(ledger.ticket(&ticket(2)).unwrap(), Some(good));
     let used_up = link(ledger, 1).unwrap();
     assert_eq!((used_up.downloads, used_up.tickets), (2, 2));
-    // It is there for the downloads that were begun.
+    // It is there for the downloads that were begun, and sooner or later for none.
+    let before = |time: UnixTime| UnixTime::from_seconds(time.seconds() - 1);
     assert!(used_up.serves(later) && !used_up.is_open(later));
-    let last = UnixTime::from_seconds(later.plus(DAY).seconds() - 1);
-    assert!(used_up.serves(last) && !used_up.serves(later.plus(DAY)));
-    assert_eq!(ledger.drop_due_links(last).unwrap(), 0);
+    assert!(used_up.serves(before(later.plus(DAY))) && !used_up.serves(last.plus(DAY)));
+    assert_eq!(ledger.drop_due_links(before(later.plus(DAY))).unwrap(), 0);
     assert_eq!(ledger.ticket(&ticket(1)).unwrap(), None);
     assert_eq!(link(ledger, 1).unwrap().tickets, 1);
-    assert_eq!(ledger.drop_due_links(later.plus(DAY)).unwrap(), 1);
+    assert_eq!(ledger.drop_due_links(last.plus(DAY)).unwrap(), 1);
     assert_eq!(link(ledger, 1), None);
     assert_eq!(ledger.ticket(&ticket(2)).unwrap(), None);
 }
@@ -284,15 +345,20 @@ pub(crate) fn downloads_at_once_are_counted_each(ledger: &dyn Ledger) {
     };
     assert_eq!(create(ledger, &limited), LinkCreation::Created);
     assert_eq!(create(ledger, &new(2)), LinkCreation::Created);
+    for by in 0..100 {
+        opened(ledger, 1, by, NOW);
+        opened(ledger, 2, 1000 + by, NOW);
+    }
     let served: usize = thread::scope(|scope| {
         let threads = [0, 1, 2, 3u32].map(|part| {
             scope.spawn(move || {
-                let tickets = (0..25).map(|number| part * 100 + number);
-                let opened = tickets.filter(|by| {
-                    opened(ledger, 2, 1000 + by, NOW);
-                    matches!(open(ledger, 1, *by, NOW), LinkOpening::Opened(..))
+                let tickets = (0..25).map(|number| part * 25 + number);
+                let counted = tickets.filter(|by| {
+                    let unlimited = count(ledger, 1000 + by, NOW);
+                    assert_eq!(unlimited, DownloadCount::Counted);
+                    count(ledger, *by, NOW) == DownloadCount::Counted
                 });
-                opened.count()
+                counted.count()
             })
         });
         threads.map(|thread| thread.join().unwrap()).iter().sum()
@@ -300,6 +366,28 @@ pub(crate) fn downloads_at_once_are_counted_each(ledger: &dyn Ledger) {
     assert_eq!(served, 10);
     assert_eq!(link(ledger, 1).unwrap().downloads, 10);
     assert_eq!(link(ledger, 2).unwrap().downloads, 100);
+}
+
+pub(crate) fn the_last_download_is_had_by_one(ledger: &dyn Ledger) {
+    three_packs(ledger);
+    for round in 0..100 {
+        let once = NewLink {
+            max_downloads: 1,
+            ..new(1)
+        };
+        assert_eq!(create(ledger, &once), LinkCreation::Created);
+        let tickets = [0, 1].map(|by| round * 10 + by);
+        for by in tickets {
+            opened(ledger, 1, by, NOW);
+        }
+        let mut counts = thread::scope(|scope| {
+            let counting = tickets.map(|by| scope.spawn(move || count(ledger, by, NOW)));
+            counting.map(|thread| thread.join().unwrap())
+        });
+        counts.sort_by_key(|count| *count != DownloadCount::Counted);
+        assert_eq!(counts, [DownloadCount::Counted, DownloadCount::Over]);
+        ledger.drop_link(&id(1)).unwrap();
+    }
 }
 
 pub(crate) fn a_link_has_so_many_tickets(ledger: &dyn Ledger) {
@@ -311,13 +399,33 @@ pub(crate) fn a_link_has_so_many_tickets(ledger: &dyn Ledger) {
     };
     assert_eq!(create(ledger, &counted), LinkCreation::Created);
     for number in 0..many {
-        opened(ledger, 1, number, NOW);
+        downloaded(ledger, 1, number, NOW);
     }
     assert_eq!(open(ledger, 1, many, NOW), LinkOpening::TooMany);
     assert_eq!(link(ledger, 1).unwrap().downloads, many);
     assert_eq!(ledger.drop_due_links(NOW.plus(DAY)).unwrap(), 0);
     assert_eq!(link(ledger, 1).unwrap().tickets, 0);
     opened(ledger, 1, many, NOW.plus(DAY));
+}
+
+pub(crate) fn nobody_keeps_others_from_a_link_by_opening_it(ledger: &dyn Ledger) {
+    three_packs(ledger);
+    let many = Terms::default().tickets;
+    let twice = NewLink {
+        max_downloads: 2,
+        ..new(1)
+    };
+    assert_eq!(create(ledger, &twice), LinkCreation::Created);
+    downloaded(ledger, 1, 0, NOW);
+    for number in 1..many + 9 {
+        opened(ledger, 1, number, NOW.plus(HOUR));
+    }
+    assert_eq!(link(ledger, 1).unwrap().tickets, many);
+    // The oldest have gone, but not the one that has counted, which is the oldest.
+    assert_eq!(count(ledger, 0, NOW), DownloadCount::Counted);
+    assert_eq!(count(ledger, 1, NOW), DownloadCount::NoTicket);
+    assert_eq!(count(ledger, many + 8, NOW), DownloadCount::Counted);
+    assert_eq!(link(ledger, 1).unwrap().downloads, 2);
 }
 
 pub(crate) fn nobody_keeps_others_from_a_link_of_any_number_of_downloads(ledger: &dyn Ledger) {
@@ -336,13 +444,15 @@ pub(crate) fn nobody_keeps_others_from_a_link_of_any_number_of_downloads(ledger:
     }
     let there = |by| ledger.ticket(&ticket(by)).unwrap().is_some();
     assert!(there(0) && there(1));
+    // Whether they have counted or not.
+    assert_eq!(count(ledger, 1, later(3)), DownloadCount::Counted);
     opened(ledger, 1, many, later(4));
     assert!(there(0) && !there(1) && there(many));
     opened(ledger, 1, many + 1, later(4));
     assert!(!there(0) && there(2) && there(many + 1));
     assert!(there(u32::MAX), "another link's stays");
     let found = link(ledger, 1).unwrap();
-    assert_eq!((found.tickets, found.downloads), (many, many + 2));
+    assert_eq!((found.tickets, found.downloads), (many, 1));
     // All that are left go in their time, and are counted once.
     assert_eq!(ledger.drop_due_links(later(4).plus(DAY)).unwrap(), 0);
     assert!(!there(2) && !there(many + 1));
@@ -362,7 +472,7 @@ pub(crate) fn a_link_expires_with_its_tickets(ledger: &dyn Ledger) {
     assert_eq!(create(ledger, &short), LinkCreation::Created);
     assert_eq!(create(ledger, &new(2)), LinkCreation::Created);
     for by in 1..=2 {
-        assert_eq!(opened(ledger, 1, by, NOW), expires);
+        assert_eq!(downloaded(ledger, 1, by, NOW), expires);
     }
     let last = UnixTime::from_seconds(expires.seconds() - 1);
     assert!(link(ledger, 1).unwrap().serves(last));
@@ -425,12 +535,14 @@ pub(crate) fn a_link_that_ended_stays_ended(ledger: &dyn Ledger) {
     let before = record_bytes(ledger);
     for round in 0..100 {
         assert_eq!(create(ledger, &new(1)), LinkCreation::Created);
-        // Whoever opens it meanwhile does not bring it back.
+        // Whoever opens it meanwhile, or downloads it, does not bring it back.
         thread::scope(|scope| {
             for part in 0..2 {
                 scope.spawn(move || {
                     for number in 0..20 {
-                        let _ = open(ledger, 1, round * 100 + part * 50 + number, NOW);
+                        let by = round * 100 + part * 50 + number;
+                        let _ = open(ledger, 1, by, NOW);
+                        let _ = count(ledger, by, NOW);
                     }
                 });
             }

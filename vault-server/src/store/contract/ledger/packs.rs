@@ -46,11 +46,40 @@ pub(crate) fn a_lowered_quota_is_noticed(ledger: &dyn Ledger) {
     one_vault(ledger);
     let reservation = reserve(ledger, &blob(11, 1, 64 * KIB));
     assert_eq!(ledger.still_fits(&reservation).unwrap(), None);
-    assert!(ledger.set_quota(&account(1), 1000).unwrap());
-    assert!(!ledger.set_quota(&account(2), 1000).unwrap());
+    assert_eq!(ledger.set_quota(&account(1), 1000).unwrap(), Some(QUOTA));
+    assert_eq!(ledger.set_quota(&account(1), 1000).unwrap(), Some(1000));
+    assert_eq!(ledger.set_quota(&account(2), 1000).unwrap(), None);
     let fullness = ledger.still_fits(&reservation).unwrap().unwrap();
     assert_eq!((fullness.quota_bytes, fullness.used_bytes), (1000, 0));
     ledger.release(reservation);
+}
+
+/// What is there stays, and can be committed; more is refused until there is room.
+pub(crate) fn a_quota_may_be_less_than_is_used(ledger: &dyn Ledger) {
+    one_vault(ledger);
+    upload(ledger, &blob(11, 1, 64 * KIB));
+    upload(ledger, &blob(11, 2, 16 * KIB));
+    let try_one_more = || {
+        let asked = ledger.reserve(&blob(11, 3, 16 * KIB), QuotaRoom::Plain, NOW);
+        match asked.unwrap() {
+            Reserve::Reserved(reservation) => {
+                ledger.release(reservation);
+                None
+            }
+            Reserve::OverQuota(fullness) => Some((fullness.quota_bytes, fullness.used_bytes)),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(try_one_more(), None);
+    let less = u64::from(64 * KIB);
+    assert_eq!(ledger.set_quota(&account(1), less).unwrap(), Some(QUOTA));
+    assert_eq!(try_one_more(), Some((less, u64::from(80 * KIB))));
+    assert_eq!(usage(ledger, 1), usage_of(0, 80 * KIB, 0));
+    assert_eq!(commit(ledger, 1, &packs([1, 2]), &[]), Commit::Accepted);
+    assert_eq!(usage(ledger, 1), usage_of(80 * KIB, 0, 0));
+    let enough = u64::from(96 * KIB);
+    assert_eq!(ledger.set_quota(&account(1), enough).unwrap(), Some(less));
+    assert_eq!(try_one_more(), None);
 }
 
 pub(crate) fn an_upload_becomes_usage_once(ledger: &dyn Ledger) {
@@ -231,7 +260,7 @@ pub(crate) fn a_lost_pack_is_repaired_for_nothing(ledger: &dyn Ledger) {
         Commit::Missing(packs([1]))
     );
     // Its bytes count already: there is room, though the quota has none.
-    assert!(ledger.set_quota(&account(1), 1000).unwrap());
+    assert_eq!(ledger.set_quota(&account(1), 1000).unwrap(), Some(QUOTA));
     let reservation = reserve(ledger, &kept);
     assert_eq!(ledger.still_fits(&reservation).unwrap(), None);
     ledger.record_pack(reservation, NOW).unwrap();

@@ -1,5 +1,7 @@
 //! Invitations, accounts and tokens.
 
+use std::mem;
+
 use vault_proto::ids::{AccountId, DeviceId};
 
 use super::{Changed, EmbeddedLedger};
@@ -25,6 +27,36 @@ impl AccountLedger for EmbeddedLedger {
         let mut batch = self.rocks.batch();
         batch.put_record(Table::Invitations, &hash.0, invitation);
         Ok(batch.write(Sync::Now)?)
+    }
+
+    fn open_invitations(
+        &self,
+        now: UnixTime,
+    ) -> Result<Vec<(InvitationHash, Invitation)>, LedgerError> {
+        let mut open = Vec::new();
+        self.rocks.visit(Table::Invitations, &[], |key, row| {
+            let invitation = Invitation::from_row((), row)?;
+            if invitation.is_open(now) {
+                let hash = key.try_into();
+                let hash = hash.map_err(|_| LedgerError::Damaged("a key is no invitation"))?;
+                open.push((InvitationHash(hash), invitation));
+            }
+            Ok::<_, LedgerError>(true)
+        })?;
+        Ok(open)
+    }
+
+    fn drop_invitation(&self, hash: &InvitationHash) -> Result<Option<Invitation>, LedgerError> {
+        // Else one that becomes an account meanwhile would be forgotten as its own.
+        let _invitation = self.invitations.lock(&hash.0);
+        let there = self.record::<Invitation>(Table::Invitations, &hash.0, ())?;
+        let Some(invitation) = there.filter(|invitation| invitation.used_by.is_none()) else {
+            return Ok(None);
+        };
+        let mut batch = self.rocks.batch();
+        batch.delete(Table::Invitations, &hash.0);
+        batch.write(Sync::Now)?;
+        Ok(Some(invitation))
     }
 
     fn create_account(&self, new: &NewAccount<'_>) -> Result<AccountCreation, LedgerError> {
@@ -134,16 +166,16 @@ impl AccountLedger for EmbeddedLedger {
         Ok(accounts)
     }
 
-    fn set_quota(&self, id: &AccountId, quota_bytes: u64) -> Result<bool, LedgerError> {
+    fn set_quota(&self, id: &AccountId, quota_bytes: u64) -> Result<Option<u64>, LedgerError> {
         let _account = self.payers.lock(id.as_bytes());
         let Some(mut account) = self.account(id)? else {
-            return Ok(false);
+            return Ok(None);
         };
-        account.quota_bytes = quota_bytes;
+        let old = mem::replace(&mut account.quota_bytes, quota_bytes);
         let mut batch = self.rocks.batch();
         batch.put_account(&account);
         batch.write(Sync::Now)?;
-        Ok(true)
+        Ok(Some(old))
     }
 
     fn account_entries(

@@ -8,7 +8,7 @@ use super::{Changed, EmbeddedLedger, Locked, concatenated};
 use crate::{
     clock::UnixTime,
     store::{
-        decide,
+        decide::{self, Oldest},
         embedded::{
             disk::Sync,
             keys::{self, Due},
@@ -16,11 +16,16 @@ use crate::{
             rows::Record,
         },
         ledger::{
-            AccountLedger, LedgerError, LinkCreation, LinkLedger, LinkOpening, NewLink, PackLedger,
+            AccountLedger, DownloadCount, LedgerError, LinkCreation, LinkLedger, LinkOpening,
+            NewLink, PackLedger,
         },
         records::{Account, Link, LinkId, Ticket, TicketHash, Vault},
     },
 };
+
+/// What stands in [`Table::LinkTickets`] beside a ticket that has not counted; beside one
+/// that has, nothing does.
+const UNCOUNTED: &[u8] = &[1];
 
 /// Links that a batch ends. Held until it is written: else a download that is
 /// counted meanwhile would bring one back.
@@ -124,31 +129,62 @@ impl LinkLedger for EmbeddedLedger {
         let Some(mut link) = self.link(id)? else {
             return Ok(LinkOpening::Over);
         };
-        let before = link.until;
         let opened = match decide::open(&mut link, now, &self.terms) {
             Ok(opened) => opened,
             Err(refused) => return Ok(refused),
         };
         let mut batch = self.rocks.batch();
-        if opened.instead_of_the_oldest {
-            let Some((oldest, key)) = self.oldest_ticket(id)? else {
-                // All are from before it was noted which those are.
+        if let Some(oldest) = opened.instead_of {
+            let Some((oldest, key)) = self.oldest_ticket(id, oldest)? else {
+                // All have counted, or are from before it was noted which those are.
                 return Ok(LinkOpening::TooMany);
             };
             batch.delete(Table::Tickets, &oldest.0);
             batch.delete(Table::LinkTickets, &key);
         }
         let opened = opened.ticket;
+        batch.put_record(Table::Links, &id.0, &link);
+        batch.put_ticket(ticket, &opened);
+        // It has counted for nothing: with a power cut it may go.
+        batch.write(Sync::Later)?;
+        Ok(LinkOpening::Opened(Box::new(link), opened))
+    }
+
+    fn count_download(
+        &self,
+        hash: &TicketHash,
+        now: UnixTime,
+    ) -> Result<DownloadCount, LedgerError> {
+        // Of which link a ticket is never changes: the lock can be chosen by what was
+        // read before it was held.
+        let id = match self.ticket(hash)? {
+            None => return Ok(DownloadCount::NoTicket),
+            Some(ticket) if ticket.counted => return Ok(DownloadCount::Counted),
+            Some(ticket) => ticket.link,
+        };
+        let _name = self.links.lock(&id.0);
+        let Some(mut ticket) = self.ticket(hash)? else {
+            return Ok(DownloadCount::NoTicket);
+        };
+        if ticket.counted {
+            return Ok(DownloadCount::Counted);
+        }
+        let Some(mut link) = self.link(&id)? else {
+            return Ok(DownloadCount::Over);
+        };
+        let before = link.until;
+        if let Err(refused) = decide::count(&mut link, &mut ticket, now, &self.terms) {
+            return Ok(refused);
+        }
+        let mut batch = self.rocks.batch();
         batch.put_link(&link, before);
-        batch.put_record(Table::Tickets, &ticket.0, &opened);
-        let key = keys::of_link_ticket(&opened, ticket);
-        batch.put(Table::LinkTickets, &key, &[]);
+        batch.put_ticket(hash, &ticket);
         // A count that nobody looks at may go back with a power cut.
         batch.write(match link.max_downloads {
             0 => Sync::Later,
             _ => Sync::Now,
         })?;
-        Ok(LinkOpening::Opened(Box::new(link), opened))
+        Ok(DownloadCount::Counted)
     }
 
     fn ticket(&self, hash: &TicketHash) -> Result<Option<Ticket>, LedgerError> {
@@ -324,11 +360,19 @@ impl EmbeddedLedger {
     }
 
     /// The first of a link's tickets, with the key of that in the order of time.
-    fn oldest_ticket(&self, link: &LinkId) -> Result<Option<(TicketHash, Vec<u8>)>, LedgerError> {
+    fn oldest_ticket(
+        &self,
+        link: &LinkId,
+        which: Oldest,
+    ) -> Result<Option<(TicketHash, Vec<u8>)>, LedgerError> {
         let mut oldest = None;
-        self.rocks.visit(Table::LinkTickets, &link.0, |key, _| {
-            oldest = keys::link_ticket_of(link, key).map(|hash| (hash, key.to_vec()));
-            Ok::<_, LedgerError>(false)
+        self.rocks.visit(Table::LinkTickets, &link.0, |key, row| {
+            let Some(hash) = keys::link_ticket_of(link, key) else {
+                return Ok(false);
+            };
+            let may_go = which == Oldest::OfAll || row == UNCOUNTED;
+            oldest = may_go.then(|| (hash, key.to_vec()));
+            Ok::<_, LedgerError>(!may_go)
         })?;
         Ok(oldest)
     }
@@ -357,6 +401,20 @@ impl EmbeddedLedger {
 }
 
 impl Batch<'_> {
+    /// Puts a ticket, with its place in the order of time.
+    fn put_ticket(&mut self, hash: &TicketHash, ticket: &Ticket) {
+        self.put_record(Table::Tickets, &hash.0, ticket);
+        let key = keys::of_link_ticket(ticket, hash);
+        self.put(
+            Table::LinkTickets,
+            &key,
+            match ticket.counted {
+                true => &[],
+                false => UNCOUNTED,
+            },
+        );
+    }
+
     /// Puts a link that was due at `before`, with what the sweep goes by.
     fn put_link(&mut self, link: &Link, before: Option<UnixTime>) {
         let due = Due::Link(link.id);

@@ -186,11 +186,15 @@ fn a_ticket() {
         link: LinkId(A),
         opened: UnixTime::default(),
         expires: NOW,
+        counted: true,
     };
     let row = format!("0a20{}10{NOW_HEX}", hex(&A));
     check(&ticket, (), &row);
     ticket.opened = UnixTime::from_seconds(300);
+    // As all are from before some did not count.
     check(&ticket, (), &format!("{row}18ac02"));
+    ticket.counted = false;
+    check(&ticket, (), &format!("{row}18ac022001"));
 }
 
 #[test]

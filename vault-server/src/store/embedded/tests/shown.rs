@@ -103,7 +103,10 @@ fn shown(table: Table) -> Shown {
         Table::VaultLinks => In(&["vaults.links.link", "vaults.link_count"]),
         Table::LinkPacks => In(&["vaults.links.packs.pack", "vaults.links.pack_count"]),
         Table::LinkBlocks => In(&["vaults.links.packs.blocks"]),
-        Table::Tickets => In(&["vaults.links.tickets.expires"]),
+        Table::Tickets => In(&[
+            "vaults.links.tickets.expires",
+            "vaults.links.tickets.counted",
+        ]),
         Table::LinkTickets => In(&["vaults.links.tickets.opened", "vaults.links.ticket_count"]),
         Table::SmallPacks => Nowhere("it has the packs' sealed bytes, and Packs their lengths"),
         Table::Unrecorded => Nowhere("it has packs for the moment before Packs has them"),

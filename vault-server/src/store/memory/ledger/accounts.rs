@@ -1,5 +1,7 @@
 //! Invitations, accounts and tokens.
 
+use std::mem;
+
 use vault_proto::ids::{AccountId, DeviceId};
 
 use super::{MemoryLedger, entries_after};
@@ -23,6 +25,27 @@ impl AccountLedger for MemoryLedger {
     ) -> Result<(), LedgerError> {
         self.tables().invitations.insert(*hash, invitation.clone());
         Ok(())
+    }
+
+    fn open_invitations(
+        &self,
+        now: UnixTime,
+    ) -> Result<Vec<(InvitationHash, Invitation)>, LedgerError> {
+        let tables = self.tables();
+        let open = tables.invitations.iter();
+        let open = open.filter(|(_, invitation)| invitation.is_open(now));
+        Ok(open
+            .map(|(hash, invitation)| (*hash, invitation.clone()))
+            .collect())
+    }
+
+    fn drop_invitation(&self, hash: &InvitationHash) -> Result<Option<Invitation>, LedgerError> {
+        let mut tables = self.tables();
+        let there = tables.invitations.get(hash);
+        match there.is_some_and(|invitation| invitation.used_by.is_none()) {
+            true => Ok(tables.invitations.remove(hash)),
+            false => Ok(None),
+        }
     }
 
     fn create_account(&self, new: &NewAccount<'_>) -> Result<AccountCreation, LedgerError> {
@@ -108,13 +131,10 @@ impl AccountLedger for MemoryLedger {
         Ok(accounts.collect())
     }
 
-    fn set_quota(&self, id: &AccountId, quota_bytes: u64) -> Result<bool, LedgerError> {
+    fn set_quota(&self, id: &AccountId, quota_bytes: u64) -> Result<Option<u64>, LedgerError> {
         let mut tables = self.tables();
-        let Some((account, _)) = tables.accounts.get_mut(id) else {
-            return Ok(false);
-        };
-        account.quota_bytes = quota_bytes;
-        Ok(true)
+        let account = tables.accounts.get_mut(id);
+        Ok(account.map(|(account, _)| mem::replace(&mut account.quota_bytes, quota_bytes)))
     }
 
     fn account_entries(

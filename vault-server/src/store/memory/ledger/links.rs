@@ -6,8 +6,8 @@ use super::{MemoryLedger, Tables};
 use crate::{
     clock::UnixTime,
     store::{
-        decide,
-        ledger::{LedgerError, LinkCreation, LinkLedger, LinkOpening, NewLink},
+        decide::{self, Oldest},
+        ledger::{DownloadCount, LedgerError, LinkCreation, LinkLedger, LinkOpening, NewLink},
         records::{Link, LinkId, Ticket, TicketHash},
     },
 };
@@ -84,15 +84,38 @@ impl LinkLedger for MemoryLedger {
             Ok(opened) => opened,
             Err(refused) => return Ok(refused),
         };
-        if opened.instead_of_the_oldest {
-            let of_link = tickets.iter().filter(|(_, ticket)| ticket.link == *id);
+        if let Some(oldest) = opened.instead_of {
+            let may_go = |ticket: &Ticket| oldest == Oldest::OfAll || !ticket.counted;
+            let of_link = tickets.iter();
+            let of_link = of_link.filter(|(_, ticket)| ticket.link == *id && may_go(ticket));
             let oldest = of_link.min_by_key(|(hash, ticket)| (ticket.opened, **hash));
-            if let Some(oldest) = oldest.map(|(hash, _)| *hash) {
-                tickets.remove(&oldest);
-            }
+            let Some(oldest) = oldest.map(|(hash, _)| *hash) else {
+                return Ok(LinkOpening::TooMany);
+            };
+            tickets.remove(&oldest);
         }
         tickets.insert(*ticket, opened.ticket);
         Ok(LinkOpening::Opened(Box::new(link.clone()), opened.ticket))
+    }
+
+    fn count_download(
+        &self,
+        ticket: &TicketHash,
+        now: UnixTime,
+    ) -> Result<DownloadCount, LedgerError> {
+        let mut tables = self.tables();
+        let Tables { links, tickets, .. } = &mut *tables;
+        let Some(ticket) = tickets.get_mut(ticket) else {
+            return Ok(DownloadCount::NoTicket);
+        };
+        if ticket.counted {
+            return Ok(DownloadCount::Counted);
+        }
+        let Some(link) = links.get_mut(&ticket.link) else {
+            return Ok(DownloadCount::Over);
+        };
+        let counted = decide::count(link, ticket, now, &self.terms);
+        Ok(counted.err().unwrap_or(DownloadCount::Counted))
     }
 
     fn ticket(&self, hash: &TicketHash) -> Result<Option<Ticket>, LedgerError> {
