@@ -151,7 +151,7 @@ fn typed_line() -> Result<Option<Vec<u8>>, Failure> {
             Ok(0) | Err(Errno::INTR) => continue,
             polled => polled.map_err(failed)?,
         };
-        match rustix::io::read(&terminal, &mut buffer) {
+        match rustix::io::read(terminal, &mut buffer) {
             Ok(0) => return Ok(None),
             Ok(read) => line.extend_from_slice(&buffer[..read]),
             Err(Errno::INTR) => continue,

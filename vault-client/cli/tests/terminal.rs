@@ -15,6 +15,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::hoster::{Device, Hoster, PLENTY};
+use crate::kills::pause;
 use crate::members::{Member, pair, place, text};
 use crate::signup::words;
 
@@ -332,7 +333,7 @@ fn what_is_pasted_with_a_code_says_nothing_of_the_words() {
     joining.until("[y/N] ");
     joining.type_line("y");
     // It waits for somebody, who takes his time, and goes away.
-    thread::sleep(Duration::from_millis(500));
+    pause(Duration::from_millis(500));
     assert!(adding.child.try_wait().unwrap().is_none());
     adding.interrupt();
     adding.until("interrupted");

@@ -78,13 +78,15 @@ fn is_coloured(on_a_terminal: bool, no_color: Option<OsString>) -> bool {
 
 fn serve(options: RunOptions) -> Result<()> {
     let Filter(filter) = &options.log;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is no option, but a convention of all programs"
+    )]
+    let no_color = std::env::var_os("NO_COLOR");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr)
-        .with_ansi(is_coloured(
-            std::io::stderr().is_terminal(),
-            std::env::var_os("NO_COLOR"),
-        ))
+        .with_ansi(is_coloured(std::io::stderr().is_terminal(), no_color))
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
