@@ -14,7 +14,7 @@ mod report;
 mod run;
 mod time;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -107,6 +107,9 @@ struct RunOptions {
         default_value = "info"
     )]
     log: Filter,
+    /// Whatever it is, nothing that is logged has colours (no-color.org).
+    #[arg(long, hide = true, env = "NO_COLOR", default_value = "")]
+    no_color: OsString,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! `coffre-server run`.
 
-use std::{ffi::OsString, io::IsTerminal as _, process::ExitCode, str::FromStr, time::Duration};
+use std::{ffi::OsStr, io::IsTerminal as _, process::ExitCode, str::FromStr, time::Duration};
 
 use anyhow::Result;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -72,21 +72,19 @@ fn allow_open_files(config: &Config) {
 }
 
 /// Whether what is logged is coloured: for people, unless they want none (no-color.org).
-fn is_coloured(on_a_terminal: bool, no_color: Option<OsString>) -> bool {
-    on_a_terminal && no_color.is_none_or(|value| value.is_empty())
+fn is_coloured(on_a_terminal: bool, no_color: &OsStr) -> bool {
+    on_a_terminal && no_color.is_empty()
 }
 
 fn serve(options: RunOptions) -> Result<()> {
     let Filter(filter) = &options.log;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it is no option, but a convention of all programs"
-    )]
-    let no_color = std::env::var_os("NO_COLOR");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(std::io::stderr)
-        .with_ansi(is_coloured(std::io::stderr().is_terminal(), no_color))
+        .with_ansi(is_coloured(
+            std::io::stderr().is_terminal(),
+            &options.no_color,
+        ))
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -147,8 +145,8 @@ mod tests {
 
     #[test]
     fn colours_are_for_terminals_and_for_those_who_want_them() {
-        assert!(is_coloured(true, None) && is_coloured(true, Some("".into())));
-        assert!(!is_coloured(true, Some("1".into())));
-        assert!(!is_coloured(false, None) && !is_coloured(false, Some("".into())));
+        assert!(is_coloured(true, "".as_ref()));
+        assert!(!is_coloured(true, "1".as_ref()));
+        assert!(!is_coloured(false, "".as_ref()));
     }
 }
