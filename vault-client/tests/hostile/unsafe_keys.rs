@@ -356,7 +356,7 @@ fn a_vault_is_shared_with_no_key_that_is_none() {
     let key = genuine.log.account_key().kem_key.as_bytes().to_vec();
     let keys = unsafe_keys(&key).into_iter();
     let keys = keys.map(|(key, error)| (key, Some(error)));
-    for (key, expected) in keys.chain([(key, None)]) {
+    for (number, (key, expected)) in keys.chain([(key, None)]).enumerate() {
         let [entry] = genuine.log.entries() else {
             panic!("a genesis");
         };
@@ -380,7 +380,8 @@ fn a_vault_is_shared_with_no_key_that_is_none() {
             (asked.account == id.as_bytes()).then_some(Ok(answer))
         });
         drop(orders);
-        let address = Address::new("mallory", origin.clone(), id).unwrap();
+        let name = format!("mallory-{number}");
+        let address = Address::new(&name, origin.clone(), id).unwrap();
         scene.person.account.add_contact(&address).unwrap();
         let (before, head) = (scene.person.stored(), scene.vault.head());
         scene.front().forget_seen();
