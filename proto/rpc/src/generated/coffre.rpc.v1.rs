@@ -875,7 +875,8 @@ pub mod hoster_client {
                 .insert(GrpcMethod::new("coffre.rpc.v1.Hoster", "ListVaults"));
             self.inner.unary(req, path, codec).await
         }
-        /// All that is new in a vault since the positions the caller has verified.
+        /// All that is new in a vault since the positions the caller has verified. Who was a
+        /// member gets the log up to the entry that put him out, without heads and root.
         pub async fn sync_vault(
             &mut self,
             request: impl tonic::IntoRequest<super::SyncVaultRequest>,
@@ -1451,7 +1452,8 @@ pub mod hoster_server {
             tonic::Response<super::ListVaultsResponse>,
             tonic::Status,
         >;
-        /// All that is new in a vault since the positions the caller has verified.
+        /// All that is new in a vault since the positions the caller has verified. Who was a
+        /// member gets the log up to the entry that put him out, without heads and root.
         async fn sync_vault(
             &self,
             request: tonic::Request<super::SyncVaultRequest>,
