@@ -2,8 +2,10 @@
 //! in packs that the hoster has, and, when asked, that every byte is the one
 //! that was stored.
 
+mod followed;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +13,7 @@ use std::{
 };
 
 use vault_core::{
-    chunk::{ChunkId, ChunkKind},
+    chunk::ChunkKind,
     index::IndexEntry,
     pack::{MAX_PACK_LEN, read_pack_entries},
     seal::Decompressor,
@@ -25,6 +27,7 @@ use vault_proto::{
     wire::Located,
 };
 
+use self::followed::{Followed, Lost, name_of};
 use crate::{
     contents::{Contents, ContentsError, NamedSnapshot},
     error::ErrorCode,
@@ -607,69 +610,6 @@ impl Check<'_> {
     }
 }
 
-/// What cannot be read below a directory, or of a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Lost {
-    files: u64,
-    directories: u64,
-}
-
-impl Lost {
-    const FILE: Self = Self {
-        files: 1,
-        directories: 0,
-    };
-    const DIRECTORY: Self = Self {
-        files: 0,
-        directories: 1,
-    };
-}
-
-/// Directories and files that were followed, by their names: see [`name_of`].
-#[derive(Default)]
-struct Followed {
-    seen: HashSet<ChunkId>,
-    /// Those of which something cannot be read: none, or few.
-    broken: HashMap<ChunkId, Lost>,
-    /// The directories that are being followed, the innermost last, with what was found
-    /// in them so far.
-    open: Vec<(ChunkId, Lost)>,
-}
-
-impl Followed {
-    /// Enters a directory; false if it was followed before.
-    fn begin(&mut self, directory: ChunkId) -> bool {
-        let is_new = self.seen.insert(directory);
-        if is_new {
-            self.open.push((directory, Lost::default()));
-        }
-        is_new
-    }
-
-    /// Adds to what is lost in the innermost directory. A hostile tree may name one
-    /// directory more often than anything can be counted.
-    fn add(&mut self, lost: Lost) {
-        if let Some((_, sum)) = self.open.last_mut() {
-            sum.files = sum.files.saturating_add(lost.files);
-            sum.directories = sum.directories.saturating_add(lost.directories);
-        }
-    }
-
-    /// Leaves the innermost directory: what it has lost, the one around it has.
-    fn end(&mut self) {
-        if let Some((directory, lost)) = self.open.pop()
-            && lost != Lost::default()
-        {
-            self.broken.insert(directory, lost);
-            self.add(lost);
-        }
-    }
-
-    fn lost(&self, name: &ChunkId) -> Lost {
-        self.broken.get(name).copied().unwrap_or_default()
-    }
-}
-
 /// What is wrong with a tree that the walk could not go on in; the error itself
 /// when it is of the line or of this device, and not of what was stored.
 fn unreadable(
@@ -688,19 +628,6 @@ fn unreadable(
         reason: error.to_string(),
         altered,
     })
-}
-
-/// Tells streams apart: chunks are named by their content, and so are the
-/// lists of a longer stream. A file and a directory are never the same stream,
-/// though a hostile tree may name the same chunks for both.
-fn name_of(kind: ChunkKind, stream: &StreamRef) -> ChunkId {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[kind.to_byte()]);
-    hasher.update(&stream.length().to_le_bytes());
-    for chunk in stream.chunks() {
-        hasher.update(chunk.id.as_bytes());
-    }
-    ChunkId::from_array(*hasher.finalize().as_bytes())
 }
 
 fn path_of(walk: &Walk) -> Vec<u8> {

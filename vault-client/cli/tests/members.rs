@@ -41,6 +41,14 @@ impl Member {
         text(&self.device.done(&["whoami"]), "address")
     }
 
+    /// Offers the papers to another member, as both give their names for that.
+    fn shares_with(&self, other: &Device, role: &str) {
+        self.device.done(&["whoami", "--name", "marie"]);
+        let theirs = text(&other.done(&["whoami", "--name", "paul"]), "address");
+        self.device
+            .done(&["share", "papers", &theirs, "--role", role]);
+    }
+
     /// Asserts that a device restores what was saved.
     pub(crate) fn assert_restored_by(&self, device: &Device, more: &[&str]) {
         let target = tempfile::tempdir().unwrap();
@@ -444,11 +452,7 @@ fn a_vault_is_shared_taken_up_and_taken_back() {
 fn whoever_made_a_vault_is_not_taken_out_unasked() {
     let hoster = Hoster::start();
     let (marie, paul) = (Member::new(&hoster), hoster.member());
-    marie.device.done(&["whoami", "--name", "marie"]);
-    let his = text(&paul.done(&["whoami", "--name", "paul"]), "address");
-    marie
-        .device
-        .done(&["share", "papers", &his, "--role", "manager"]);
+    marie.shares_with(&paul, "manager");
     paul.done(&["contact", "add", &marie.address()]);
     paul.done(&["share", "accept"]);
     let (exit, refused) = paul.json(&["unshare", "papers", "marie"]);
@@ -469,11 +473,7 @@ fn whoever_made_a_vault_is_not_taken_out_unasked() {
 fn nobody_goes_on_in_the_series_of_another_member() {
     let hoster = Hoster::start();
     let (marie, paul) = (Member::new(&hoster), hoster.member());
-    marie.device.done(&["whoami", "--name", "marie"]);
-    let his = text(&paul.done(&["whoami", "--name", "paul"]), "address");
-    marie
-        .device
-        .done(&["share", "papers", &his, "--role", "writer"]);
+    marie.shares_with(&paul, "writer");
     paul.done(&["share", "accept"]);
     let accented = marie.tree.join("été");
     fs::create_dir(&accented).unwrap();
@@ -505,11 +505,7 @@ fn offer_ids(device: &Device) -> Vec<String> {
 fn a_backup_goes_into_a_shared_vault_only_if_that_is_named() {
     let hoster = Hoster::start();
     let (marie, paul) = (Member::new(&hoster), hoster.member());
-    marie.device.done(&["whoami", "--name", "marie"]);
-    let his = text(&paul.done(&["whoami", "--name", "paul"]), "address");
-    marie
-        .device
-        .done(&["share", "papers", &his, "--role", "writer"]);
+    marie.shares_with(&paul, "writer");
     paul.done(&["share", "accept"]);
     let tree = marie.tree.to_str().unwrap();
     let (exit, refused) = paul.json(&["backup", tree]);
