@@ -1,6 +1,8 @@
 //! Why a command failed, in words.
 
+use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use vault_client::error::ErrorCode;
 use vault_client::vault::VaultError;
@@ -9,7 +11,8 @@ use vault_proto::head::HeadError;
 
 use crate::exit::Exit;
 use crate::language::{Words, say, words};
-use crate::show::{local_time, printable};
+use crate::message::{Message, both};
+use crate::show::local_time;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -18,29 +21,37 @@ pub(crate) enum Failure {
     Told {
         /// The stable code.
         code: ErrorCode,
-        /// What happened, without control characters.
-        message: String,
+        /// What happened.
+        message: Message,
         /// More of it, in the member's language.
         more: Option<String>,
         /// What to do about it.
         hint: Option<Words>,
+        /// Whether the hoster is to blame.
+        blames_hoster: bool,
     },
     /// Whoever reads the output has seen enough.
     PipeClosed,
 }
 
 impl Failure {
-    pub(crate) fn new(code: ErrorCode, message: impl AsRef<str>) -> Self {
+    pub(crate) fn new(code: ErrorCode, message: Message) -> Self {
         Self::Told {
             code,
-            message: printable(message.as_ref()),
+            message,
             more: None,
             hint: hint(code),
+            blames_hoster: code == ErrorCode::HosterMisbehaved,
         }
     }
 
+    /// What an error says.
+    pub(crate) fn of(code: ErrorCode, error: &impl Error) -> Self {
+        Self::new(code, Message::of(error))
+    }
+
     /// Arguments that make no sense.
-    pub(crate) fn usage(message: impl AsRef<str>) -> Self {
+    pub(crate) fn usage(message: Message) -> Self {
         Self::new(ErrorCode::InvalidArgument, message)
     }
 
@@ -50,12 +61,14 @@ impl Failure {
                 code,
                 message,
                 more,
+                blames_hoster,
                 ..
             } => Self::Told {
                 code,
                 message,
                 more,
                 hint: Some(better),
+                blames_hoster,
             },
             Self::PipeClosed => self,
         }
@@ -77,8 +90,14 @@ impl Failure {
 
     /// With what helps in a state of a vault that its code alone does not tell.
     fn about(mut self, error: Option<&VaultError>) -> Self {
-        if let Self::Told { more, .. } = &mut self {
+        if let Self::Told {
+            more,
+            blames_hoster,
+            ..
+        } = &mut self
+        {
             *more = error.and_then(went_back);
+            *blames_hoster &= !error.is_some_and(is_known);
         }
         match error.and_then(vault_hint) {
             Some(better) => self.with_hint(better),
@@ -86,20 +105,32 @@ impl Failure {
         }
     }
 
-    /// A file that the member named, or standard output.
-    pub(crate) fn io(what: &str, error: &io::Error) -> Self {
+    /// A file that the member named.
+    pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
+        let path = path.display();
+        Self::io_told(error, both!("{path}: {error}", "{path} : {error}"; error))
+    }
+
+    /// Something that bytes go to or come from, and no file.
+    pub(crate) fn io(what: Words, error: &io::Error) -> Self {
+        let (english, french) = (what.english, what.french);
+        let message = both!("{english}: {error}", "{french} : {error}"; error);
+        Self::io_told(error, message)
+    }
+
+    fn io_told(error: &io::Error, message: Message) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::PipeClosed,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::new(ErrorCode::DiskFull, format!("{what}: {error}"))
+                Self::new(ErrorCode::DiskFull, message)
             }
-            _ => Self::new(ErrorCode::LocalState, format!("{what}: {error}")),
+            _ => Self::new(ErrorCode::LocalState, message),
         }
     }
 
     /// Standard output.
     pub(crate) fn output(error: io::Error) -> Self {
-        Self::io("standard output", &error)
+        Self::io(words("standard output", "sortie standard"), &error)
     }
 
     pub(crate) fn exit(&self) -> Exit {
@@ -110,9 +141,20 @@ impl Failure {
     }
 }
 
-/// What an error is, in French: the message itself, which only the library
-/// words, stands after it.
-pub(crate) fn french(code: ErrorCode) -> &'static str {
+/// A message in French. Where it is not known, what kind of error it is stands before
+/// the English; and so it does before what the hoster is to blame for, of which members
+/// are told by these words.
+pub(crate) fn french(code: ErrorCode, message: &Message, blames_hoster: bool) -> String {
+    let kind = kind(code);
+    match message.french() {
+        Some(french) if blames_hoster => format!("{kind} : {french}"),
+        Some(french) => french.into_owned(),
+        None => format!("{kind} ({})", message.english()),
+    }
+}
+
+/// What kind of error it is, in French.
+fn kind(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::InvalidArgument => "demande incorrecte",
         ErrorCode::HosterUnreachable => "l’hébergeur est injoignable",
@@ -217,8 +259,19 @@ fn hint(code: ErrorCode) -> Option<Words> {
     })
 }
 
-/// Likewise, where the hoster is not to be asked: it went back to an old backup, which
-/// is known, and the rest is between the member's devices.
+/// Of a hoster that went back to an old backup: that this is known, and the rest is
+/// between the member's devices.
+fn is_known(error: &VaultError) -> bool {
+    matches!(
+        error,
+        VaultError::BeingBroughtForward
+            | VaultError::CannotReconcile
+            | VaultError::NotBroughtBack { .. }
+            | VaultError::EntriesLeftBehind { .. }
+    )
+}
+
+/// Likewise, where the hoster is not to be asked: what it did is [known](is_known).
 fn vault_hint(error: &VaultError) -> Option<Words> {
     Some(match error {
         VaultError::BeingBroughtForward => words(
@@ -279,7 +332,7 @@ macro_rules! told {
     ($($error:ty),* $(,)?) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self::new(error.code(), error.to_string())
+                Self::of(error.code(), &error)
             }
         }
     )*};
@@ -291,8 +344,8 @@ impl From<vault_client::link::GetError> for Failure {
     fn from(error: vault_client::link::GetError) -> Self {
         match error.code() {
             // Nobody is logged in: what the hoster does not know is the download.
-            ErrorCode::DeviceUnknown => Self::new(ErrorCode::HosterRefused, error.to_string()),
-            code => Self::new(code, error.to_string()),
+            ErrorCode::DeviceUnknown => Self::of(ErrorCode::HosterRefused, &error),
+            code => Self::of(code, &error),
         }
     }
 }
@@ -306,7 +359,7 @@ macro_rules! told_of_vaults {
                     vault_client::$module::$error::Vault(error) => Some(error),
                     _ => None,
                 };
-                Self::new(error.code(), error.to_string()).about(vault)
+                Self::of(error.code(), &error).about(vault)
             }
         }
     )*};
@@ -321,14 +374,14 @@ told_of_vaults!(
 
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
-        Self::new(error.code(), error.to_string()).about(Some(&error))
+        Self::of(error.code(), &error).about(Some(&error))
     }
 }
 
 impl From<vault_client::backup::BackupError> for Failure {
     fn from(error: vault_client::backup::BackupError) -> Self {
         use vault_client::backup::BackupError;
-        let failure = Self::new(error.code(), error.to_string());
+        let failure = Self::of(error.code(), &error);
         match error {
             BackupError::Deduplicated(_) => failure.with_hint(words(
                 "--series NAME begins another",
@@ -343,7 +396,7 @@ impl From<vault_client::backup::BackupError> for Failure {
 impl From<vault_client::account::AccountError> for Failure {
     fn from(error: vault_client::account::AccountError) -> Self {
         use vault_client::account::AccountError;
-        let failure = Self::new(error.code(), error.to_string());
+        let failure = Self::of(error.code(), &error);
         match error {
             AccountError::NoName => failure.with_hint(words(
                 "`coffre whoami --name NAME`; others see it, the hoster does not",
@@ -368,19 +421,24 @@ impl From<vault_client::contents::ContentsError> for Failure {
         use vault_client::contents::ContentsError;
         match &error {
             ContentsError::Output(source) => Self::output(io::Error::from(source.kind())),
-            ContentsError::NoSnapshot(selector) if selector == "latest" => {
-                Self::new(error.code(), "there is no complete snapshot yet").with_hint(words(
-                    "`coffre backup PATH` makes one",
-                    "`coffre backup CHEMIN` en fait un",
-                ))
-            }
+            ContentsError::NoSnapshot(selector) if selector == "latest" => Self::new(
+                error.code(),
+                both!(
+                    "there is no complete snapshot yet",
+                    "il n’y a pas encore d’instantané complet"
+                ),
+            )
+            .with_hint(words(
+                "`coffre backup PATH` makes one",
+                "`coffre backup CHEMIN` en fait un",
+            )),
             ContentsError::NoSnapshot(_) | ContentsError::AmbiguousSnapshot(_) => {
-                Self::new(error.code(), error.to_string()).with_hint(words(
+                Self::of(error.code(), &error).with_hint(words(
                     "`coffre snapshots` lists them",
                     "`coffre snapshots` les liste",
                 ))
             }
-            _ => Self::new(error.code(), error.to_string()),
+            _ => Self::of(error.code(), &error),
         }
     }
 }
@@ -447,7 +505,10 @@ mod tests {
                 panic!("{text}: told nothing");
             };
             assert!(hint.is_some(), "{text}: nothing to do about it");
-            assert!(messages.insert(message), "{text}: said of another, too");
+            assert!(
+                messages.insert(message.english().to_owned()),
+                "{text}: said of another, too"
+            );
         }
     }
 
@@ -510,9 +571,15 @@ mod tests {
             ];
             for failure in failures {
                 assert_eq!(failure.exit(), Exit::HosterMisbehaved);
-                let Failure::Told { hint, .. } = &failure else {
+                let Failure::Told {
+                    hint,
+                    blames_hoster,
+                    ..
+                } = &failure
+                else {
                     panic!("{failure:?}");
                 };
+                assert!(!blames_hoster, "{failure:?}");
                 let hint = hint.as_ref().unwrap();
                 for hint in [&hint.english, &hint.french] {
                     assert!(hint.contains(command), "{failure:?}");
@@ -523,9 +590,15 @@ mod tests {
         // Of what the hoster is to blame for, it is asked.
         let fork = VaultError::Head(HeadError::Fork { seq: 3 });
         for (error, also) in [(VaultError::Hidden, ""), (fork, "reconcile NAME --join")] {
-            let Failure::Told { hint, .. } = error.into() else {
+            let Failure::Told {
+                hint,
+                blames_hoster,
+                ..
+            } = error.into()
+            else {
                 panic!("told nothing");
             };
+            assert!(blames_hoster);
             let hint = hint.unwrap().english;
             assert!(
                 hint.contains("ask the hoster") && hint.contains(also),
@@ -535,10 +608,20 @@ mod tests {
     }
 
     #[test]
-    fn messages_cannot_move_the_cursor() {
-        let Failure::Told { message, .. } = Failure::usage("a\x1b[2Jb\nc") else {
-            panic!("told nothing")
-        };
-        assert_eq!(message, "a\\x1b[2Jb\\x0ac");
+    fn what_kind_of_error_it_is_is_told_where_the_message_does_not() {
+        let refused = ErrorCode::HosterRefused;
+        let misbehaved = ErrorCode::HosterMisbehaved;
+        let known = Message::from_english("the hoster refused: Log in again.");
+        assert_eq!(
+            french(refused, &known, false),
+            "l’hébergeur a refusé : Connectez-vous de nouveau."
+        );
+        assert_eq!(
+            french(misbehaved, &known, true),
+            "l’hébergeur se comporte mal : l’hébergeur a refusé : Connectez-vous de nouveau."
+        );
+        let unknown = Message::from_english("xyzzy");
+        let told = french(refused, &unknown, false);
+        assert_eq!(told, "l’hébergeur refuse (xyzzy)");
     }
 }

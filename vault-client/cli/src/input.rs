@@ -14,9 +14,13 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::language::{Language, Words, language, say, words};
+use crate::message::both;
 
 /// The port where hosters listen unless an address says otherwise.
 const PORT: u16 = 8_443;
+
+pub(crate) const STANDARD_INPUT: Words = words("standard input", "entrée standard");
+const TERMINAL: Words = words("the terminal", "le terminal");
 
 /// An argument that is a secret, or in its place `-` for the first line of
 /// standard input, of at most `longest` bytes.
@@ -30,7 +34,7 @@ pub(crate) fn secret(argument: &str, longest: usize) -> Result<Zeroizing<String>
     let mut input = io::stdin().lock().take(longest as u64 + 2);
     input
         .read_line(&mut line)
-        .map_err(|error| Failure::io("standard input", &error))?;
+        .map_err(|error| Failure::io(STANDARD_INPUT, &error))?;
     Ok(Zeroizing::new(line.trim().to_owned()))
 }
 
@@ -77,7 +81,12 @@ pub(crate) fn hoster(argument: &str) -> Result<Origin, Failure> {
     let with_port = Origin::parse(place)
         .or_else(|error| Origin::parse(&format!("{place}:{PORT}")).map_err(|_| error));
     with_port.map_err(|error| {
-        Failure::usage(format!("this is no hoster's address: {error}")).with_hint(words(
+        let message = both!(
+            "this is no hoster's address: {error}",
+            "ce n’est pas l’adresse d’un hébergeur : {error}";
+            error
+        );
+        Failure::usage(message).with_hint(words(
             "the hoster tells it: a name such as vault.example.org, or vault.example.org:8443",
             "l’hébergeur la donne : un nom comme coffre.example.org, ou coffre.example.org:8443",
         ))
@@ -100,9 +109,13 @@ pub(crate) fn device_name(asked: Option<&str>) -> String {
 /// says which option answers it.
 pub(crate) fn confirm(question: &str, instead: Words) -> Result<bool, Failure> {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(Failure::usage("nobody is there to be asked").with_hint(instead));
+        let message = both!(
+            "nobody is there to be asked",
+            "il n’y a personne à qui demander"
+        );
+        return Err(Failure::usage(message).with_hint(instead));
     }
-    let failed = |error: io::Error| Failure::io("the terminal", &error);
+    let failed = |error: io::Error| Failure::io(TERMINAL, &error);
     let choice = say!("[y/N]", "[o/N]");
     // Whoever wrote what was pasted at an earlier question must not answer this one.
     tcflush(stdin(), QueueSelector::IFlush).map_err(|error| failed(error.into()))?;
@@ -137,13 +150,16 @@ fn typed_line() -> Result<Option<Vec<u8>>, Failure> {
         tv_sec: 0,
         tv_nsec: 100_000_000,
     };
-    let failed = |error: Errno| Failure::io("the terminal", &error.into());
+    let failed = |error: Errno| Failure::io(TERMINAL, &error.into());
     let mut line = Vec::new();
     let mut buffer = [0; 4_096];
     loop {
         if interrupt::is_interrupted() {
             anstream::eprintln!();
-            return Err(Failure::new(ErrorCode::Cancelled, "interrupted"));
+            return Err(Failure::new(
+                ErrorCode::Cancelled,
+                both!("interrupted", "interrompu"),
+            ));
         }
         let terminal = stdin();
         let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
@@ -171,7 +187,10 @@ pub(crate) fn agree(question: &str, instead: Words) -> Result<(), Failure> {
     if confirm(question, instead)? {
         return Ok(());
     }
-    let message = "the answer was no: nothing was changed";
+    let message = both!(
+        "the answer was no: nothing was changed",
+        "la réponse était non : rien n’a été changé"
+    );
     Err(Failure::new(ErrorCode::Cancelled, message))
 }
 
@@ -190,7 +209,7 @@ pub(crate) fn password(prompt: &str, again: Option<&str>) -> Result<Zeroizing<St
     asked
         .interact()
         .map(Zeroizing::new)
-        .map_err(|error| Failure::new(ErrorCode::Cancelled, error.to_string()))
+        .map_err(|error| Failure::of(ErrorCode::Cancelled, &error))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use vault_client::remote::Remote;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::say;
+use crate::message::both;
 use crate::output::Output;
 
 /// Whether one has come since somebody listens.
@@ -67,7 +68,11 @@ fn listen(output: &Output, interrupt: impl Fn() + Send + 'static) -> Result<Canc
     ctrlc::set_handler(handler).map_err(|error| {
         Failure::new(
             ErrorCode::LocalState,
-            format!("cannot listen for Ctrl-C: {error}"),
+            both!(
+                "cannot listen for Ctrl-C: {error}",
+                "impossible de guetter Ctrl-C : {error}";
+                error
+            ),
         )
     })?;
     Ok(cancellation)

@@ -2,7 +2,8 @@
 //!
 //! Every sentence stands where it is used, in both: `say!("{n} new", "{n} de
 //! nouveau")`. The compiler sees that both are there and use what exists.
-//! Documents in JSON are never translated.
+//! Documents in JSON are never translated. What may go into one, and what is an error's,
+//! is a [`Message`](crate::message::Message).
 
 use std::sync::OnceLock;
 

@@ -4,6 +4,8 @@
 //! args ─▶ command ─▶ session ─▶ (vault-client)
 //!            │
 //!            └─▶ document, show ─▶ output          failure ─▶ exit
+//!                                                     │
+//!                                            message ◀┘ ─▶ french
 //! ```
 //!
 //! Standard output holds what was asked for, or one JSON document; standard
@@ -14,9 +16,11 @@ mod command;
 mod document;
 mod exit;
 mod failure;
+mod french;
 mod input;
 mod interrupt;
 mod language;
+mod message;
 mod output;
 mod phrase;
 mod progress;
@@ -36,6 +40,7 @@ use crate::args::{Cli, ProgressMode};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::words;
+use crate::message::Message;
 use crate::output::Output;
 use crate::session::Context;
 
@@ -80,7 +85,8 @@ fn refuse(error: &clap::Error) -> Exit {
     {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default();
-        let failure = Failure::usage(message.strip_prefix("error: ").unwrap_or(message));
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let failure = Failure::usage(Message::from_english(message));
         Output::new("", true, false)
             .failure(&failure.with_hint(words("coffre --help", "coffre --help")));
         return Exit::Usage;

@@ -193,6 +193,7 @@ impl Output {
             message,
             more,
             hint,
+            blames_hoster,
         } = failure
         else {
             return;
@@ -200,7 +201,7 @@ impl Output {
         let fields = ErrorFields {
             command: self.command,
             code: code.as_str(),
-            message,
+            message: message.english(),
             hint: hint.map(|hint| hint.english),
             exit_code: failure.exit().number(),
         };
@@ -212,10 +213,13 @@ impl Output {
         } else {
             let red = anstyle::AnsiColor::Red.on_default().bold();
             match language() {
-                Language::English => anstream::eprintln!("{red}coffre:{red:#} {message}"),
+                Language::English => {
+                    let message = message.english();
+                    anstream::eprintln!("{red}coffre:{red:#} {message}");
+                }
                 Language::French => {
-                    let french = failure::french(*code);
-                    anstream::eprintln!("{red}coffre :{red:#} {french} ({message})");
+                    let message = failure::french(*code, message, *blames_hoster);
+                    anstream::eprintln!("{red}coffre :{red:#} {message}");
                 }
             }
             if let Some(more) = more {

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::args::Language;
 use crate::failure::Failure;
+use crate::input::STANDARD_INPUT;
 use crate::language::{self, say, words as words_in};
 
 /// How many words a phrase has.
@@ -39,7 +40,7 @@ pub(crate) fn read(file: Option<&Path>, prompt: &str) -> Result<RecoveryPhrase, 
     let mut text = Zeroizing::new(String::with_capacity(MAX_PHRASE_BYTES as usize));
     match file {
         Some(path) => {
-            let failed = |error: io::Error| Failure::io(&path.display().to_string(), &error);
+            let failed = |error: io::Error| Failure::file(path, &error);
             let file = File::open(path).map_err(failed)?;
             file.take(MAX_PHRASE_BYTES)
                 .read_to_string(&mut text)
@@ -54,12 +55,12 @@ pub(crate) fn read(file: Option<&Path>, prompt: &str) -> Result<RecoveryPhrase, 
                 .lock()
                 .take(MAX_PHRASE_BYTES)
                 .read_to_string(&mut text)
-                .map_err(|error| Failure::io("standard input", &error))?;
+                .map_err(|error| Failure::io(STANDARD_INPUT, &error))?;
         }
     }
     let text = without_numbers(&text).unwrap_or(text);
     RecoveryPhrase::parse(&text).map_err(|error| {
-        Failure::new(ErrorCode::WrongKey, error.to_string()).with_hint(words_in(
+        Failure::of(ErrorCode::WrongKey, &error).with_hint(words_in(
             "24 words in the order on the paper, all English or all French",
             "24 mots dans l’ordre du papier, tous anglais ou tous français",
         ))
@@ -74,7 +75,7 @@ fn type_in(prompt: &str, text: &mut String) -> Result<(), Failure> {
             .with_prompt(&prompt)
             .allow_empty(true)
             .interact_text()
-            .map_err(|error| Failure::new(ErrorCode::Cancelled, error.to_string()))?;
+            .map_err(|error| Failure::of(ErrorCode::Cancelled, &error))?;
         let typed = Zeroizing::new(typed);
         if text.len() + typed.len() >= MAX_PHRASE_BYTES as usize {
             return Ok(());
@@ -165,7 +166,7 @@ pub(crate) fn ask_back(phrase: &RecoveryPhrase, words: &str) -> Result<(), Failu
                     .with_prompt(&prompt)
                     .interact_text()
                     .map_err(|error| {
-                        Failure::new(ErrorCode::Cancelled, error.to_string()).with_hint(words_in(
+                        Failure::of(ErrorCode::Cancelled, &error).with_hint(words_in(
                             "repeat the same command to see the words again",
                             "répétez la même commande pour revoir les mots",
                         ))
@@ -218,7 +219,7 @@ impl PhraseFile {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         let file = options.open(path).map_err(|error| {
-            let failure = Failure::io(&path.display().to_string(), &error);
+            let failure = Failure::file(path, &error);
             match error.kind() {
                 io::ErrorKind::AlreadyExists => failure.with_hint(words_in(
                     "a phrase never overwrites a file: name another one",
@@ -247,12 +248,10 @@ impl PhraseFile {
                 self.is_finished = true;
                 Ok(())
             }
-            Err(error) => Err(
-                Failure::io(&self.path.display().to_string(), &error).with_hint(words_in(
-                    "it is made all the same; repeat the command to have the words again",
-                    "elle est faite malgré tout ; répétez la commande pour avoir les mots",
-                )),
-            ),
+            Err(error) => Err(Failure::file(&self.path, &error).with_hint(words_in(
+                "it is made all the same; repeat the command to have the words again",
+                "elle est faite malgré tout ; répétez la commande pour avoir les mots",
+            ))),
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::output::Output;
 use crate::progress::Showing;
 use crate::show;
 
+const THREADS: Words = words("threads", "fils d’exécution");
+
 /// What every command is given.
 pub(crate) struct Context {
     pub(crate) output: Output,
@@ -50,7 +52,7 @@ impl Context {
             return Ok(home.clone());
         }
         let strategy = etcetera::base_strategy::Xdg::new().map_err(|error| {
-            Failure::new(ErrorCode::LocalState, error.to_string()).with_hint(words(
+            Failure::of(ErrorCode::LocalState, &error).with_hint(words(
                 "say where to keep state: --home DIR or COFFRE_HOME",
                 "dites où garder l’état : --home DIR ou COFFRE_HOME",
             ))
@@ -61,7 +63,7 @@ impl Context {
 
     /// What an account runs on.
     pub(crate) fn setup(&self) -> Result<Setup, Failure> {
-        Setup::new(&self.home()?).map_err(|error| Failure::io("threads", &error))
+        Setup::new(&self.home()?).map_err(|error| Failure::io(THREADS, &error))
     }
 
     /// The account on this device.
@@ -74,7 +76,7 @@ impl Context {
     /// Likewise, for what can do without an answer: each hoster is tried once.
     pub(crate) fn impatient_session(&self) -> Result<Session, Failure> {
         let mut setup = self.setup()?;
-        let runtime = Runtime::new().map_err(|error| Failure::io("threads", &error))?;
+        let runtime = Runtime::new().map_err(|error| Failure::io(THREADS, &error))?;
         let once = Retry {
             attempts: 1,
             ..Retry::default()

@@ -9,6 +9,7 @@ use vault_core::snapshot::SnapshotId;
 use vault_core::timestamp::Timestamp;
 
 use crate::language::{Language, language, say};
+use crate::message::Message;
 
 /// A name or path, unmistakable and harmless on a terminal: what is not UTF-8,
 /// control characters and those that reorder text are escaped, and so is the
@@ -209,36 +210,7 @@ pub(crate) fn age(seconds: u64) -> String {
 
 /// Why something was left out.
 pub(crate) fn reason(reason: Reason) -> String {
-    let french = match reason {
-        Reason::NotPermitted => "accès refusé",
-        Reason::Vanished => "disparu",
-        Reason::Replaced => "remplacé par autre chose",
-        Reason::ChangedWhileRead => "modifié pendant la lecture",
-        Reason::Endless => "sans fin",
-        Reason::Attributes => "attributs étendus inaccessibles",
-        Reason::AttributesTooLarge => "attributs étendus trop grands",
-        Reason::TooDeep => "trop de répertoires emboîtés",
-        Reason::TooLarge => "trop grand",
-        Reason::Metadata => "propriétaire, droits ou date non rétablis",
-        Reason::Occupied => "autre chose se trouve là",
-        Reason::SpecialFile => "les fichiers spéciaux ne sont créés que sur demande",
-        Reason::Reserved => "nom réservé à la restauration elle-même",
-        Reason::NameRefused => "le système de fichiers refuse ce nom",
-        Reason::LinkNotRestored => "le fichier dont c’est un lien n’est pas restauré",
-        Reason::Incomplete => "écrit en partie seulement",
-        Reason::LostByHoster => "l’hébergeur ne l’a plus en entier tel qu’il a été rangé",
-        Reason::Nowhere => "une partie n’est nulle part dans le coffre",
-        Reason::Different => "différent de l’instantané",
-        Reason::DiskFull => "plus de place",
-        Reason::LeadsOut => "lien symbolique qui mène hors du partage",
-        Reason::Unsupported => "d’un genre qui ne se restaure pas",
-        // What the system says, as it says it.
-        _ => return reason.to_string(),
-    };
-    match language() {
-        Language::English => reason.to_string(),
-        Language::French => french.to_owned(),
-    }
+    Message::of(&reason).shown().into_owned()
 }
 
 /// A moment on this machine's clock, to the minute.

@@ -38,12 +38,100 @@ fn a_french_locale_is_spoken_to_in_french() {
         let run = in_french(&device, arguments);
         assert!(run.exit == 0 && run.text().contains(text), "{run:?}");
     }
-    let run = in_french(&device, &["ls", "0123456789"]);
-    let begins = "coffre : demande incorrecte (no snapshot";
-    assert!(run.stderr.starts_with(begins), "{run:?}");
-    assert!(
-        run.stderr.contains("`coffre snapshots` les liste"),
+}
+
+/// All that is printed when it fails, in French: from the library, from the hoster, from
+/// the system and from the program.
+#[test]
+fn why_it_fails_is_told_in_french() {
+    let mut hoster = Hoster::start();
+    let nobody = Device::new();
+    let fails = |device: &Device, arguments: &[&str], exit: i32, told: &str| {
+        let run = in_french(device, arguments);
+        assert_eq!((run.exit, &run.stderr[..]), (exit, told), "{run:?}");
+    };
+    fails(
+        &nobody,
+        &["snapshots"],
+        10,
+        "coffre : il n’y a pas encore de compte sur cet appareil\n  \
+         inscrivez-vous d’abord : `coffre signup URL` avec l’invitation d’un hébergeur\n",
+    );
+    let hint = "une invitation est une ligne qui commence par coffre:// ; copiez-la en entier";
+    let half = "coffre://localhost:1/invite#CAES";
+    fails(
+        &nobody,
+        &["signup", half],
+        2,
+        &format!(
+            "coffre : ce n’est pas une invitation : l’invitation est abîmée : \
+             ce n’est pas un encodage valable\n  {hint}\n"
+        ),
+    );
+
+    let invitation = hoster.invitation(PLENTY);
+    let signs_up = |device: &Device| {
+        let words = device.home.path().join("mots");
+        let words = words.to_str().unwrap();
+        in_french(device, &["signup", &invitation, "--phrase-out", words])
+    };
+    let device = Device::new();
+    assert_eq!(signs_up(&device).exit, 0);
+    let run = signs_up(&nobody);
+    assert_eq!(
+        run.stderr,
+        "coffre : l’hébergeur a refusé : L’invitation a déjà été utilisée. \
+         Demandez-en une autre à l’hébergeur.\n  demandez-en une autre à l’hébergeur\n",
         "{run:?}"
+    );
+
+    device.done(&["vault", "create", "papiers"]);
+    fails(
+        &device,
+        &["ls", "0123456789"],
+        2,
+        "coffre : il n’y a pas d’instantané « 0123456789 »\n  `coffre snapshots` les liste\n",
+    );
+    let place = tempfile::tempdir().unwrap();
+    let words = place.path().join("mots");
+    let check = ["phrase", "check", "--phrase-file", words.to_str().unwrap()];
+    let file = words.display();
+    fails(
+        &device,
+        &check,
+        1,
+        &format!("coffre : {file} : fichier ou répertoire introuvable (erreur système 2)\n"),
+    );
+    fs::create_dir(&words).unwrap();
+    fails(
+        &device,
+        &check,
+        1,
+        &format!("coffre : {file} : est un répertoire (erreur système 21)\n"),
+    );
+    fs::remove_dir(&words).unwrap();
+    let hint = "24 mots dans l’ordre du papier, tous anglais ou tous français";
+    for (typed, why) in [
+        (
+            "un deux trois",
+            "une phrase de récupération a 24 mots, et non 3",
+        ),
+        (
+            &"abandon ".repeat(24),
+            "les mots ne vont pas ensemble : l’un est faux, ou deux sont échangés",
+        ),
+    ] {
+        fs::write(&words, typed).unwrap();
+        fails(&device, &check, 12, &format!("coffre : {why}\n  {hint}\n"));
+    }
+
+    hoster.stop();
+    fails(
+        &device,
+        &["vault", "list"],
+        4,
+        "coffre : l’hébergeur est injoignable : connexion refusée (erreur système 111)\n  \
+         vérifiez la connexion et réessayez\n",
     );
 }
 
@@ -53,6 +141,10 @@ fn documents_are_the_same_in_every_locale() {
     let run = in_french(&device, &["snapshots", "--json"]);
     assert_eq!(run.text(), device.run(&["snapshots", "--json"]).text());
     assert_eq!(run.exit, 10);
+    let run = in_french(&device, &["snapshots", "--progress", "json"]);
+    let english = device.run(&["snapshots", "--progress", "json"]);
+    assert!(run.stderr.starts_with('{'), "{run:?}");
+    assert_eq!(run.stderr, english.stderr);
 }
 
 #[test]

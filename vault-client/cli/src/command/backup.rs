@@ -1,11 +1,12 @@
 //! `coffre backup`.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use vault_client::backup::{BackupOptions, BackupReport, back_up};
+use vault_client::error::ErrorCode;
 use vault_client::files::Excludes;
 
 use crate::args::Backup;
@@ -14,6 +15,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::language::say;
+use crate::message::both;
 use crate::progress::UPLOADED;
 use crate::session::{Context, VaultFields};
 use crate::show::{self, Noun, Size, counted, duration, short};
@@ -105,18 +107,19 @@ fn backup_options(options: &Backup) -> Result<BackupOptions, Failure> {
         && paths.iter().all(|path| is_missing(path))
     {
         let path = path.display();
-        return Err(Failure::usage(format!(
-            "{path}: there is no such file or directory"
+        return Err(Failure::usage(both!(
+            "{path}: there is no such file or directory",
+            "{path} : ce fichier ou répertoire n’existe pas"
         )));
     }
     let mut patterns = Vec::new();
     for file in &options.exclude_file {
-        let text = fs::read_to_string(file)
-            .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+        let text = fs::read_to_string(file).map_err(|error| unusable(file, &error))?;
         patterns.extend(Excludes::patterns_in(&text).map(str::to_owned));
     }
     patterns.extend(options.exclude.iter().cloned());
-    let excludes = Excludes::new(&patterns).map_err(|error| Failure::usage(error.to_string()))?;
+    let excludes = Excludes::new(&patterns)
+        .map_err(|error| Failure::of(ErrorCode::InvalidArgument, &error))?;
     let mut how = BackupOptions::new(paths);
     how.series = options.series.clone();
     how.without_deduplication = options.no_deduplication;
@@ -134,8 +137,13 @@ fn is_missing(path: &Path) -> bool {
 
 /// Only lexically: the library decides what to do about symlinks.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path)
-        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    std::path::absolute(path).map_err(|error| unusable(path, &error))
+}
+
+/// A path that was given, and cannot be read.
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    let path = path.display();
+    Failure::usage(both!("{path}: {error}", "{path} : {error}"; error))
 }
 
 fn sentence(report: &BackupReport) -> String {

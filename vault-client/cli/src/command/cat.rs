@@ -11,6 +11,7 @@ use crate::document::PathText;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::words;
+use crate::message::both;
 use crate::session::Context;
 
 /// A JSON document is made in memory: larger files do not go into one.
@@ -28,7 +29,10 @@ struct Fields {
 
 pub(super) fn run(options: &Cat, context: &Context) -> Result<Exit, Failure> {
     let Some(path) = options.what.path.as_deref() else {
-        return Err(Failure::usage("say which file: SNAPSHOT:/path/of/the/file"));
+        return Err(Failure::usage(both!(
+            "say which file: SNAPSHOT:/path/of/the/file",
+            "dites quel fichier : INSTANTANÉ:/chemin/du/fichier"
+        )));
     };
     let (_vault, contents) = context.session()?.contents(&options.which.vault)?;
     let series = options.which.series.as_deref();
@@ -44,12 +48,14 @@ pub(super) fn run(options: &Cat, context: &Context) -> Result<Exit, Failure> {
         && let NodeContent::File { size, .. } = node.content()
         && *size > MAX_DOCUMENT_BYTES
     {
-        return Err(
-            Failure::usage("the file is too large for a JSON document").with_hint(words(
-                "without --json it is printed as it is",
-                "sans --json il est affiché tel quel",
-            )),
+        let message = both!(
+            "the file is too large for a JSON document",
+            "le fichier est trop grand pour un document JSON"
         );
+        return Err(Failure::usage(message).with_hint(words(
+            "without --json it is printed as it is",
+            "sans --json il est affiché tel quel",
+        )));
     }
     let mut bytes = Vec::new();
     contents.read_file(&named.snapshot, path, &mut bytes)?;

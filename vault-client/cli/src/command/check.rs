@@ -8,7 +8,8 @@ use crate::document::PathText;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::language::{Language, language, say, words};
+use crate::language::{say, words};
+use crate::message::{Message, both};
 use crate::progress::READ;
 use crate::session::{Context, VaultFields};
 use crate::show::{self, Count, Noun, Size, counted};
@@ -43,10 +44,7 @@ struct ProblemFields {
     kind: &'static str,
     /// Whether the hoster did not keep what it was given.
     hoster: bool,
-    message: String,
-    /// The same for a person.
-    #[serde(skip)]
-    shown: String,
+    message: Message,
     #[serde(skip_serializing_if = "Option::is_none")]
     pack: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +66,7 @@ pub(super) fn run(options: &Check, context: &Context) -> Result<Exit, Failure> {
     let problems: Vec<_> = report.problems.iter().map(problem_fields).collect();
     if !context.output.is_json() {
         for problem in &problems {
-            context.output.warn(&problem.shown);
+            context.output.warn(&problem.message.shown());
         }
         for broken in &report.broken {
             context.output.warn(&shown(broken));
@@ -101,29 +99,33 @@ fn exit(report: &CheckReport) -> Exit {
 
 fn problem_fields(problem: &Problem) -> ProblemFields {
     let (mut pack, mut snapshot, mut path) = (None, None, None);
-    let (kind, message, french) = match problem {
+    let (kind, message) = match problem {
         Problem::PackMissing(id) => {
             pack = Some(id.to_string());
             (
                 "pack-missing",
-                format!("the hoster does not have pack {id}"),
-                format!("l’hébergeur n’a pas le paquet {id}"),
+                both!(
+                    "the hoster does not have pack {id}",
+                    "l’hébergeur n’a pas le paquet {id}"
+                ),
             )
         }
         Problem::PackAltered(id) => {
             pack = Some(id.to_string());
             (
                 "pack-altered",
-                format!("the hoster has altered pack {id}"),
-                format!("l’hébergeur a altéré le paquet {id}"),
+                both!(
+                    "the hoster has altered pack {id}",
+                    "l’hébergeur a altéré le paquet {id}"
+                ),
             )
         }
         Problem::PackMalformed(id) => {
             pack = Some(id.to_string());
             (
                 "pack-malformed",
-                format!("pack {id} is not what the index says; a device wrote it so"),
-                format!(
+                both!(
+                    "pack {id} is not what the index says; a device wrote it so",
                     "le paquet {id} n’est pas ce que dit l’index ; un appareil l’a écrit ainsi"
                 ),
             )
@@ -138,11 +140,13 @@ fn problem_fields(problem: &Problem) -> ProblemFields {
             path = Some(PathText::new(after));
             let after = show::path(after);
             let id = id.get(..8).unwrap_or(id);
-            let reason = show::printable(reason);
             (
                 "tree-unreadable",
-                format!("snapshot {id}, after {after}: {reason}"),
-                format!("instantané {id}, après {after} : {reason}"),
+                both!(
+                    "snapshot {id}, after {after}: {reason}",
+                    "instantané {id}, après {after} : {reason}";
+                    reason
+                ),
             )
         }
         Problem::ChunkUnknown {
@@ -155,19 +159,17 @@ fn problem_fields(problem: &Problem) -> ProblemFields {
             let file = show::path(file);
             (
                 "chunk-unknown",
-                format!("snapshot {id}: {file}: part of it is nowhere"),
-                format!("instantané {id} : {file} : une partie n’est nulle part"),
+                both!(
+                    "snapshot {id}: {file}: part of it is nowhere",
+                    "instantané {id} : {file} : une partie n’est nulle part"
+                ),
             )
         }
-        other => ("other", format!("{other:?}"), format!("{other:?}")),
+        other => ("other", Message::from_english(&format!("{other:?}"))),
     };
     ProblemFields {
         kind,
         hoster: problem.is_the_hosters(),
-        shown: match language() {
-            Language::English => message.clone(),
-            Language::French => french,
-        },
         message,
         pack,
         snapshot,
@@ -295,7 +297,10 @@ mod tests {
             assert!(problem_fields(problem).hoster);
         }
         let all = [&hosters[..2], &devices[..1]].concat();
-        let mut messages: Vec<_> = all.iter().map(|p| problem_fields(p).message).collect();
+        let mut messages: Vec<_> = all
+            .iter()
+            .map(|p| problem_fields(p).message.english().to_owned())
+            .collect();
         messages.sort();
         messages.dedup();
         assert_eq!(messages.len(), 3, "{messages:?}");

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
 use crate::language::{Language, language, say, words};
+use crate::message::both;
 use crate::session::{Context, VaultFields};
 use crate::show::printable;
 use crate::table::Table;
@@ -232,14 +233,15 @@ pub(super) fn contact(account: &Account, wanted: &str) -> Result<Option<Contact>
         .filter(|contact| contact.address.name() == wanted)
         .collect();
     if named.len() > 1 {
-        return Err(
-            Failure::usage(format!("{} contacts are called {wanted:?}", named.len())).with_hint(
-                words(
-                    "say which with the whole address; `coffre contact list` shows them",
-                    "dites lequel par l’adresse entière ; `coffre contact list` les montre",
-                ),
-            ),
+        let several = named.len();
+        let message = both!(
+            "{several} contacts are called {wanted:?}",
+            "{several} contacts s’appellent « {wanted} »"
         );
+        return Err(Failure::usage(message).with_hint(words(
+            "say which with the whole address; `coffre contact list` shows them",
+            "dites lequel par l’adresse entière ; `coffre contact list` les montre",
+        )));
     }
     Ok(named.pop())
 }
@@ -263,7 +265,11 @@ pub(super) fn account_id(account: &Account, wanted: &str) -> Result<AccountId, F
 
 fn parse(text: &str) -> Result<Address, Failure> {
     Address::parse(text).map_err(|error| {
-        let failure = Failure::usage(format!("this is no address: {error}"));
+        let failure = Failure::usage(both!(
+            "this is no address: {error}",
+            "ce n’est pas une adresse : {error}";
+            error
+        ));
         match error {
             AddressError::NoFingerprint => failure.with_hint(words(
                 "an address without what follows the # can be anybody's; ask for all that `coffre whoami` shows",

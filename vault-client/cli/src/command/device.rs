@@ -13,6 +13,7 @@ use crate::args::{DeviceRemove, DeviceRename};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::{Language, language, say, words};
+use crate::message::{Message, both};
 use crate::phrase;
 use crate::session::Context;
 use crate::show::printable;
@@ -205,7 +206,10 @@ pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, 
     let device = select(&devices, &options.device, Removed::ByName)?;
     let removal = if device.kind == DeviceKind::Paper {
         if device.removed_seq.is_none() && is_only_paper(&devices) {
-            let message = "this is the only recovery phrase of the account";
+            let message = both!(
+                "this is the only recovery phrase of the account",
+                "c’est la seule phrase de récupération du compte"
+            );
             return Err(Failure::usage(message).with_hint(words(
                 "`coffre phrase new` makes another one, and takes this one out",
                 "`coffre phrase new` en fait une autre, et retire celle-ci",
@@ -219,7 +223,10 @@ pub(super) fn remove(options: &DeviceRemove, context: &Context) -> Result<Exit, 
             ),
         )?;
         if by.device_keys().id() == device.id {
-            let message = "these are the words of the phrase that is to be removed";
+            let message = both!(
+                "these are the words of the phrase that is to be removed",
+                "ces mots sont ceux de la phrase à retirer"
+            );
             return Err(Failure::usage(message).with_hint(words(
                 "the words of another phrase remove it; `coffre phrase new` makes one, and takes the old one out",
                 "les mots d’une autre phrase la retirent ; `coffre phrase new` en fait une, et retire l’ancienne",
@@ -288,7 +295,8 @@ pub(super) fn after(removal: &DeviceRemoval, context: &Context) -> Exit {
             }
             Ok(_) => {}
             Err(error) => {
-                let error = printable(&error.to_string());
+                let error = Message::of(error);
+                let error = error.shown();
                 context.output.warn(&say!(
                     "{name}: its keys are not changed yet ({error}); the next command that writes does it first",
                     "{name} : ses clés ne sont pas encore changées ({error}) ; la prochaine écriture le fera d’abord",
@@ -309,7 +317,7 @@ pub(super) enum NotTold {
 }
 
 pub(super) fn not_told(guest_logs: &Result<Vec<GuestLog>, Arc<AccountError>>) -> Vec<NotTold> {
-    let shown = |error: &AccountError| printable(&error.to_string());
+    let shown = |error: &AccountError| Message::of(error).shown().into_owned();
     match guest_logs {
         Ok(all) => {
             let hoster = |told: &GuestLog| {
@@ -356,8 +364,17 @@ fn select(devices: &[Device], wanted: &str, removed: Removed) -> Result<Device, 
     );
     match found[..] {
         [only] => Ok(only.clone()),
-        [] => Err(Failure::usage(format!("no device {wanted:?}")).with_hint(hint)),
-        _ => Err(Failure::usage(format!("more than one device {wanted:?}")).with_hint(hint)),
+        [] => {
+            let message = both!("no device {wanted:?}", "pas d’appareil « {wanted} »");
+            Err(Failure::usage(message).with_hint(hint))
+        }
+        _ => {
+            let message = both!(
+                "more than one device {wanted:?}",
+                "plusieurs appareils « {wanted} »"
+            );
+            Err(Failure::usage(message).with_hint(hint))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 use vault_client::contents::{Contents, NamedSnapshot};
+use vault_client::error::ErrorCode;
 use vault_client::files::Excludes;
 use vault_core::tree::{Change, Node, NodeContent};
 
@@ -52,8 +53,8 @@ struct Version {
 
 pub(super) fn run(options: &Find, context: &Context) -> Result<Exit, Failure> {
     // What a backup can leave out is what can be found.
-    let pattern =
-        Excludes::new(&[&options.pattern]).map_err(|error| Failure::usage(error.to_string()))?;
+    let pattern = Excludes::new(&[&options.pattern])
+        .map_err(|error| Failure::of(ErrorCode::InvalidArgument, &error))?;
     let (_vault, contents) = context.session()?.contents(&options.which.vault)?;
     let mut by_series: BTreeMap<String, Vec<NamedSnapshot>> = BTreeMap::new();
     for named in contents.snapshots(options.which.series.as_deref())? {

@@ -41,7 +41,7 @@ pub(super) fn completions(options: &Completions, context: &Context) -> Result<Ex
 }
 
 pub(super) fn man(options: &Man, context: &Context) -> Result<Exit, Failure> {
-    let failed = |error| Failure::io(&options.to.display().to_string(), &error);
+    let failed = |error| Failure::file(&options.to, &error);
     fs::create_dir_all(&options.to).map_err(failed)?;
     let mut files = Vec::new();
     // Help on help needs no page.

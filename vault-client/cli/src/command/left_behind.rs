@@ -11,6 +11,7 @@ use super::device::{kind_name, short, shown};
 use super::share::role_name;
 use crate::exit::Exit;
 use crate::language::say;
+use crate::message::Message;
 use crate::session::{Context, VaultFields};
 use crate::show::printable;
 
@@ -132,7 +133,8 @@ pub(super) fn tell(left: &LeftBehind, context: &Context) -> Exit {
             Some(name) => printable(name),
             None => say!("the account's own vault", "le coffre du compte"),
         };
-        let error = printable(&unseen.error.to_string());
+        let error = Message::of(&unseen.error);
+        let error = error.shown();
         context.output.warn(&say!(
             "{name}: it is not known whom it let in there ({error}); run this again",
             "{name} : on ne sait pas qui il y a fait entrer ({error}) ; relancez la commande",

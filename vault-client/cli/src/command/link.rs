@@ -18,6 +18,7 @@ use crate::document::{LeftOutEntry, PathText, TrafficFields};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::{Language, language, say, words};
+use crate::message::both;
 use crate::progress::{DOWNLOADED, READ};
 use crate::session::{Context, VaultFields};
 use crate::show::{Count, Noun, Size, counted, duration};
@@ -102,12 +103,14 @@ struct GetFields {
 
 pub(super) fn create(options: &LinkCreate, context: &Context) -> Result<Exit, Failure> {
     let Some(path) = options.what.path.as_deref() else {
-        return Err(
-            Failure::usage("a link leads to one file or folder").with_hint(words(
-                "SNAPSHOT:PATH, such as latest:/home/me/Photos",
-                "INSTANTANÉ:CHEMIN, par exemple latest:/home/moi/Photos",
-            )),
+        let message = both!(
+            "a link leads to one file or folder",
+            "un lien mène à un fichier ou à un dossier"
         );
+        return Err(Failure::usage(message).with_hint(words(
+            "SNAPSHOT:PATH, such as latest:/home/me/Photos",
+            "INSTANTANÉ:CHEMIN, par exemple latest:/home/moi/Photos",
+        )));
     };
     let password = if options.password {
         let prompt = say!("password", "mot de passe");
@@ -250,8 +253,17 @@ pub(super) fn revoke(options: &LinkRevoke, context: &Context) -> Result<Exit, Fa
     );
     let id = match ids[..] {
         [only] => only,
-        [] => return Err(Failure::usage("no such link").with_hint(hint)),
-        _ => return Err(Failure::usage("more than one link begins so").with_hint(hint)),
+        [] => {
+            let message = both!("no such link", "ce lien n’existe pas");
+            return Err(Failure::usage(message).with_hint(hint));
+        }
+        _ => {
+            let message = both!(
+                "more than one link begins so",
+                "plusieurs liens commencent ainsi"
+            );
+            return Err(Failure::usage(message).with_hint(hint));
+        }
     };
     link::revoke(&mut vault, &id)?;
     context.output.summary(
@@ -271,7 +283,12 @@ pub(super) fn get(options: &LinkGet, context: &Context) -> Result<Exit, Failure>
     let is_whole = |url: &str| !url.starts_with(SCHEME) || LinkUrl::parse(url).is_ok();
     let text = input::pasted(&options.url, MAX_LINK_BYTES, is_whole)?;
     let url = LinkUrl::parse(&text).map_err(|error| {
-        Failure::usage(format!("this is no link: {error}")).with_hint(words(
+        let message = both!(
+            "this is no link: {error}",
+            "ce n’est pas un lien : {error}";
+            error
+        );
+        Failure::usage(message).with_hint(words(
             "a link is one line that begins with coffre://; copy all of it, with what follows the #",
             "un lien est une ligne qui commence par coffre:// ; copiez-le en entier, avec ce qui suit le #",
         ))

@@ -31,6 +31,7 @@ use crate::args::{
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::message::both;
 use crate::session::Context;
 
 /// Runs a command, which says what there is to say unless it fails.
@@ -60,7 +61,10 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
             (Some(ShareCommand::Accept(options)), _) => share::accept(options, context),
             (Some(ShareCommand::Decline(options)), _) => share::decline(options, context),
             (None, Some(options)) => share::share(options, context),
-            (None, None) => Err(Failure::usage("share what, and with whom?")),
+            (None, None) => Err(Failure::usage(both!(
+                "share what, and with whom?",
+                "partager quoi, et avec qui ?"
+            ))),
         },
         Command::Unshare(options) => share::unshare(options, context),
         Command::Contact(ContactCommand::Add(options)) => contact::add(options, context),

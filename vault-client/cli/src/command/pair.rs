@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::input;
 use crate::interrupt;
 use crate::language::{Language, language, say, words};
+use crate::message::both;
 use crate::qr;
 use crate::session::Context;
 use crate::show::printable;
@@ -56,7 +57,7 @@ pub(super) fn run(options: &Pair, context: &Context) -> Result<Exit, Failure> {
     let what = input::pasted(&options.what, MAX_BYTES, is_whole)?;
     if what.starts_with(SCHEME) {
         let code = PairingCode::parse(&what).map_err(|error| {
-            Failure::usage(error.to_string()).with_hint(words(
+            Failure::of(ErrorCode::InvalidArgument, &error).with_hint(words(
                 "copy all of the line that the new device shows, or read its picture",
                 "copiez toute la ligne que montre le nouvel appareil, ou lisez son image",
             ))
@@ -205,7 +206,10 @@ fn refuse(device: NewDevice, options: &Pair) -> Result<Failure, Failure> {
         )),
         _ => Failure::new(
             ErrorCode::PairingFailed,
-            "the words were said to be the same before: the other device may have let this one in",
+            both!(
+                "the words were said to be the same before: the other device may have let this one in",
+                "les mots avaient d’abord été dits les mêmes : l’autre appareil a peut-être fait entrer celui-ci"
+            ),
         )
         .with_hint(words(
             "`coffre device list` there shows it, and `coffre device remove` takes it out; this device has forgotten its keys",
@@ -217,8 +221,14 @@ fn refuse(device: NewDevice, options: &Pair) -> Result<Failure, Failure> {
 /// On either side.
 fn differ(options: &Pair) -> Failure {
     let message = match options.words {
-        Some(_) => "the words differ: nothing was paired",
-        None => "you said that the words differ: nothing was paired",
+        Some(_) => both!(
+            "the words differ: nothing was paired",
+            "les mots diffèrent : rien n’a été appairé"
+        ),
+        None => both!(
+            "you said that the words differ: nothing was paired",
+            "vous avez dit que les mots diffèrent : rien n’a été appairé"
+        ),
     };
     Failure::new(ErrorCode::PairingFailed, message)
 }

@@ -14,6 +14,7 @@ use crate::document::PathText;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::{say, words as words_in};
+use crate::message::{Message, both};
 use crate::phrase::{self, PhraseFile};
 use crate::session::Context;
 
@@ -45,9 +46,10 @@ pub(super) fn new(options: &PhraseNew, context: &Context) -> Result<Exit, Failur
     if context.output.is_json() && options.phrase_out.is_none() {
         // The old words are worth nothing before the document is printed, and nobody
         // may be there to read it.
-        return Err(Failure::usage(
+        return Err(Failure::usage(both!(
             "with --json, --phrase-out FILE says where the new words go",
-        ));
+            "avec --json, --phrase-out FICHIER dit où vont les nouveaux mots"
+        )));
     }
     let account = context.session()?.account;
     let old = if options.lost {
@@ -119,7 +121,7 @@ pub(super) fn check(options: &PhraseCheck, context: &Context) -> Result<Exit, Fa
         options.phrase_file.as_deref().map(Path::new),
         &say!("the words", "les mots"),
     )?;
-    let wrong = |message: &str| Failure::new(ErrorCode::WrongKey, message);
+    let wrong = |message: Message| Failure::new(ErrorCode::WrongKey, message);
     let (standing, text) = match account.check_phrase(&phrase)? {
         PaperStanding::Rooted => (
             "rooted",
@@ -136,16 +138,21 @@ pub(super) fn check(options: &PhraseCheck, context: &Context) -> Result<Exit, Fa
             ),
         ),
         PaperStanding::Removed => {
-            return Err(
-                wrong("these words were replaced, and are worth nothing any more").with_hint(
-                    words_in(
-                        "find the newer paper, or make new words: `coffre phrase new --lost`",
-                        "cherchez le papier plus récent, ou faites de nouveaux mots : `coffre phrase new --lost`",
-                    ),
-                ),
+            let message = both!(
+                "these words were replaced, and are worth nothing any more",
+                "ces mots ont été remplacés, et ne valent plus rien"
             );
+            return Err(wrong(message).with_hint(words_in(
+                "find the newer paper, or make new words: `coffre phrase new --lost`",
+                "cherchez le papier plus récent, ou faites de nouveaux mots : `coffre phrase new --lost`",
+            )));
         }
-        _ => return Err(wrong("these are the words of another account, or of none")),
+        _ => {
+            return Err(wrong(both!(
+                "these are the words of another account, or of none",
+                "ces mots sont ceux d’un autre compte, ou d’aucun"
+            )));
+        }
     };
     context.output.summary(
         &CheckFields {

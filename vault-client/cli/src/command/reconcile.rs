@@ -13,6 +13,7 @@ use crate::args::VaultReconcile;
 use crate::exit::Exit;
 use crate::failure::{Failure, went_back};
 use crate::language::{say, words};
+use crate::message::Message;
 use crate::session::{Context, Session, VaultFields};
 use crate::show::{self, Noun, counted};
 use crate::{input, interrupt};
@@ -65,7 +66,7 @@ struct BroughtFields {
 struct LeftOutFields {
     vault: VaultFields,
     code: &'static str,
-    message: String,
+    message: Message,
 }
 
 pub(super) fn bring_forward(options: &VaultReconcile, context: &Context) -> Result<Exit, Failure> {
@@ -188,8 +189,8 @@ impl Steps {
             let brought = match opened {
                 Ok(vault) => self
                     .one(vault)
-                    .map_err(|error| (error.code(), error.to_string())),
-                Err(error) => Err((error.code(), error.to_string())),
+                    .map_err(|error| (error.code(), Message::of(&error))),
+                Err(error) => Err((error.code(), Message::of(&error))),
             };
             match brought {
                 Ok(brought) => vaults.push(brought),
@@ -202,7 +203,7 @@ impl Steps {
                         name: summary.name,
                     },
                     code: code.as_str(),
-                    message: show::printable(&message),
+                    message,
                 }),
             }
         }
@@ -356,7 +357,7 @@ impl ReconcileFields {
             context.output.warn(&say!(
                 "{name} could not be brought forward: {}",
                 "{name} n’a pas pu être ramené en avant : {}",
-                left_out.message
+                left_out.message.shown()
             ));
         }
         let mut all = self.vaults.iter().chain([&self.account]);

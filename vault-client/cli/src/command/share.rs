@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
 use crate::language::{Language, language, say, words};
+use crate::message::{Message, both};
 use crate::session::{Context, Session, VaultFields};
 use crate::show::printable;
 use crate::table::Table;
@@ -109,7 +110,8 @@ pub(super) fn share(options: &ShareWith, context: &Context) -> Result<Exit, Fail
             "{name} peut maintenant accepter {vault_name}, avec `coffre share accept`, et lira alors tout ce qu’il contient, le passé aussi",
         ),
         Err(error) => {
-            let error = printable(&error.to_string());
+            let error = Message::of(error);
+            let error = error.shown();
             let offer = &shared.offer;
             say!(
                 "{name}'s hoster did not take the offer ({error}). Hand it over yourself, for `coffre share accept`:\n{offer}",
@@ -271,9 +273,16 @@ fn select(account: &Account, wanted: Option<&str>) -> Result<OfferSummary, Failu
         "`coffre share list` les montre",
     );
     match offers.len() {
-        0 => Err(Failure::usage("there is no such offer").with_hint(hint)),
+        0 => {
+            let message = both!("there is no such offer", "cette offre n’existe pas");
+            Err(Failure::usage(message).with_hint(hint))
+        }
         several => {
-            Err(Failure::usage(format!("there are {several} offers: say which")).with_hint(hint))
+            let message = both!(
+                "there are {several} offers: say which",
+                "il y a {several} offres : dites laquelle"
+            );
+            Err(Failure::usage(message).with_hint(hint))
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
 use crate::language::{say, words as words_in};
+use crate::message::both;
 use crate::phrase::{self, PhraseFile};
 use crate::session::Context;
 
@@ -93,7 +94,12 @@ fn invitation(argument: &str) -> Result<Invitation, Failure> {
     let is_whole = |url: &str| !url.starts_with(SCHEME) || Invitation::parse(url).is_ok();
     let url = input::pasted(argument, MAX_INVITATION_BYTES, is_whole)?;
     Invitation::parse(&url).map_err(|error| {
-        Failure::usage(format!("this is no invitation: {error}")).with_hint(words_in(
+        let message = both!(
+            "this is no invitation: {error}",
+            "ce n’est pas une invitation : {error}";
+            error
+        );
+        Failure::usage(message).with_hint(words_in(
             "an invitation is one line that begins with coffre://; copy all of it",
             "une invitation est une ligne qui commence par coffre:// ; copiez-la en entier",
         ))

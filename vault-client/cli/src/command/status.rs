@@ -17,6 +17,7 @@ use crate::args::Status;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::language::{Language, language, say};
+use crate::message::Message;
 use crate::session::{Context, Session, VaultFields};
 use crate::show::{self, Size};
 use crate::table::Table;
@@ -46,7 +47,7 @@ struct Fields {
 struct LeftOutFields {
     vault: VaultFields,
     code: &'static str,
-    message: String,
+    message: Message,
 }
 
 #[derive(Serialize)]
@@ -169,7 +170,7 @@ pub(super) fn run(options: &Status, context: &Context) -> Result<Exit, Failure> 
         let name = left_out.vault.shown_name();
         context
             .output
-            .warn(&say!("{name}: {}", "{name} : {}", left_out.message));
+            .warn(&say!("{name}: {}", "{name} : {}", left_out.message.shown()));
     }
     Ok(match (worst, reachable) {
         (Some(exit), _) => exit,
