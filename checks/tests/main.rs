@@ -1,5 +1,6 @@
 //! Checks over the workspace as a whole, which no single crate can make.
 
+mod french;
 mod graph;
 mod layering;
 mod manifests;
