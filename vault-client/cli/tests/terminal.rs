@@ -7,12 +7,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use qrcode::{Color, EcLevel, QrCode};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::hoster::{Device, Hoster, PLENTY};
 use crate::kills::pause;
@@ -106,6 +106,22 @@ impl Session {
     fn type_line(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
         self.keyboard.write_all(b"\r").unwrap();
+    }
+
+    /// Likewise, at a prompt for a password, once nothing that is typed is shown: what
+    /// was typed before that is thrown away.
+    fn type_unseen(&mut self, text: &str) {
+        const PATIENCE: Duration = Duration::from_secs(60);
+        let begun = Instant::now();
+        let is_shown = |keyboard| {
+            let modes = tcgetattr(keyboard).unwrap().local_modes;
+            modes.contains(LocalModes::ECHO)
+        };
+        while is_shown(&self.keyboard) {
+            assert!(begun.elapsed() < PATIENCE, "shown: {}", self.seen);
+            pause(Duration::from_millis(5));
+        }
+        self.type_line(text);
     }
 
     /// What Ctrl-C does on a terminal that is the program's own.
@@ -417,9 +433,9 @@ fn a_password_that_is_not_typed_twice_is_asked_for_again() {
     let path = format!("latest:{}", member.tree.display());
     let mut session = Session::start(&member.device, &["link", "create", &path, "--password"]);
     session.until("password: ");
-    session.type_line("one");
+    session.type_unseen("one");
     session.until("once more: ");
-    session.type_line("two");
+    session.type_unseen("two");
     session.until("they differ");
     session.child.kill().unwrap();
     session.child.wait().unwrap();
