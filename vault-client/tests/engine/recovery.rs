@@ -312,7 +312,8 @@ fn an_upload_beyond_the_quota_is_refused_and_leaves_the_vault_whole() {
 #[test]
 fn a_cancelled_restore_is_completed_by_the_next() {
     let mut stage = Stage::new();
-    let files = Files::many(1, 200, 200_000);
+    // More than one call takes, however they are put together.
+    let files = Files::many(1, 300, 200_000);
     backed_up(&mut stage.vault, &files).unwrap();
     let newest = snapshots(&stage.vault).pop().unwrap();
     let target = tempfile::tempdir().unwrap();
