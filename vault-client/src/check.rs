@@ -33,7 +33,7 @@ use crate::{
     error::ErrorCode,
     link::{self, LinkError},
     progress::{Cancellation, Meter, ProgressListener, count, reporting},
-    remote::{Misbehaviour, PackRange, RemoteError},
+    remote::{Misbehaviour, PackRange, Presence, RemoteError},
     transfer::{TransferError, unreadable_range},
     vault::{Vault, VaultError},
 };
@@ -60,6 +60,12 @@ pub enum ReadData {
 pub enum Problem {
     /// The hoster does not have a pack that a head claims.
     PackMissing(PackId),
+    /// A head has removed a pack that is needed all the same: a member's device has said
+    /// so. It is there until the hoster's grace period is over, and [`repair`] takes it
+    /// back.
+    ///
+    /// [`repair`]: crate::repair::repair
+    PackRemoved(PackId),
     /// The hoster has other bytes than those that the pack's id names.
     PackAltered(PackId),
     /// A pack is what its id names, and does not open, or does not hold what
@@ -94,7 +100,7 @@ impl Problem {
         match self {
             Self::PackMissing(_) | Self::PackAltered(_) => true,
             Self::TreeUnreadable { altered, .. } => *altered,
-            Self::PackMalformed(_) | Self::ChunkUnknown { .. } => false,
+            Self::PackRemoved(_) | Self::PackMalformed(_) | Self::ChunkUnknown { .. } => false,
         }
     }
 }
@@ -281,9 +287,13 @@ impl Check<'_> {
             .remote
             .have_packs(&self.vault.id(), &ids);
         for (id, there) in ids.iter().zip(there.map_err(TransferError::from)?) {
-            if !there {
-                self.report.problems.push(Problem::PackMissing(*id));
-                self.packs.remove(id);
+            match there {
+                Presence::There => {}
+                Presence::Trash => self.report.problems.push(Problem::PackRemoved(*id)),
+                _ => {
+                    self.report.problems.push(Problem::PackMissing(*id));
+                    self.packs.remove(id);
+                }
             }
         }
         Ok(())

@@ -27,5 +27,6 @@ pub mod backup;
 pub mod check;
 pub mod contents;
 pub mod reconcile;
+pub mod repair;
 pub mod restore;
 pub mod link;

@@ -28,7 +28,7 @@ mod catalog;
 mod contents;
 mod links;
 
-use vault_core::author::AuthorError;
+use vault_core::{author::AuthorError, root::FORMAT_VERSION};
 use vault_proto::{head::HeadError, ids::PackId, wire::Root};
 
 use crate::{
@@ -37,8 +37,11 @@ use crate::{
     error::ErrorCode,
     progress::Cancellation,
     transfer::TransferError,
-    vault::{CommitPlan, CommitResult, Shown, Upkeep, Vault, VaultError, empty_root},
+    vault::{CommitPlan, CommitResult, Over, Shown, Upkeep, Vault, VaultError, empty_root},
 };
+
+use contents::{Committed, Parts};
+use links::Capsules;
 
 pub use crate::vault::Parted;
 
@@ -251,9 +254,9 @@ fn step(vault: &mut Vault, lost: u64, report: &mut Reconciled) -> Result<Step, R
         let plan = CommitPlan {
             adds: Vec::new(),
             removes: Vec::new(),
-            root: stamped(vault, root_now(vault)?),
+            root: stamped(vault, root_now(vault, Over::Spoiled)?),
         };
-        return Ok(match commit(vault, plan)? {
+        return Ok(match commit(vault, plan, Over::Spoiled)? {
             true => Step::Taken,
             false => Step::LostRace,
         });
@@ -265,8 +268,8 @@ fn step(vault: &mut Vault, lost: u64, report: &mut Reconciled) -> Result<Step, R
 }
 
 /// Commits; true if it stands, and false if another device was first.
-fn commit(vault: &mut Vault, plan: CommitPlan) -> Result<bool, ReconcileError> {
-    match vault.commit_anyway(plan)? {
+fn commit(vault: &mut Vault, plan: CommitPlan, over: Over) -> Result<bool, ReconcileError> {
+    match vault.commit_over(plan, over)? {
         CommitResult::Committed(_) => Ok(true),
         CommitResult::LostRace => Ok(false),
         CommitResult::Missing(_) => Err(ReconcileError::Overtaken),
@@ -274,14 +277,64 @@ fn commit(vault: &mut Vault, plan: CommitPlan) -> Result<bool, ReconcileError> {
 }
 
 /// What is there to go on from. Nothing, where a member has committed what does not open,
-/// or was put out behind it: what was lost is put in its place.
-fn root_now(vault: &Vault) -> Result<Root, VaultError> {
-    match vault.root() {
-        Err(VaultError::Unreadable(unreadable)) if unreadable.error.is_a_members_doing() => {
-            Ok(empty_root())
-        }
-        root => root.cloned(),
+/// or was put out behind it: what was lost is put in its place. Over a root that needs a
+/// newer program, what of it can be read, for this one.
+fn root_now(vault: &Vault, over: Over) -> Result<Root, VaultError> {
+    match (vault.root(), over) {
+        (Err(error), _) if over.passes(&error) => Ok(empty_root()),
+        (Ok(root), Over::Any) => Ok(Root {
+            minimum_reader: FORMAT_VERSION,
+            minimum_writer: FORMAT_VERSION,
+            ..root.clone()
+        }),
+        (root, _) => root.cloned(),
     }
+}
+
+/// What came of bringing back what an earlier root leads to.
+pub(crate) enum BroughtBack {
+    /// It stands.
+    Done {
+        /// Whether all of it was there.
+        nothing_missing: bool,
+        /// Whether what was there cannot be read, and is left out.
+        left_out: bool,
+        uploaded: Vec<PackId>,
+        gone: Vec<PackId>,
+    },
+    /// What it leads to cannot be read, and that is a member's doing.
+    Unreadable,
+    /// Another device was first.
+    LostRace,
+}
+
+/// Commits a head that leads to what an earlier root of the vault leads to, and to what is
+/// there.
+pub(crate) fn bring_back(
+    vault: &mut Vault,
+    earlier: Root,
+    over: Over,
+) -> Result<BroughtBack, ReconcileError> {
+    let Some(parts) = Parts::with_earlier(vault, earlier, over)? else {
+        return Ok(BroughtBack::Unreadable);
+    };
+    let mut packs = parts.find_packs(vault)?;
+    let links = parts.standing_links(vault, &mut packs, Capsules::Send)?;
+    let nothing_missing = match parts.commit(vault, &packs, links)? {
+        Committed::LostRace => return Ok(BroughtBack::LostRace),
+        committed => committed == Committed::Nothing,
+    };
+    Ok(BroughtBack::Done {
+        nothing_missing,
+        left_out: parts.left_out,
+        uploaded: packs.uploaded,
+        gone: packs.gone.into_iter().collect(),
+    })
+}
+
+/// Whether nothing is in a vault with this root.
+pub(crate) fn leads_to_nothing(root: &Root) -> bool {
+    root.catalog.is_none() && root.settings.is_none()
 }
 
 fn newest(vault: &Vault) -> u64 {

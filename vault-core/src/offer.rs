@@ -47,8 +47,8 @@ use crate::{
 
 /// Bytes of a sealed offer.
 pub const SEALED_OFFER_LEN: usize = 4096;
-/// Before the text form.
-const SCHEME: &str = "coffre-offer:";
+/// What the text form begins with.
+pub const SCHEME: &str = "coffre-offer:";
 /// The version of offers, sealed and open.
 const VERSION: u8 = 1;
 const HEADER_LEN: usize = 1 + 32 + 8;

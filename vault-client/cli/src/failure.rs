@@ -5,9 +5,12 @@ use std::io;
 use std::path::Path;
 
 use vault_client::error::ErrorCode;
-use vault_client::vault::VaultError;
+use vault_client::reconcile::ReconcileError;
+use vault_client::vault::{RootError, UnreadableRoot, VaultError};
+use vault_core::root::OpenRootError;
 use vault_core::timestamp::Timestamp;
 use vault_proto::head::HeadError;
+use vault_proto::vault_log::VaultKind;
 
 use crate::exit::Exit;
 use crate::language::{Words, say, words};
@@ -286,6 +289,29 @@ fn vault_hint(error: &VaultError) -> Option<Words> {
             "`coffre vault reconcile NAME` on the device that wrote to the vault last",
             "`coffre vault reconcile NOM` sur l’appareil qui a écrit le dernier dans le coffre",
         ),
+        VaultError::WriterTooOld(_)
+        | VaultError::Unreadable(UnreadableRoot {
+            error: RootError::Open(OpenRootError::ReaderTooOld { .. }),
+            ..
+        }) => words(
+            "install a newer coffre. If nobody in this vault uses one, a member has said so to spoil it: `coffre vault heads NAME` shows who, and `coffre vault repair NAME --leave-out` brings back what was there before",
+            "installez un coffre plus récent. Si personne dans ce coffre n’en utilise, un membre l’a dit pour nuire : `coffre vault heads NOM` montre qui, et `coffre vault repair NOM --leave-out` ramène ce qu’il y avait avant",
+        ),
+        VaultError::Unreadable(UnreadableRoot {
+            kind: VaultKind::Account,
+            ..
+        }) => words(
+            "take out the device that did it (`coffre device remove`); then `coffre vault repair`, without a name, brings back what your account held before",
+            "retirez l’appareil qui l’a fait (`coffre device remove`) ; puis `coffre vault repair`, sans nom, ramène ce que contenait votre compte",
+        ),
+        VaultError::Unreadable(_) => words(
+            "take out who did it (`coffre unshare`, `coffre device remove`); then `coffre vault repair NAME` brings back what was there before",
+            "retirez qui l’a fait (`coffre unshare`, `coffre device remove`) ; puis `coffre vault repair NOM` ramène ce qu’il y avait avant",
+        ),
+        VaultError::VaultKeys(error) if error.is_closed() => words(
+            "take out who did it (`coffre unshare`, `coffre device remove`); if nobody else in this vault can read it either, `coffre vault repair NAME --leave-out` brings back what was there before",
+            "retirez qui l’a fait (`coffre unshare`, `coffre device remove`) ; si personne d’autre dans ce coffre ne peut le lire non plus, `coffre vault repair NOM --leave-out` ramène ce qu’il y avait avant",
+        ),
         // Who shows two histories attacks, as a rule.
         VaultError::Head(HeadError::Fork { .. }) => words(
             "nothing of it was believed; ask the hoster, and keep this message. Only if it has told you that it restored an old backup, and a device has saved to it since: `coffre vault reconcile NAME --join` keeps what both lead to",
@@ -372,6 +398,27 @@ told_of_vaults!(
     restore::RestoreError,
 );
 
+impl From<vault_client::repair::RepairError> for Failure {
+    fn from(error: vault_client::repair::RepairError) -> Self {
+        use vault_client::repair::RepairError;
+        let failure = Self::of(error.code(), &error);
+        match &error {
+            RepairError::Unreadable { .. }
+            | RepairError::Dropped { .. }
+            | RepairError::NothingReadable { .. } => {
+                failure.with_hint(words(
+                    "`coffre vault heads` shows which can be read; --head HEAD takes another one",
+                    "`coffre vault heads` montre lesquelles sont lisibles ; --head TÊTE en prend une autre",
+                ))
+            }
+            RepairError::Vault(error) | RepairError::Reconcile(ReconcileError::Vault(error)) => {
+                failure.about(Some(error))
+            }
+            _ => failure,
+        }
+    }
+}
+
 impl From<VaultError> for Failure {
     fn from(error: VaultError) -> Self {
         Self::of(error.code(), &error).about(Some(&error))
@@ -406,6 +453,10 @@ impl From<vault_client::account::AccountError> for Failure {
                 "what follows the # is the key: ask whom you know by another way which is theirs; `coffre contact remove` makes room for a new one",
                 "ce qui suit le # est la clé : demandez par un autre chemin à la personne que vous connaissez laquelle est la sienne ; `coffre contact remove` fait place à une nouvelle",
             )),
+            AccountError::SettingsUnreadable => failure.with_hint(words(
+                "`coffre vault repair`, without a name, brings back what your account held before",
+                "`coffre vault repair`, sans nom, ramène ce que contenait votre compte",
+            )),
             AccountError::OnlyShared(_) => failure.with_hint(words(
                 "`coffre vault create NAME` makes one of your own; --vault NAME saves in the shared one all the same",
                 "`coffre vault create NOM` en crée un à vous ; --vault NOM sauvegarde quand même dans celui qui est partagé",
@@ -431,6 +482,10 @@ impl From<vault_client::contents::ContentsError> for Failure {
             .with_hint(words(
                 "`coffre backup PATH` makes one",
                 "`coffre backup CHEMIN` en fait un",
+            )),
+            ContentsError::Catalog(_) => Self::of(error.code(), &error).with_hint(words(
+                "`coffre vault heads` shows who has committed it, `coffre vault repair NAME` brings back what was there before",
+                "`coffre vault heads` montre qui l’a enregistré, `coffre vault repair NOM` ramène ce qu’il y avait avant",
             )),
             ContentsError::NoSnapshot(_) | ContentsError::AmbiguousSnapshot(_) => {
                 Self::of(error.code(), &error).with_hint(words(

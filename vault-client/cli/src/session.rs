@@ -109,6 +109,14 @@ impl VaultFields {
         }
     }
 
+    /// Of the account's own vault.
+    pub(crate) fn of_account(account: &Account) -> Self {
+        Self {
+            id: account.own_vault().to_string(),
+            name: None,
+        }
+    }
+
     /// The name, or the id of a vault without one.
     pub(crate) fn shown_name(&self) -> String {
         match &self.name {

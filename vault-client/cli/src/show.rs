@@ -241,6 +241,14 @@ pub(crate) fn rfc3339(time: Timestamp) -> String {
     }
 }
 
+/// Seconds since 1970, likewise.
+pub(crate) fn rfc3339_seconds(seconds: u64) -> String {
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::new(seconds, 0));
+    time.map_or_else(|| format!("@{seconds}"), rfc3339)
+}
+
 fn moment(time: Timestamp) -> Option<jiff::Timestamp> {
     let nanoseconds = i32::try_from(time.nanoseconds()).ok()?;
     jiff::Timestamp::new(time.seconds(), nanoseconds).ok()

@@ -45,7 +45,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("find", "pattern:s matches:a"),
     (
         "link-create",
-        "vault:o url:s id:s snapshot:s path:s files:n bytes:n expires:n password:b rpcs:n \
+        "vault:o url:s id:s snapshot:s path:s files:n bytes:n expires:s password:b rpcs:n \
          sent_bytes:n received_bytes:n seconds:n left_out:n left_out_entries:a",
     ),
     (
@@ -98,6 +98,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("vault-create", "vault:o"),
     ("vault-delete", "vault:o left:b"),
     ("vault-head", "vault:o head:s"),
+    ("vault-heads", "vault:o heads:a"),
     ("vault-list", "vaults:a"),
     ("vault-members", "vault:o rotation_due:b members:a"),
     (
@@ -106,6 +107,14 @@ const FIELDS: &[(&str, &str)] = &[
          links_taken_off:n links_not_served:n links_unlisted:n",
     ),
     ("vault-rename", "vault:o"),
+    (
+        "vault-repair",
+        "vault:o from:n head:n nothing_missing:b left_out:b uploaded_packs:n gone_packs:a",
+    ),
+    (
+        "vault-undelete",
+        "vault:o from:n head:n nothing_missing:b left_out:b uploaded_packs:n gone_packs:a",
+    ),
     (
         "whoami",
         "address:s name:s account:s hoster:s hoster_address:s device:s device_name:s",
@@ -231,7 +240,11 @@ impl Seen {
         self.done(device, &["vault", "confirm", &head]);
         self.done(device, &["vault", "reconcile", "papers", "--yes"]);
         self.done(device, &["vault", "rename", "papers", "old"]);
+        self.done(device, &["vault", "heads", "old"]);
+        self.done(device, &["vault", "repair", "old", "--yes"]);
         self.done(device, &["vault", "delete", "old", "--yes"]);
+        self.done(device, &["vault", "list", "--deleted"]);
+        self.done(device, &["vault", "undelete", "old"]);
     }
 }
 

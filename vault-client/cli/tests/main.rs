@@ -20,6 +20,7 @@ mod odd_files;
 mod pasted;
 mod reading;
 mod reconcile;
+mod repair;
 mod round_trip;
 mod secrets;
 mod signup;

@@ -6,7 +6,7 @@ use crate::hoster::{Device, Hoster, PLENTY, Run};
 use crate::members::{Member, place, text};
 
 /// As a mail may quote it.
-fn wrapped(url: &str) -> String {
+pub(crate) fn wrapped(url: &str) -> String {
     let letters: Vec<_> = url.chars().collect();
     let lines: Vec<String> = letters
         .chunks(30)

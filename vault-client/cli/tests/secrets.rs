@@ -5,6 +5,7 @@ use tempfile::tempdir;
 
 use crate::hoster::{Device, Hoster, Run};
 use crate::members::{Member, place, text};
+use crate::pasted::wrapped;
 
 /// Runs it with `--json` and these lines on standard input; it went well.
 fn given(device: &Device, arguments: &[&str], lines: &str) -> Value {
@@ -41,7 +42,8 @@ fn an_offer_is_taken_up_as_text() {
         let accepted = if by_argument {
             device.done(&["share", "accept", &offer])
         } else {
-            given(&device, &["share", "accept", "-"], &format!("{offer}\n"))
+            // Longer than a line that is typed can be: a terminal takes 4,095 bytes.
+            given(&device, &["share", "accept", "-"], &wrapped(&offer))
         };
         assert_eq!(accepted["role"], "reader", "{accepted:#}");
         marie.assert_restored_by(&device, &[]);

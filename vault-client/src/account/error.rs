@@ -141,6 +141,9 @@ pub enum AccountError {
     /// No vault answers to that.
     #[error("there is no such vault")]
     NoSuchVault,
+    /// It is there, and is not to be brought back.
+    #[error("this vault is not deleted")]
+    NotDeleted,
     /// There is no vault yet.
     #[error("there is no vault yet")]
     NoVault,
@@ -256,6 +259,7 @@ impl AccountError {
             Self::Links(error) => error.code(),
             Self::WrongPhrase => ErrorCode::WrongKey,
             Self::NoSuchVault | Self::NoVault => ErrorCode::NoVault,
+            Self::NotDeleted => ErrorCode::VaultExists,
             Self::Ambiguous(_) | Self::OnlyShared(_) => ErrorCode::AmbiguousVault,
             Self::NameTaken(_) => ErrorCode::VaultExists,
             Self::SettingsAltered => ErrorCode::HosterMisbehaved,

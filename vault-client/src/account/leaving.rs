@@ -1,6 +1,6 @@
 //! Vaults that get another name, or that this account has no more.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use prost::Message;
 use vault_core::author::AuthorError;
@@ -9,10 +9,11 @@ use vault_proto::ids::{PackId, VaultId};
 use vault_proto::vault_log::VaultLogError;
 use vault_proto::wire::{Located, Root, VaultEntry, vault_entry};
 
-use super::{Account, AccountError, VaultSelector, settings};
+use super::{Account, AccountError, Standing, VaultSelector, VaultSummary, settings};
 use crate::contents::Opened;
 use crate::index::IndexError;
-use crate::remote::MAX_PACKS_PER_CALL;
+use crate::link::{self, LinkError};
+use crate::remote::{MAX_PACKS_PER_CALL, Presence};
 use crate::transfer::TransferError;
 use crate::vault::{CommitPlan, CommitResult, Vault, VaultError};
 
@@ -78,8 +79,8 @@ impl Account {
         }
     }
 
-    /// Deletes a vault that nobody else is a member of. The hoster keeps what was
-    /// in it for as long as it keeps what is removed.
+    /// Deletes a vault that nobody else is a member of, and ends its links. The hoster
+    /// keeps what was in it for as long as it keeps what is removed.
     ///
     /// # Errors
     /// [`AccountError::OthersAreMembers`] where somebody else is, or where this account
@@ -104,8 +105,65 @@ impl Account {
             }
             opened.prepare()?;
             empty(&mut opened)?;
+            // Only now: none can be made any more.
+            for link in opened.remote().list_links(vault)? {
+                opened.remote().revoke_link(vault, &link.link)?;
+            }
         }
         self.change_known(vault, |known| known.deleted = true)
+    }
+
+    /// The vaults that this account has deleted, or left, with the names that they had.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn deleted_vaults(&self) -> Result<Vec<VaultSummary>, AccountError> {
+        let settings = self.settings()?;
+        let deleted = settings.vaults().iter().filter(|known| known.deleted);
+        let summaries = deleted.map(|known| VaultSummary {
+            id: known.vault,
+            name: Some(known.name.clone()),
+            hoster: known.hoster,
+            standing: Standing::Deleted,
+        });
+        Ok(summaries.collect())
+    }
+
+    /// Opens a vault that this account has deleted, or left, by the name that it had or
+    /// its id: what it held can be [brought back](crate::repair::repair) as long as the
+    /// hoster keeps it.
+    ///
+    /// # Errors
+    /// [`AccountError::NoSuchVault`], [`AccountError::NotDeleted`] where only a vault that
+    /// is there has that name, [`AccountError::Ambiguous`] where several deleted
+    /// ones had that name, [`AccountError::NameTaken`] where another vault has it now, and
+    /// the others.
+    pub fn open_deleted_vault(&self, name: &str) -> Result<Vault, AccountError> {
+        let settings = self.settings()?;
+        let (mut deleted, listed): (Vec<_>, Vec<_>) =
+            settings.vaults().iter().partition(|known| known.deleted);
+        deleted.retain(|known| known.name == name || known.vault.to_string() == name);
+        let found = match &deleted[..] {
+            [found] => *found,
+            [] if listed.iter().any(|known| known.name == name) => {
+                return Err(AccountError::NotDeleted);
+            }
+            [] => return Err(AccountError::NoSuchVault),
+            several => return Err(AccountError::Ambiguous(several.len())),
+        };
+        let taken = listed.iter().find(|known| known.name == found.name);
+        if let Some(taken) = taken {
+            return Err(AccountError::NameTaken(taken.vault));
+        }
+        self.open_at(found.hoster, found.vault, Some(found.name.clone()))
+    }
+
+    /// Lists a vault again that was deleted.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub fn list_vault_again(&self, vault: &VaultId) -> Result<(), AccountError> {
+        self.change_known(vault, |known| known.deleted = false)
     }
 
     /// Changes what the settings say of a vault.
@@ -152,7 +210,7 @@ fn empty(vault: &mut Vault) -> Result<(), AccountError> {
         if vault.head().is_none() {
             return Ok(());
         }
-        let (data, named) = packs(vault)?;
+        let [data, named] = packs(vault)?;
         let mut outcome = CommitResult::Committed(vault.head().expect("there is one"));
         for removes in data.chunks(MAX_PACKS_PER_CALL) {
             outcome = remove(vault, removes, vault.root()?.clone())?;
@@ -177,25 +235,30 @@ fn empty(vault: &mut Vault) -> Result<(), AccountError> {
     Err(AccountError::Overtaken)
 }
 
-fn remove(vault: &mut Vault, packs: &[PackId], root: Root) -> Result<CommitResult, VaultError> {
+fn remove(
+    vault: &mut Vault,
+    packs: &[(PackId, u32)],
+    root: Root,
+) -> Result<CommitResult, VaultError> {
     let seq = vault.head().map_or(0, |at| at.seq) + 1;
-    let removed = packs.len() as u64;
+    let removed: u64 = packs.iter().map(|(_, size)| u64::from(*size)).sum();
     let root = Root {
         committed: Some(vault.now().to_wire()),
         last_removal_seq: seq,
-        pack_count: root.pack_count.saturating_sub(removed),
+        pack_count: root.pack_count.saturating_sub(packs.len() as u64),
+        pack_bytes: root.pack_bytes.saturating_sub(removed),
         ..root
     };
     vault.commit(CommitPlan {
         adds: Vec::new(),
-        removes: packs.to_vec(),
+        removes: packs.iter().map(|(pack, _)| *pack).collect(),
         root,
     })
 }
 
-/// The packs of a vault that the hoster still has: those that the index knows,
-/// and those that the root names itself.
-fn packs(vault: &Vault) -> Result<(Vec<PackId>, Vec<PackId>), AccountError> {
+/// The packs of a vault that the hoster still has, with their sizes: those that the index
+/// knows and capsules of links, and those that the root names itself.
+fn packs(vault: &Vault) -> Result<[Vec<(PackId, u32)>; 2], AccountError> {
     let opened = Opened::open(vault).map_err(AccountError::Transfer)?;
     let root = vault.root()?;
     let segments = root.segments.iter().filter_map(|s| s.at.as_ref());
@@ -203,23 +266,37 @@ fn packs(vault: &Vault) -> Result<(Vec<PackId>, Vec<PackId>), AccountError> {
         .chain(&root.catalog)
         .chain(&root.links)
         .chain(&root.settings);
-    let named = located.map(|at: &Located| PackId::from_slice(&at.pack));
-    let named: BTreeSet<_> = named.filter_map(Result::ok).collect();
-    let mut data = BTreeSet::new();
+    let named =
+        located.map(|at: &Located| Some((PackId::from_slice(&at.pack).ok()?, at.pack_size)));
+    let named: BTreeMap<_, _> = named.flatten().collect();
+    let mut data = BTreeMap::new();
     let visited = opened.index.for_each(|entry| {
-        if !named.contains(&entry.pack) {
-            data.insert(entry.pack);
-        }
+        data.insert(entry.pack, entry.pack_size);
         Ok::<_, IndexError>(())
     });
     visited
         .map_err(TransferError::from)
         .map_err(AccountError::Transfer)?;
-    let there = |packs: BTreeSet<PackId>| -> Result<Vec<PackId>, AccountError> {
-        let packs: Vec<_> = packs.into_iter().collect();
-        let there = opened.remote.have_packs(&vault.id(), &packs)?;
-        let kept = packs.into_iter().zip(there).filter(|(_, there)| *there);
+    match link::read_list(vault) {
+        Ok(links) => {
+            let capsules = links.all().iter();
+            data.extend(capsules.map(|link| (link.capsule, link.capsule_size)));
+        }
+        Err(LinkError::Transfer(error)) if !error.is_lasting() => {
+            return Err(AccountError::Transfer(error));
+        }
+        // Nobody knows any more which packs those are.
+        Err(_) => {}
+    }
+    data.retain(|pack, _| !named.contains_key(pack));
+    let there = |packs: BTreeMap<PackId, u32>| -> Result<Vec<_>, AccountError> {
+        let ids: Vec<_> = packs.keys().copied().collect();
+        let there = opened.remote.have_packs(&vault.id(), &ids)?;
+        let kept = packs
+            .into_iter()
+            .zip(there)
+            .filter(|(_, there)| *there == Presence::There);
         Ok(kept.map(|(pack, _)| pack).collect())
     };
-    Ok((there(data)?, there(named)?))
+    Ok([there(data)?, there(named)?])
 }

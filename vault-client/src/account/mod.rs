@@ -51,7 +51,7 @@ use crate::platform::{Clock, Randomness, SystemClock, SystemRandomness};
 use crate::remote::grpc::{GrpcConnect, Runtime};
 use crate::remote::{Connect, Credentials, HosterAddress, Remote};
 use crate::state::{AccountRow, FileKeyStore, JoiningWay, KeySlot, KeyStore, State};
-use crate::vault::{Freshness, Member, Vault, VaultError, replay_account};
+use crate::vault::{Freshness, HeadSummary, Member, Vault, VaultError, replay_account};
 
 /// What an account runs on.
 #[derive(Clone)]
@@ -233,6 +233,16 @@ impl Account {
         let mut vault = self.account_vault()?;
         vault.refresh()?;
         Ok(vault.printed_head())
+    }
+
+    /// Heads of the account's own vault, as [`Vault::heads`] gives them.
+    ///
+    /// # Errors
+    /// As [`Vault::heads`].
+    pub fn heads(&self, from: Option<u64>, count: usize) -> Result<Vec<HeadSummary>, AccountError> {
+        let mut vault = self.account_vault()?;
+        vault.refresh()?;
+        Ok(vault.heads(from, count)?)
     }
 
     /// Confirms that the account, its devices and which vaults there are, is as new as

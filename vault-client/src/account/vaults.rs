@@ -43,6 +43,8 @@ pub enum Standing {
     Hidden,
     /// Another hoster keeps it, who could not be asked.
     Elsewhere,
+    /// This account has deleted it, or left it.
+    Deleted,
 }
 
 /// Which vault is meant.

@@ -17,6 +17,7 @@ use super::BackupError;
 use crate::{
     contents::{Opened, others_write, read_catalog},
     index::{OwnSegment, Tail, entries_of, located, write_segments},
+    remote::UNCLAIMED_KEPT,
     transfer::{ChunkWorker, SentPack, TransferError},
     vault::{CommitPlan, CommitResult, Vault, VaultError},
 };
@@ -40,6 +41,8 @@ pub(super) struct Committer<'a> {
     pub(super) packs_per_head: usize,
     /// Packs that have arrived, in this run or in one before it.
     pub(super) unclaimed: Vec<SentPack>,
+    /// No earlier than this have they arrived, or been found there.
+    pub(super) unclaimed_since: Timestamp,
     pub(super) pack_bytes: u64,
     pub(super) filler_bytes: u64,
     pub(super) packs: u64,
@@ -122,7 +125,13 @@ impl Committer<'_> {
                 self.vault
                     .state()
                     .remove_pending_packs(&self.vault.id(), &packs)?;
-                Err(BackupError::PacksLost { count: packs.len() })
+                let count = packs.len();
+                let waited = self.vault.now().seconds() - self.unclaimed_since.seconds();
+                let kept = i64::try_from(UNCLAIMED_KEPT.as_secs()).unwrap_or(i64::MAX);
+                Err(match waited >= kept {
+                    true => BackupError::TookTooLong { count },
+                    false => BackupError::PacksLost { count },
+                })
             }
         }
     }
@@ -287,6 +296,9 @@ impl Committer<'_> {
             .index
             .follow(&self.vault.root()?.segments, &self.opened.reader)?;
         self.opened.index.keep_pending(&self.unclaimed[claims..]);
+        if self.unclaimed.len() == claims {
+            self.unclaimed_since = self.vault.now();
+        }
         let claimed: Vec<_> = self.unclaimed.drain(..claims).collect();
         for pack in &claimed {
             worker.store().release(&pack.entries);
@@ -364,7 +376,7 @@ pub(super) fn adopt_pending(
         let id = noted.pack;
         match SentPack::from_pending(noted) {
             // A pack of an epoch that is over is not added any more.
-            Some(pack) if there && pack.epoch == opened.keys.current_epoch() => {
+            Some(pack) if there.is_there() && pack.epoch == opened.keys.current_epoch() => {
                 opened.index.add_pending(&pack);
                 adopted.push(pack);
             }

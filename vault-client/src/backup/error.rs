@@ -52,6 +52,16 @@ pub enum BackupError {
         /// How many.
         count: usize,
     },
+    /// The device slept for longer than hosters keep what no head has added
+    /// ([`UNCLAIMED_KEPT`](crate::remote::UNCLAIMED_KEPT)). It is sent again by the next
+    /// backup.
+    #[error(
+        "this backup took so long that the hoster has removed {count} of its packs; back up again"
+    )]
+    TookTooLong {
+        /// How many.
+        count: usize,
+    },
     /// Each time that the backup was about to commit, another device had removed
     /// packs or begun an epoch.
     #[error("other devices keep changing the vault too much; try again later")]
@@ -77,6 +87,7 @@ impl BackupError {
             Self::Contents(error) => error.code(),
             Self::State(error) => error.code(),
             Self::PacksLost { .. } => ErrorCode::HosterMisbehaved,
+            Self::TookTooLong { .. } => ErrorCode::HosterRefused,
             Self::Overtaken | Self::TooManyRaces => ErrorCode::VaultBusy,
         }
     }
@@ -89,7 +100,10 @@ impl BackupError {
             Self::Transfer(error) => error.is_transient(),
             Self::Contents(error) => error.is_transient(),
             Self::State(error) => error.is_transient(),
-            Self::PacksLost { .. } | Self::Overtaken | Self::TooManyRaces => true,
+            Self::PacksLost { .. }
+            | Self::TookTooLong { .. }
+            | Self::Overtaken
+            | Self::TooManyRaces => true,
             _ => false,
         }
     }

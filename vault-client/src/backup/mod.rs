@@ -172,6 +172,7 @@ impl<'a> Run<'a> {
                 series,
                 packs_per_head: options.packs_per_head.clamp(1, PACKS_PER_HEAD),
                 unclaimed,
+                unclaimed_since: started,
                 pack_bytes: 0,
                 filler_bytes: 0,
                 packs: 0,

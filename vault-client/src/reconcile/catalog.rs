@@ -21,6 +21,10 @@ use crate::{
     transfer::{Reader, TransferError},
 };
 
+/// The most snapshots that are read: one an hour for 50 years. A few chunks may stand for
+/// any number of them.
+const MAX_SNAPSHOTS: usize = 500_000;
+
 /// A catalog with all its snapshots, and where its chunks are read.
 pub(super) struct Listed {
     pub(super) catalog: Catalog,
@@ -34,6 +38,11 @@ impl Listed {
         let mut records = catalog.snapshots();
         let mut snapshots = Vec::new();
         while let Some(snapshot) = records.next(&mut source)? {
+            if snapshots.len() == MAX_SNAPSHOTS {
+                return Err(ContentsError::Catalog(
+                    "more snapshots than any vault has".to_owned(),
+                ));
+            }
             snapshots.push(snapshot);
         }
         Ok(Self {
@@ -67,6 +76,19 @@ impl Listed {
         self.catalog.series().iter().any(|series| {
             let theirs = other.catalog.series_by_name(series.name());
             theirs.is_some_and(|theirs| theirs.id() != series.id())
+        })
+    }
+
+    /// A catalog with the same series and no snapshots.
+    pub(super) fn only_series(&self) -> Result<Self, ContentsError> {
+        let mut catalog = Catalog::EMPTY;
+        for series in self.catalog.series() {
+            catalog.add_series(series.clone())?;
+        }
+        Ok(Self {
+            catalog,
+            snapshots: Vec::new(),
+            reader: self.reader.clone(),
         })
     }
 

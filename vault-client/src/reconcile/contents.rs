@@ -10,6 +10,7 @@ use bytes::Bytes;
 use vault_core::{
     chunk::ChunkKind,
     index::IndexEntry,
+    links::Links,
     pack::{FinishedPack, PackBuilder},
     settings::AccountSettings,
 };
@@ -27,11 +28,12 @@ use super::{
 };
 use crate::{
     contents::{ContentsError, Opened, read_catalog},
+    error::ErrorCode,
     index::{IndexError, PlacedAt, Tail, VaultIndex, located, rewrite_segments},
     platform::Rng,
-    remote::MAX_PACKS_PER_CALL,
+    remote::{MAX_PACKS_PER_CALL, Presence},
     transfer::{Reader, TransferError, read_alone, seal_alone},
-    vault::{CommitPlan, Vault},
+    vault::{CommitPlan, Over, Vault, empty_root},
 };
 
 /// One state of a vault: what its root leads to.
@@ -49,6 +51,19 @@ pub(super) struct Parts {
     pub(super) now: Part,
     /// What the vault's root was where the hoster stood, as far as that is known.
     pub(super) before: Root,
+    over: Over,
+    series: Series,
+    /// Whether some of what is there cannot be read, and is not among [`Self::now`].
+    pub(super) left_out: bool,
+}
+
+/// Whose series stays, and with it the names of its snapshots, where two have one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Series {
+    /// That of what is there.
+    Standing,
+    /// That of what is brought back.
+    Lost,
 }
 
 /// A chunk that is alone in its pack.
@@ -57,11 +72,23 @@ struct Alone {
     located: Located,
 }
 
+/// What came of committing them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Committed {
+    /// What is there held all of it already.
+    Nothing,
+    Done,
+    /// Another device was first.
+    LostRace,
+}
+
 /// Packs that the parts lead to.
 #[derive(Default)]
 pub(super) struct Packs {
     pub(super) there: BTreeMap<PackId, u32>,
-    gone: BTreeSet<PackId>,
+    /// Those of them that a head has removed.
+    pub(super) trashed: BTreeSet<PackId>,
+    pub(super) gone: BTreeSet<PackId>,
     pub(super) uploaded: Vec<PackId>,
 }
 
@@ -96,32 +123,21 @@ pub(super) fn write(vault: &mut Vault, report: &mut Reconciled) -> Result<bool, 
     report.uploaded.extend(&packs.uploaded);
     report.gone = packs.gone.iter().copied().collect();
     report.links_taken_off = links.taken_off;
-    let joined = parts.join_settings(vault, &packs)?;
-    if joined.is_none() && !parts.lack_something(&packs, &links) {
-        return Ok(true);
-    }
-    let (mut adds, root) = parts.write(vault, &packs, links, joined)?;
-    while adds.len() > MAX_PACKS_PER_CALL {
-        let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
-        let same = stamped(vault, root_now(vault)?);
-        if !commit(vault, plan(some, same))? {
-            return Ok(false);
-        }
-    }
-    commit(vault, plan(adds, root))
+    Ok(parts.commit(vault, &packs, links)? != Committed::LostRace)
 }
 
 /// Commits nothing but that what was lost is to be relied on no more.
 fn tell_removal(vault: &mut Vault) -> Result<bool, ReconcileError> {
-    let removed = root_now(vault)?.last_removal_seq;
+    let root = root_now(vault, Over::Spoiled)?;
+    let removed = root.last_removal_seq;
     if vault.lost_seq()?.is_some_and(|lost| removed > lost) {
         return Ok(true);
     }
     let root = Root {
         last_removal_seq: newest(vault) + 1,
-        ..stamped(vault, root_now(vault)?)
+        ..stamped(vault, root)
     };
-    commit(vault, plan(Vec::new(), root))
+    commit(vault, plan(Vec::new(), root), Over::Spoiled)
 }
 
 fn plan(adds: Vec<PackId>, root: Root) -> CommitPlan {
@@ -141,7 +157,7 @@ impl Parts {
             [(_, before), .., _] => before.clone(),
             _ => Root::default(),
         };
-        let now = &root_now(vault)?;
+        let now = &root_now(vault, Over::Spoiled)?;
         lost.retain(|(_, root)| leads_beyond(root, now));
         let Some((_, newest)) = lost.pop() else {
             return Ok(None);
@@ -175,7 +191,101 @@ impl Parts {
             lost: parts,
             now,
             before,
+            over: Over::Spoiled,
+            series: Series::Standing,
+            left_out: false,
         }))
+    }
+
+    /// What an earlier root leads to, and what is there; `None` where the former cannot be
+    /// read, and that is a member's doing. What is there counts for nothing as far as it
+    /// cannot be read for such a reason, or, over anything, for good.
+    pub(super) fn with_earlier(
+        vault: &Vault,
+        earlier: Root,
+        over: Over,
+    ) -> Result<Option<Self>, ReconcileError> {
+        let mut now = root_now(vault, over)?;
+        let mut left_out = vault.root().is_err();
+        let directory = vault.directory().map_err(crate::vault::VaultError::from)?;
+        let apart = tempfile::tempdir_in(directory).map_err(TransferError::Cache)?;
+        let Some(opened) = unspoiled(Opened::at(vault, &earlier), Over::Spoiled)? else {
+            return Ok(None);
+        };
+        let part = Part::of(earlier, &opened.reader, &opened.index);
+        let Some(mut earlier) = unspoiled(part, Over::Spoiled)? else {
+            return Ok(None);
+        };
+        if !are_settings(vault, &earlier.root.settings, Over::Spoiled)? {
+            return Ok(None);
+        }
+        if !are_settings(vault, &now.settings, over)? {
+            left_out = true;
+            now.settings = None;
+        }
+        let links_stand = is_list_of_links(&opened, &now.links, over)?;
+        if !links_stand {
+            left_out = true;
+            now.links = None;
+        }
+        if links_stand && vault.root().is_ok() {
+            // None comes back that was revoked since.
+            earlier.root.links.clone_from(&now.links);
+        } else if !is_list_of_links(&opened, &earlier.root.links, Over::Any)? {
+            earlier.root.links = None;
+        }
+        let nothing = Root {
+            links: now.links.clone(),
+            settings: now.settings.clone(),
+            ..empty_root()
+        };
+        let read = Part::apart(vault, now, &opened, &apart.path().join("now"));
+        let now = match unspoiled(read, over)? {
+            Some(now) => now,
+            None => {
+                left_out = true;
+                let directory = apart.path().join("nothing");
+                Part::apart(vault, nothing, &opened, &directory).map_err(told)?
+            }
+        };
+        Ok(Some(Self {
+            opened,
+            lost: vec![earlier],
+            now,
+            before: Root::default(),
+            over,
+            series: Series::Lost,
+            left_out,
+        }))
+    }
+
+    /// Commits a head that leads to all of them, unless the newest does already.
+    pub(super) fn commit(
+        &self,
+        vault: &mut Vault,
+        packs: &Packs,
+        links: StandingLinks,
+    ) -> Result<Committed, ReconcileError> {
+        let joined = self.join_settings(vault, packs)?;
+        let is_other = self.left_out || demands_less(vault, &self.now.root);
+        if joined.is_none() && !is_other && !self.lack_something(packs, &links) {
+            return Ok(Committed::Nothing);
+        }
+        let (mut adds, root) = self.write(vault, packs, links, joined)?;
+        while adds.len() > MAX_PACKS_PER_CALL {
+            let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
+            let same = Root {
+                last_removal_seq: newest(vault) + 1,
+                ..stamped(vault, root_now(vault, self.over)?)
+            };
+            if !commit(vault, plan(some, same), self.over)? {
+                return Ok(Committed::LostRace);
+            }
+        }
+        Ok(match commit(vault, plan(adds, root), self.over)? {
+            true => Committed::Done,
+            false => Committed::LostRace,
+        })
     }
 
     fn all(&self) -> impl Iterator<Item = &Part> {
@@ -190,7 +300,7 @@ impl Parts {
     }
 
     /// Asks which packs are there, and sends those that this device has kept.
-    fn find_packs(&self, vault: &Vault) -> Result<Packs, ReconcileError> {
+    pub(super) fn find_packs(&self, vault: &Vault) -> Result<Packs, ReconcileError> {
         let mut wanted = BTreeMap::new();
         for part in self.all() {
             wanted.extend(part.packs());
@@ -200,21 +310,45 @@ impl Parts {
         for ids in ids.chunks(MAX_PACKS_PER_CALL) {
             let there = self.opened.remote.have_packs(&vault.id(), ids);
             let there = there.map_err(TransferError::from)?;
-            for (pack, there) in ids.iter().zip(there) {
+            for (pack, presence) in ids.iter().zip(there) {
                 let size = wanted[pack];
-                if !there {
-                    let Some(bytes) = kept(&self.opened, pack, size) else {
-                        packs.gone.insert(*pack);
-                        continue;
-                    };
-                    let put = self.opened.remote.put_pack(&vault.id(), pack, bytes);
-                    put.map_err(TransferError::from)?;
-                    packs.uploaded.push(*pack);
+                match presence {
+                    Presence::There => {}
+                    Presence::Trash => drop(packs.trashed.insert(*pack)),
+                    _ => {
+                        let Some(bytes) = kept(&self.opened, pack, size) else {
+                            packs.gone.insert(*pack);
+                            continue;
+                        };
+                        let put = self.opened.remote.put_pack(&vault.id(), pack, bytes);
+                        put.map_err(TransferError::from)?;
+                        packs.uploaded.push(*pack);
+                    }
                 }
                 packs.there.insert(*pack, size);
             }
         }
+        self.forget_superseded(&mut packs);
         Ok(packs)
+    }
+
+    /// Lists of links and settings that something else is chosen for are in the trash for a
+    /// reason.
+    fn forget_superseded(&self, packs: &mut Packs) {
+        let (links, settings) = self.small(packs);
+        let chosen = [links, settings].into_iter().flatten();
+        let chosen: BTreeSet<_> = chosen
+            .filter_map(|at| PackId::from_slice(&at.pack).ok())
+            .collect();
+        let indexed: BTreeSet<_> = self.all().flat_map(Part::indexed).collect();
+        let Packs { there, trashed, .. } = packs;
+        trashed.retain(|pack| {
+            let is_needed = chosen.contains(pack) || indexed.contains(pack);
+            if !is_needed {
+                there.remove(pack);
+            }
+            is_needed
+        });
     }
 
     /// Whether what is there lacks something, or leads to what is gone.
@@ -228,6 +362,7 @@ impl Parts {
         let mut lost = self.lost.iter();
         lacks_entries
             || !packs.uploaded.is_empty()
+            || !packs.trashed.is_empty()
             || links.at != self.now.root.links
             || settings != self.now.root.settings
             || !lost.all(|part| self.now.listed.holds(&self.opened.keys, &part.listed))
@@ -330,7 +465,8 @@ impl Parts {
         let mut held = links.held;
         held.extend(self.now.packs().map(|(pack, _)| pack));
         let there = packs.there.keys().copied();
-        let mut adds: Vec<_> = there.filter(|pack| !held.contains(pack)).collect();
+        let is_missing = |pack: &PackId| !held.contains(pack) || packs.trashed.contains(pack);
+        let mut adds: Vec<_> = there.filter(is_missing).collect();
         adds.extend(packs.uploaded.iter().filter(|pack| held.contains(pack)));
         for pack in new {
             root.pack_count += 1;
@@ -349,15 +485,18 @@ impl Parts {
         Ok((adds, root))
     }
 
-    /// What was lost came before what has been committed since; but that keeps its
-    /// series where both have begun one of the same name.
+    /// What was lost came before what has been committed since; where both have begun a
+    /// series of the same name, only one of the two stays.
     fn write_catalog(&self, tail: &mut Tail) -> Result<Option<PlacedAt>, ReconcileError> {
         let (now, lost) = (&self.now.listed, || {
             self.lost.iter().map(|part| &part.listed)
         });
         let clash = lost().any(|lost| now.names_clash(lost));
-        let mut order: Vec<_> = lost().collect();
-        order.insert(if clash { 0 } else { order.len() }, now);
+        let series = match (clash, self.series) {
+            (true, Series::Standing) => Some(now.only_series().map_err(told)?),
+            _ => None,
+        };
+        let order: Vec<_> = series.iter().chain(lost()).chain([now]).collect();
         if self.all().all(|part| part.root.catalog.is_none()) {
             return Ok(None);
         }
@@ -408,10 +547,20 @@ impl Part {
     /// The packs that it leads to, with their sizes, but for those that hold nothing
     /// but its index.
     fn packs(&self) -> impl Iterator<Item = (PackId, u32)> {
-        let small = self.root.settings.iter().chain(&self.root.links);
-        let small = small.filter_map(|at| Some((PackId::from_slice(&at.pack).ok()?, at.pack_size)));
         let entries = self.entries.iter();
-        small.chain(entries.map(|entry| (entry.pack, entry.pack_size)))
+        self.small()
+            .chain(entries.map(|entry| (entry.pack, entry.pack_size)))
+    }
+
+    /// Those of the settings and the list of links.
+    fn small(&self) -> impl Iterator<Item = (PackId, u32)> {
+        let small = self.root.settings.iter().chain(&self.root.links);
+        small.filter_map(|at| Some((PackId::from_slice(&at.pack).ok()?, at.pack_size)))
+    }
+
+    /// Those that the index names.
+    fn indexed(&self) -> impl Iterator<Item = PackId> {
+        self.entries.iter().map(|entry| entry.pack)
     }
 }
 
@@ -424,11 +573,52 @@ fn leads_beyond(root: &Root, now: &Root) -> bool {
         || !segments.all(|segment| now.segments.contains(segment))
 }
 
+/// Whether programs may read and write a vault with this root that may not now.
+fn demands_less(vault: &Vault, root: &Root) -> bool {
+    vault
+        .root()
+        .is_ok_and(|now| now.minimum_writer > root.minimum_writer)
+}
+
 /// The settings that stand there; `None` of what is gone or malformed.
 fn settings(vault: &Vault, at: &Located) -> Result<Option<AccountSettings>, ReconcileError> {
     let read = read_alone(vault, ChunkKind::Settings, at);
     let read = readable(read.map_err(ContentsError::from))?;
     Ok(read.and_then(|bytes| AccountSettings::decode(&bytes).ok()))
+}
+
+/// Whether settings stand there, or none are named; as [`unspoiled`] what cannot be read.
+fn are_settings(vault: &Vault, at: &Option<Located>, over: Over) -> Result<bool, ReconcileError> {
+    let Some(at) = at else { return Ok(true) };
+    let read = read_alone(vault, ChunkKind::Settings, at);
+    let read = unspoiled(read.map_err(ContentsError::from), over)?;
+    Ok(read.is_some_and(|bytes| AccountSettings::decode(&bytes).is_ok()))
+}
+
+/// Likewise a list of links.
+fn is_list_of_links(
+    opened: &Opened,
+    at: &Option<Located>,
+    over: Over,
+) -> Result<bool, ReconcileError> {
+    let Some(at) = at else { return Ok(true) };
+    let read = unspoiled(opened.reader.read_located(ChunkKind::Links, at), over)?;
+    Ok(read.is_some_and(|bytes| Links::decode(&bytes).is_ok()))
+}
+
+/// What can be read; `None` where a member has spoiled it, and, over anything, where it
+/// cannot be read for good. What a hoster withholds is not taken for spoiled: it could
+/// have an older state put in the place of the newest.
+fn unspoiled<T, E: Into<ContentsError>>(
+    read: Result<T, E>,
+    over: Over,
+) -> Result<Option<T>, ReconcileError> {
+    match read.map_err(Into::into) {
+        Err(error) if over == Over::Spoiled && error.code() != ErrorCode::Corrupt => {
+            Err(told(error))
+        }
+        read => readable(read),
+    }
 }
 
 /// What can be read; `None` of what is gone or malformed.

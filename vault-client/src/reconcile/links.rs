@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     link::{self, LinkError},
-    remote::{LinkStatus, MAX_PACKS_PER_CALL},
+    remote::{LinkStatus, MAX_PACKS_PER_CALL, Presence},
     transfer::{TransferError, seal_alone},
     vault::Vault,
 };
@@ -69,7 +69,10 @@ impl Parts {
             for (link, there) in links.iter().zip(there.map_err(TransferError::from)?) {
                 let is_chosen = chosen.link(&link.id()).is_some();
                 let may_send = is_chosen && capsules == Capsules::Send;
-                if there || may_send && self.send_capsule(vault, link, packs)? {
+                if there == Presence::Trash {
+                    packs.trashed.insert(link.capsule);
+                }
+                if there.is_there() || may_send && self.send_capsule(vault, link, packs)? {
                     packs.there.insert(link.capsule, link.capsule_size);
                 } else {
                     gone.insert(link.id());

@@ -21,5 +21,9 @@ pub const MAX_OFFER_BYTES: usize = 16 << 10;
 /// The most offers that wait for an account.
 pub const MAX_OFFERS: usize = 64;
 
+/// How long hosters keep a pack that no head has added, from its upload on, or from when
+/// somebody last asked whether it is there.
+pub const UNCLAIMED_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// The longest that a hoster waits for a message in one call.
 pub const MAX_WAIT: Duration = Duration::from_secs(20);

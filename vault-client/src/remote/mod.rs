@@ -25,12 +25,12 @@ use vault_proto::wire::{SignedEntry, VaultKind};
 pub use error::{Misbehaviour, Refusal, RefusalReason, RemoteError};
 pub use limits::{
     BLOCK_BYTES, MAX_MESSAGE_BYTES, MAX_OFFER_BYTES, MAX_OFFERS, MAX_PACKS_PER_CALL,
-    MAX_RANGES_PER_CALL, MAX_WAIT,
+    MAX_RANGES_PER_CALL, MAX_WAIT, UNCLAIMED_KEPT,
 };
 pub use types::{
     CommitOutcome, CommitRequest, Credentials, HeadNews, HosterAddress, LinkBlocks, LinkStatus,
-    LinkTicket, LogAnswer, NewLink, OpenedLink, PackRange, PutOutcome, SyncAnswer, SyncRequest,
-    Traffic, Usage,
+    LinkTicket, LogAnswer, NewLink, OpenedLink, PackRange, Presence, PutOutcome, SyncAnswer,
+    SyncRequest, Traffic, Usage,
 };
 
 /// The way to hosters.
@@ -189,13 +189,13 @@ pub trait Remote: Visitor {
     /// [`RemoteError`].
     fn sync_vault(&self, request: &SyncRequest) -> Result<SyncAnswer, RemoteError>;
 
-    /// Which of the packs are there, committed or not, in the order asked for.
+    /// Where each of the packs is, in the order asked for.
     /// Renews the lease of those that no head has claimed yet. One call a
     /// [`MAX_PACKS_PER_CALL`] packs.
     ///
     /// # Errors
     /// [`RemoteError`].
-    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<bool>, RemoteError>;
+    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<Presence>, RemoteError>;
 
     /// Uploads a pack. Its bytes are not hashed again here: `pack` must be
     /// their id, or the hoster refuses them.

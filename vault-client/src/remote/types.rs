@@ -79,6 +79,27 @@ pub struct PackRange {
     pub length: u32,
 }
 
+/// Whether a hoster has a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Presence {
+    /// It has not.
+    Absent,
+    /// It has, committed or not.
+    There,
+    /// A head has removed it: it is kept for the grace period, unless a head adds it
+    /// again.
+    Trash,
+}
+
+impl Presence {
+    /// Whether it can be read, and added by a head.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        self != Self::Absent
+    }
+}
+
 /// What came of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 use prost::Message;
 use vault_core::author::{AuthorError, VaultAuthor};
 use vault_core::keys::{VaultKeys, VaultKeysError};
+use vault_core::root::check_writer;
 use vault_proto::account_log::AccountLog;
 use vault_proto::head::{Head, is_head_for_entry};
 use vault_proto::ids::AccountId;
 use vault_proto::position::{HeadPosition, LogPosition};
 use vault_proto::wire::{Root, SignedEntry, VaultEntry};
 
-use super::{CommitPlan, Vault, VaultError, fetch};
+use super::{CommitPlan, Over, Vault, VaultError, fetch};
 use crate::platform::Rng;
 use crate::remote::{RefusalReason, RemoteError};
 use crate::state::{Advanced, StateError};
@@ -108,19 +109,20 @@ impl Vault {
         if !is_pinned || log.rotation_due() || !self.may_write() || self.lacks_entries()? {
             return Ok(());
         }
-        // What cannot be read is not committed again.
-        let Ok(root) = self.root() else {
+        // What cannot be read, or built on, is not committed again.
+        let Some(root) = self.root().ok().filter(|root| check_writer(root).is_ok()) else {
             return Ok(());
         };
         let root = Root {
             committed: Some(self.now().to_wire()),
             ..root.clone()
         };
-        self.commit_anyway(CommitPlan {
+        let plan = CommitPlan {
             adds: Vec::new(),
             removes: Vec::new(),
             root,
-        })?;
+        };
+        self.commit_over(plan, Over::Spoiled)?;
         Ok(())
     }
 

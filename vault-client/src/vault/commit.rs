@@ -46,6 +46,27 @@ pub enum CommitResult {
     Missing(Vec<PackId>),
 }
 
+/// What a head may be made on top of, besides a root that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// One that a member has sealed so that nobody reads it.
+    Spoiled,
+    /// Any: also one that says that it needs a newer program, or whose keys are closed to
+    /// this device. Others may read it; a member says that it is left out.
+    Any,
+}
+
+impl Over {
+    /// Whether a root that is not read for this reason counts for nothing.
+    pub(crate) fn passes(self, error: &VaultError) -> bool {
+        match error {
+            VaultError::Unreadable(root) => self == Self::Any || root.error.is_a_members_doing(),
+            VaultError::VaultKeys(error) => self == Self::Any && error.is_closed(),
+            _ => false,
+        }
+    }
+}
+
 /// A plan whose lists are in order.
 struct Plan {
     adds: PackList,
@@ -76,12 +97,16 @@ impl Vault {
         let _lock = self.held()?;
         self.check_entries_stand()?;
         self.root()?;
-        self.commit_anyway(plan)
+        self.commit_over(plan, Over::Spoiled)
     }
 
     /// Likewise, also while entries that the hoster has lost do not stand again: the
     /// heads that they name come first. And where the newest root is not read.
-    pub(crate) fn commit_anyway(&mut self, plan: CommitPlan) -> Result<CommitResult, VaultError> {
+    pub(crate) fn commit_over(
+        &mut self,
+        plan: CommitPlan,
+        over: Over,
+    ) -> Result<CommitResult, VaultError> {
         let _lock = self.held()?;
         if self.view.place() != self.member.state.vault_place(&self.id)? {
             // Another handle of this device has moved on: the plan was made on
@@ -118,12 +143,23 @@ impl Vault {
         }
         // What a hoster has lost at this place stays named, whoever replaces it.
         let lost = self.lost_at(self.view.seen.next_links().seq)?;
+        self.check_may_replace(over)?;
         let (head, request) = self.sign(&plan, lost.or(replaced))?;
         match self.send(&head, &request)? {
             Sent::Accepted(at) => Ok(CommitResult::Committed(at)),
             Sent::Lost => Ok(CommitResult::LostRace),
             Sent::Missing(packs) => Ok(CommitResult::Missing(packs)),
             Sent::Refused(error) => Err(error.into()),
+        }
+    }
+
+    fn check_may_replace(&self, over: Over) -> Result<(), VaultError> {
+        match (self.view.root(), over) {
+            (Ok(root), Over::Spoiled) => Ok(check_writer(root)?),
+            (Ok(_), Over::Any) => Ok(()),
+            // Whoever brings a vault forward again goes on from what was lost.
+            (Err(error), _) if over.passes(&error) => Ok(()),
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -200,12 +236,6 @@ impl Vault {
         plan: &Plan,
         reconciled: Option<HeadHash>,
     ) -> Result<(UnverifiedHead, CommitRequest), VaultError> {
-        match self.view.root() {
-            Ok(root) => check_writer(root)?,
-            // Whoever brings a vault forward again goes on from what was lost.
-            Err(VaultError::Unreadable(unreadable)) if unreadable.error.is_a_members_doing() => {}
-            Err(error) => return Err(error),
-        }
         let author = HeadAuthor {
             vault_log: &self.view.vault_log,
             accounts: &self.view.accounts,

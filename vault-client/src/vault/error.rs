@@ -151,6 +151,14 @@ pub enum VaultError {
     /// read it. Who he is can be seen, and he can be removed.
     #[error("the vault cannot be read: {0}")]
     Unreadable(UnreadableRoot),
+    /// The vault has no head of that number.
+    #[error("the vault has no head {seq}: the newest is {newest}")]
+    NoSuchHead {
+        /// What was asked for.
+        seq: u64,
+        /// The newest; 0 for none.
+        newest: u64,
+    },
     /// The hoster's answer contradicts itself, or never ends.
     #[error("the hoster's answer contradicts itself: {0}")]
     Answer(&'static str),
@@ -226,7 +234,9 @@ impl VaultError {
                 HeadError::Stranger | HeadError::MayNotWrite | HeadError::DeviceNotActive(_),
             )) => ErrorCode::NotAllowed,
             Self::RotationDue => ErrorCode::RotationDue,
-            Self::Packs(_) | Self::Author(_) | Self::PrintedHead => ErrorCode::InvalidArgument,
+            Self::Packs(_) | Self::Author(_) | Self::PrintedHead | Self::NoSuchHead { .. } => {
+                ErrorCode::InvalidArgument
+            }
             Self::Overtaken => ErrorCode::VaultBusy,
             // Signed or sealed by a member, and yet not what it should be.
             Self::Root(_) | Self::Unreadable(_) | Self::AccountSecrets(_) | Self::VaultKeys(_) => {

@@ -83,12 +83,8 @@ impl Vault {
         printed: &PrintedHead,
     ) -> Result<(), VaultError> {
         let request = SyncRequest {
-            vault: self.id,
-            vault_log_seq: self.view.vault_log.position().seq,
-            head_seq: printed.seq(),
-            accounts: Vec::new(),
             without_root: true,
-            until_head_seq: 0,
+            ..self.view.asks_between(printed.seq(), 0)
         };
         let answer = self.member.remote.sync_vault(&request)?;
         let heads = answer.heads.iter().map(|head| UnverifiedHead::decode(head));

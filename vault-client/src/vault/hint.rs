@@ -16,16 +16,9 @@ pub(super) fn is_replaced(member: &Member, base: &View) -> bool {
     let Some(known) = base.seen.position() else {
         return false;
     };
-    let accounts = base.accounts.iter();
     let request = SyncRequest {
-        vault: base.vault_log.id(),
-        vault_log_seq: base.vault_log.position().seq,
-        head_seq: 0,
-        accounts: accounts
-            .map(|(account, log)| (*account, log.position().seq))
-            .collect(),
         without_root: true,
-        until_head_seq: known.seq,
+        ..base.asks_between(0, known.seq)
     };
     let heads = member
         .remote

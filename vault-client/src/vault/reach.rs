@@ -73,16 +73,9 @@ impl Vault {
     }
 
     fn path_from(&self, known: HeadPosition) -> Result<Vec<UnverifiedHead>, VaultError> {
-        let accounts = self.view.accounts.iter();
         let request = SyncRequest {
-            vault: self.id,
-            vault_log_seq: self.log().position().seq,
-            head_seq: known.seq,
-            accounts: accounts
-                .map(|(account, log)| (*account, log.position().seq))
-                .collect(),
             without_root: true,
-            until_head_seq: 0,
+            ..self.view.asks_between(known.seq, 0)
         };
         let heads = self.member.remote.sync_vault(&request)?.heads;
         let heads = heads.iter().map(|head| UnverifiedHead::decode(head));

@@ -337,7 +337,11 @@ impl Vault {
     }
 
     /// Checks that the newest head of `theirs` is this one, or comes after it.
-    fn check_comes_after(&self, theirs: &View, at: HeadPosition) -> Result<(), VaultError> {
+    pub(super) fn check_comes_after(
+        &self,
+        theirs: &View,
+        at: HeadPosition,
+    ) -> Result<(), VaultError> {
         let fork = VaultError::Head(HeadError::Fork { seq: at.seq });
         let Some(newest) = theirs.seen.position().filter(|newest| newest.seq >= at.seq) else {
             return Err(fork);
@@ -359,16 +363,9 @@ impl Vault {
         known: u64,
         newest: u64,
     ) -> Result<Vec<UnverifiedHead>, VaultError> {
-        let accounts = theirs.accounts.iter();
         let answer = self.member.remote.sync_vault(&SyncRequest {
-            vault: self.id,
-            vault_log_seq: theirs.vault_log.position().seq,
-            head_seq: known,
-            accounts: accounts
-                .map(|(account, log)| (*account, log.position().seq))
-                .collect(),
             without_root: true,
-            until_head_seq: newest,
+            ..theirs.asks_between(known, newest)
         })?;
         let heads = answer.heads.iter().map(|head| UnverifiedHead::decode(head));
         heads.collect::<Result<_, _>>().map_err(VaultError::Head)

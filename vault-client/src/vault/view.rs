@@ -10,10 +10,11 @@ use vault_proto::account_log::AccountLog;
 use vault_proto::head::{Head, HeadError, SeenHeads};
 use vault_proto::ids::{AccountId, DeviceId, RootHash, VaultId};
 use vault_proto::position::HeadPosition;
-use vault_proto::vault_log::VaultLog;
+use vault_proto::vault_log::{VaultKind, VaultLog};
 use vault_proto::wire::{Root, SignedEntry};
 
 use super::{Member, VaultError};
+use crate::remote::SyncRequest;
 use crate::state::StateError;
 
 /// What is verified of a vault, opened.
@@ -43,6 +44,8 @@ pub struct UnreadableRoot {
     pub device: DeviceId,
     /// Why it is not read.
     pub error: RootError,
+    /// What kind of vault it is.
+    pub kind: VaultKind,
 }
 
 /// Why a root is not read.
@@ -76,6 +79,22 @@ impl View {
 
     pub(super) fn place(&self) -> Place {
         (self.seen.position(), self.vault_log.position().seq)
+    }
+
+    /// Asks for the way from head `newest` to the one after `known`, and for what
+    /// `newest` signs for.
+    pub(super) fn asks_between(&self, known: u64, newest: u64) -> SyncRequest {
+        let accounts = self.accounts.iter();
+        SyncRequest {
+            vault: self.vault_log.id(),
+            vault_log_seq: self.vault_log.position().seq,
+            head_seq: known,
+            accounts: accounts
+                .map(|(account, log)| (*account, log.position().seq))
+                .collect(),
+            without_root: false,
+            until_head_seq: newest,
+        }
     }
 
     /// What the device has stored; `None` for a vault that it never saw.
@@ -142,7 +161,7 @@ impl View {
             }
             (Some(head), _) => {
                 let kept = head.check_not_put_out(&vault_log, &accounts);
-                read_root(&keys, head, sealed_root, kept)?
+                read_root(&keys, &vault_log, head, sealed_root, kept)?
             }
         };
         Ok(Self {
@@ -157,14 +176,16 @@ impl View {
 
 impl RootError {
     /// Whether a member has done it, and no newer program would read it.
-    pub(crate) fn is_a_members_doing(&self) -> bool {
+    #[must_use]
+    pub fn is_a_members_doing(&self) -> bool {
         !matches!(self, Self::Open(OpenRootError::ReaderTooOld { .. }))
     }
 }
 
 /// Opens the root of a verified head, whose maker was `kept` or not.
-fn read_root(
+pub(super) fn read_root(
     keys: &Result<Arc<VaultKeys>, VaultKeysError>,
+    log: &VaultLog,
     head: &Head,
     sealed: &[u8],
     kept: Result<(), HeadError>,
@@ -184,6 +205,7 @@ fn read_root(
                 account: head.account,
                 device: head.device,
                 error,
+                kind: log.kind(),
             }))
         }
     }

@@ -10,4 +10,4 @@ mod pairing;
 mod phrases;
 mod recovery;
 mod removal;
-mod shut_out;
+pub(crate) mod shut_out;

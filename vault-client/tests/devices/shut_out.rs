@@ -57,7 +57,7 @@ fn spoil_account_key(thief: &Other, removed: &Machine) {
 }
 
 /// The rotation, with noise for everybody.
-fn spoil_epoch(thief: &Other, honest: &SignedEntry) -> SignedEntry {
+pub(crate) fn spoil_epoch(thief: &Other, honest: &SignedEntry) -> SignedEntry {
     let mut entry = VaultEntry::decode(&honest.payload[..]).unwrap();
     let Some(vault_entry::Body::Rotate(rotation)) = &mut entry.body else {
         unreachable!()

@@ -6,6 +6,7 @@ use vault_client::progress::Cancellation;
 use vault_client::reconcile::{Parted, ReconcileError, Reconciled, reconcile};
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{CommitOutcome, CommitRequest, SyncAnswer};
+use vault_client::repair::{RepairError, RepairOptions, repair};
 use vault_client::vault::{RootError, Vault, VaultError};
 use vault_proto::head::{HeadError, SeenHeads, UnverifiedHead};
 use vault_proto::ids::HeadHash;
@@ -329,6 +330,15 @@ fn a_thief_does_not_take_the_place_that_his_removal_pins() {
     assert_eq!(unreadable.error, RootError::PutOut);
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved);
     assert!(backed_up(&mut theirs, &files).is_err());
+    // Nor is it gone back to, once it is not the newest: the one before it is.
+    let repaired =
+        |vault: &mut Vault, head| repair(vault, &RepairOptions::new(head), &Cancellation::new());
+    assert_eq!(repaired(&mut theirs, None).unwrap().from, pinned.seq - 1);
+    let error = repaired(&mut theirs, Some(pinned.seq)).unwrap_err();
+    assert!(matches!(error, RepairError::Unreadable { .. }), "{error}");
+    assert_eq!(snapshots(&theirs).len(), 1);
+    assert_whole(&mut theirs);
+    backed_up(&mut theirs, &files).unwrap();
     // Who remembers sees a fork, and believes nothing.
     let stored = member.stored();
     let account = member.reopened_at(&before);

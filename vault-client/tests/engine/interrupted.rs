@@ -170,7 +170,11 @@ fn series_of_one_name_are_one_afterwards() {
         let standing = snapshots(&two.second()).pop().unwrap();
         reconciled(&mut two.first()).unwrap();
         let found = snapshots(&two.first());
-        assert!(found.contains(&standing), "what stands keeps its series");
+        assert_eq!(
+            found.last(),
+            Some(&standing),
+            "what stands keeps its series, and its place"
+        );
         let named = found.iter().filter(|snapshot| snapshot.series == "home");
         assert_eq!((named.count(), found.len()), (2, 3));
         in_series(&mut two.second(), &two.theirs, "home");

@@ -7,6 +7,7 @@ use vault_client::check::ReadData;
 use vault_client::link::{CreatedLink, LinkOptions, LinkState, create, list, revoke};
 use vault_client::progress::Cancellation;
 use vault_client::reconcile::{Parted, Reconciled, reconcile};
+use vault_client::remote::Presence;
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::vault::Vault;
 
@@ -53,7 +54,10 @@ impl Two {
             let root = vault.root().unwrap();
             let packs = self.old.packs(&vault.id());
             let there = vault.remote().have_packs(&vault.id(), &packs).unwrap();
-            let there = there.iter().filter(|there| **there).count();
+            let there = there
+                .iter()
+                .filter(|there| **there == Presence::There)
+                .count();
             assert!(root.pack_count <= there as u64, "{root:?}");
             let named = checked_packs(&mut vault);
             assert!(vault.root().unwrap().pack_count >= named);

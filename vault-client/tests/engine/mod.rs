@@ -40,8 +40,8 @@ use vault_client::progress::{Cancellation, NoProgress, ProgressListener};
 use vault_client::remote::memory::MemoryHoster;
 use vault_client::remote::{
     CommitOutcome, CommitRequest, Connect, Credentials, HeadNews, HosterAddress, LinkStatus,
-    LinkTicket, LogAnswer, NewLink, OpenedLink, PackRange, PutOutcome, Remote, RemoteError,
-    SyncAnswer, SyncRequest, Traffic, Usage, Visitor,
+    LinkTicket, LogAnswer, NewLink, OpenedLink, PackRange, Presence, PutOutcome, Remote,
+    RemoteError, SyncAnswer, SyncRequest, Traffic, Usage, Visitor,
 };
 use vault_client::restore::{RestoreError, RestoreOptions, RestoreReport, restore};
 use vault_client::vault::Vault;
@@ -341,7 +341,7 @@ impl Remote for EventfulRemote {
         self.inner.sync_vault(request)
     }
 
-    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<bool>, RemoteError> {
+    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<Presence>, RemoteError> {
         self.events.tell(Event::BeforeAny);
         self.inner.have_packs(vault, packs)
     }

@@ -23,6 +23,7 @@ mod meeting;
 mod members;
 mod objects;
 mod pairing;
+mod repair;
 mod scene;
 mod skin;
 mod sweep;

@@ -8,6 +8,7 @@ use vault_client::account::Account;
 use vault_client::backup::BackupError;
 use vault_client::check::Problem;
 use vault_client::error::ErrorCode;
+use vault_client::remote::Presence;
 use vault_core::chunk::ChunkKind;
 use vault_core::index::{IndexEntry, SegmentBuilder};
 use vault_core::keys::VaultKeys;
@@ -455,7 +456,7 @@ fn a_stranger_finds_no_pack_of_another_vault() {
     let theirs = stranger.account.create_vault("theirs").unwrap();
     let (pack_id, _) = scene.only_pack();
     let there = theirs.remote().have_packs(&theirs.id(), &[pack_id]);
-    assert_eq!(there, Ok(vec![false]));
+    assert_eq!(there, Ok(vec![Presence::Absent]));
     let (mine, remote) = (scene.vault.id(), theirs.remote());
     let before = (scene.person.stored(), stranger.stored());
     let error = remote.have_packs(&mine, &[pack_id]).unwrap_err();
@@ -465,7 +466,7 @@ fn a_stranger_finds_no_pack_of_another_vault() {
     assert_eq!(error.code(), ErrorCode::NoVault, "{error}");
     assert_eq!(
         scene.vault.remote().have_packs(&mine, &[id]),
-        Ok(vec![false])
+        Ok(vec![Presence::Absent])
     );
     assert_eq!((scene.person.stored(), stranger.stored()), before);
 }

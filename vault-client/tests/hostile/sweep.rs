@@ -35,7 +35,9 @@ impl Scene {
         let remote = self.vault.remote();
         let there = remote.have_packs(&self.vault.id(), &packs).unwrap();
         let held = packs.into_iter().zip(there);
-        held.filter(|(_, there)| *there).map(|(id, _)| id).collect()
+        held.filter(|(_, there)| there.is_there())
+            .map(|(id, _)| id)
+            .collect()
     }
 
     /// All that ever was sent.
@@ -137,8 +139,9 @@ fn a_commit_that_comes_after_the_sweep_is_none() {
     });
     let (head, believed) = (scene.vault.head(), scene.person.believed());
     let error = backed_up(&mut scene.vault, &scene.files).unwrap_err();
-    assert_matches!(&error, BackupError::PacksLost { .. });
-    assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
+    // The hoster has done what it says it does.
+    assert_matches!(&error, BackupError::TookTooLong { .. });
+    assert_eq!(error.code(), ErrorCode::HosterRefused, "{error}");
     assert_eq!(scene.vault.head(), head);
     assert_eq!(scene.person.believed(), believed);
     scene.front().behave();

@@ -1,7 +1,7 @@
 //! The vault's list of links, beside everything else that changes a vault.
 
 use vault_client::link::LinkState;
-use vault_client::remote::{LinkBlocks, NewLink, Refusal, RefusalReason};
+use vault_client::remote::{LinkBlocks, NewLink, Presence, Refusal, RefusalReason};
 use vault_core::snapshot::SnapshotId;
 use vault_proto::vault_log::Role;
 
@@ -88,7 +88,10 @@ fn links_survive_other_commits_and_a_check_finds_them_whole() {
         .remote()
         .have_packs(&maker.vault.id(), &packs)
         .unwrap();
-    let live = there.iter().filter(|there| **there).count();
+    let live = there
+        .iter()
+        .filter(|there| **there == Presence::There)
+        .count();
     assert_eq!(root.pack_count, live as u64);
 
     // The hoster loses a capsule: a check tells.
@@ -270,5 +273,5 @@ fn a_link_that_expired_long_ago_is_forgotten_with_its_capsule() {
         .remote()
         .have_packs(&maker.vault.id(), &capsule)
         .unwrap();
-    assert_eq!(there, [false]);
+    assert_eq!(there, [Presence::Trash]);
 }

@@ -7,7 +7,7 @@ use vault_client::account::Account;
 use vault_client::error::ErrorCode;
 use vault_client::remote::grpc::Pace;
 use vault_client::remote::{
-    Misbehaviour, PackRange, PutOutcome, RefusalReason, Remote, RemoteError,
+    Misbehaviour, PackRange, Presence, PutOutcome, RefusalReason, Remote, RemoteError,
 };
 use vault_client::vault::Vault;
 use vault_proto::ids::{PackId, VaultId};
@@ -52,12 +52,18 @@ fn packs_go_up_and_come_down() {
     let remote = vault.remote();
     for length in [16 << 10, 256 << 10, 4 << 20] {
         let (id, bytes) = bytes(&vault, length);
-        assert_eq!(remote.have_packs(&vault.id(), &[id]), Ok(vec![false]));
+        assert_eq!(
+            remote.have_packs(&vault.id(), &[id]),
+            Ok(vec![Presence::Absent])
+        );
         let outcome = remote.put_pack(&vault.id(), &id, bytes.clone());
         assert_eq!(outcome, Ok(PutOutcome::Stored));
         let outcome = remote.put_pack(&vault.id(), &id, bytes.clone());
         assert_eq!(outcome, Ok(PutOutcome::WasThere));
-        assert_eq!(remote.have_packs(&vault.id(), &[id]), Ok(vec![true]));
+        assert_eq!(
+            remote.have_packs(&vault.id(), &[id]),
+            Ok(vec![Presence::There])
+        );
         let all = read(&*remote, &vault.id(), &[whole(id, length)]).unwrap();
         assert_eq!(all, bytes);
         let part = |offset, length| PackRange {
@@ -77,7 +83,7 @@ fn packs_go_up_and_come_down() {
         .map(|n| PackId::of(&n.to_le_bytes()))
         .collect();
     let there = remote.have_packs(&vault.id(), &many).unwrap();
-    assert_eq!((there.len(), there.contains(&true)), (20_000, false));
+    assert_eq!(there, vec![Presence::Absent; 20_000]);
     assert_eq!(read(&*remote, &vault.id(), &[]), Ok(Vec::new()));
 }
 
@@ -118,7 +124,10 @@ fn refusals_say_why() {
     };
     let outcome = remote.put_pack(&vault.id(), &id, flipped.into());
     assert_eq!(reason(outcome), RefusalReason::HashMismatch);
-    assert_eq!(remote.have_packs(&vault.id(), &[id]), Ok(vec![false]));
+    assert_eq!(
+        remote.have_packs(&vault.id(), &[id]),
+        Ok(vec![Presence::Absent])
+    );
 
     let nowhere = VaultId::from_array([9; 32]);
     let outcome = remote.put_pack(&nowhere, &id, good.clone());

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     seats::Seat,
-    store::{Begun, Blob, QuotaRoom, Upload},
+    store::{Begun, Blob, Presence, QuotaRoom, Upload},
 };
 
 /// The most ranges of one read.
@@ -63,7 +63,7 @@ impl Hoster {
         self.membership(caller, &vault)?;
         let there = self.packs.have(&vault, &packs, self.clock.now())?;
         Ok(HavePacksResponse {
-            there: there.into_iter().map(u8::from).collect(),
+            there: there.into_iter().map(byte).collect(),
         })
     }
 
@@ -148,6 +148,14 @@ impl Hoster {
                 })
             })
             .collect()
+    }
+}
+
+fn byte(presence: Presence) -> u8 {
+    match presence {
+        Presence::Absent => 0,
+        Presence::There => 1,
+        Presence::Trash => 2,
     }
 }
 

@@ -31,6 +31,6 @@ pub use ledger::{
 pub use packs::{Begun, DiskReserve, Packs, PutError, Reconciled, StoreError, Swept, Upload};
 pub use records::{
     Account, Blob, Fullness, HeadRecord, Invitation, InvitationHash, LedgerStats, Link, LinkId,
-    Offer, OfferFrom, OfferHash, Pack, PackState, Standing, Ticket, TicketHash, Token, TokenHash,
-    Usage, Vault,
+    Offer, OfferFrom, OfferHash, Pack, PackState, Presence, Standing, Ticket, TicketHash, Token,
+    TokenHash, Usage, Vault,
 };

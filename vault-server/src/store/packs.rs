@@ -13,7 +13,7 @@ use vault_proto::ids::{PackId, VaultId};
 use super::{
     blobs::{BlobError, BlobStore, Incoming, Room, Which},
     ledger::{Ledger, LedgerError, QuotaRoom, Reservation, Reserve},
-    records::{Blob, Fullness, Pack, PackState},
+    records::{Blob, Fullness, Pack, PackState, Presence},
 };
 use crate::clock::UnixTime;
 
@@ -508,11 +508,11 @@ impl Packs {
         vault: &VaultId,
         packs: &[PackId],
         now: UnixTime,
-    ) -> Result<Vec<bool>, StoreError> {
+    ) -> Result<Vec<Presence>, StoreError> {
         let records = self.ledger.renew_leases(vault, packs, now)?;
-        let there = records
+        let presence = records
             .iter()
-            .map(|record| record.is_some_and(|pack| pack.is_there()));
-        Ok(there.collect())
+            .map(|record| record.as_ref().map_or(Presence::Absent, Pack::presence));
+        Ok(presence.collect())
     }
 }

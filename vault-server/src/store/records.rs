@@ -309,6 +309,27 @@ impl Pack {
     pub const fn is_there(&self) -> bool {
         !matches!(self.state, PackState::Doomed { .. } | PackState::Lost)
     }
+
+    /// What whoever asks is told.
+    #[must_use]
+    pub const fn presence(&self) -> Presence {
+        match self.state {
+            PackState::Doomed { .. } | PackState::Lost => Presence::Absent,
+            PackState::Unclaimed { .. } | PackState::Committed => Presence::There,
+            PackState::Trash { .. } => Presence::Trash,
+        }
+    }
+}
+
+/// What is said of a pack to whoever asks whether it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is not.
+    Absent,
+    /// It is, committed or not.
+    There,
+    /// A head has removed it.
+    Trash,
 }
 
 /// The life of a pack: unclaimed → committed → trash → doomed → forgotten.

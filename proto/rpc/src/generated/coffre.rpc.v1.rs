@@ -196,7 +196,8 @@ pub struct HavePacksRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HavePacksResponse {
-    /// One byte a pack: 1 if it is there, committed or not; else 0.
+    /// One byte a pack: 0 if it is not there; 1 if it is, committed or not; 2 if a
+    /// head has removed it, and it is in the trash.
     #[prost(bytes = "vec", tag = "1")]
     pub there: ::prost::alloc::vec::Vec<u8>,
 }

@@ -22,8 +22,8 @@ pub(crate) use sharing::{
     ShareCommand, ShareDecline, ShareWith, Unshare, Whoami,
 };
 pub(crate) use vaults::{
-    NamedVault, VaultCommand, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultReconcile,
-    VaultRename,
+    NamedVault, VaultCommand, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultHeads,
+    VaultList, VaultReconcile, VaultRename, VaultRepair, VaultUndelete,
 };
 
 use crate::exit;

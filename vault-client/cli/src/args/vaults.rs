@@ -7,7 +7,7 @@ pub(crate) enum VaultCommand {
     /// Makes a vault
     Create(VaultCreate),
     /// Lists the vaults
-    List,
+    List(VaultList),
     /// Lists who is in a vault
     Members(NamedVault),
     /// Gives a vault another name, for this account
@@ -16,6 +16,13 @@ pub(crate) enum VaultCommand {
     Delete(VaultDelete),
     /// Brings vaults forward again after their hoster restored an old backup
     Reconcile(VaultReconcile),
+    /// Lists the heads of a vault, or of the account itself, and what it held at each
+    Heads(VaultHeads),
+    /// Brings back what a vault, or the account itself, held at an earlier head, after a
+    /// member or a stolen device has spoiled it
+    Repair(VaultRepair),
+    /// Brings a deleted vault back, while the hoster keeps what was in it
+    Undelete(VaultUndelete),
     /// Prints where a vault, or the account itself, stands; to be kept or compared
     Head(VaultHead),
     /// Compares a vault, or the account itself, with what `vault head` printed, here or
@@ -27,11 +34,14 @@ impl VaultCommand {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Create(_) => "vault-create",
-            Self::List => "vault-list",
+            Self::List(_) => "vault-list",
             Self::Members(_) => "vault-members",
             Self::Rename(_) => "vault-rename",
             Self::Delete(_) => "vault-delete",
             Self::Reconcile(_) => "vault-reconcile",
+            Self::Heads(_) => "vault-heads",
+            Self::Repair(_) => "vault-repair",
+            Self::Undelete(_) => "vault-undelete",
             Self::Head(_) => "vault-head",
             Self::Confirm(_) => "vault-confirm",
         }
@@ -42,6 +52,13 @@ impl VaultCommand {
 pub(crate) struct VaultCreate {
     /// What to call it; the hoster does not learn the name
     pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultList {
+    /// Those that were deleted instead, which `coffre vault undelete` may bring back
+    #[arg(long)]
+    pub(crate) deleted: bool,
 }
 
 /// A vault that has to be named.
@@ -85,6 +102,45 @@ pub(crate) struct VaultReconcile {
     /// Does not ask
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultHeads {
+    /// The vault, by its name or id; without it, the account itself
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: Option<String>,
+    /// How many, the newest first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// From this number down
+    #[arg(long, value_name = "HEAD")]
+    pub(crate) from: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultRepair {
+    /// The vault, by its name or id; without it, the account itself
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: Option<String>,
+    /// Which head, as `coffre vault heads` numbers them; without it the newest that leads
+    /// to something and can be read
+    #[arg(long, value_name = "HEAD")]
+    pub(crate) head: Option<u64>,
+    /// Also where another device may be able to read what this one cannot: it says that it
+    /// needs a newer coffre, its keys are closed to this device, or the hoster has lost
+    /// some of it. What cannot be read is left out
+    #[arg(long)]
+    pub(crate) leave_out: bool,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VaultUndelete {
+    /// The vault, by the name that it had, or its id
+    #[arg(value_name = "NAME")]
+    pub(crate) vault: String,
 }
 
 #[derive(Debug, Args)]

@@ -110,6 +110,16 @@ fn problem_fields(problem: &Problem) -> ProblemFields {
                 ),
             )
         }
+        Problem::PackRemoved(id) => {
+            pack = Some(id.to_string());
+            (
+                "pack-removed",
+                both!(
+                    "a device has had pack {id} removed, which is needed; the hoster keeps it for some weeks, and `coffre vault repair` takes it back",
+                    "un appareil a fait retirer le paquet {id}, qui est nécessaire ; l’hébergeur le garde quelques semaines, et `coffre vault repair` le reprend"
+                ),
+            )
+        }
         Problem::PackAltered(id) => {
             pack = Some(id.to_string());
             (
@@ -277,6 +287,7 @@ mod tests {
         ];
         let devices = [
             Problem::PackMalformed(pack),
+            Problem::PackRemoved(pack),
             tree(false),
             Problem::ChunkUnknown {
                 snapshot: "00".repeat(32),

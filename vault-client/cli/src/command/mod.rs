@@ -17,6 +17,7 @@ mod pair;
 mod phrase;
 mod reconcile;
 mod recover;
+mod repair;
 mod restore;
 mod share;
 mod signup;
@@ -39,13 +40,16 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Exit, Failure>
     match command {
         Command::Signup(options) => signup::run(options, context),
         Command::Vault(VaultCommand::Create(options)) => vault::create(options, context),
-        Command::Vault(VaultCommand::List) => vault::list(context),
+        Command::Vault(VaultCommand::List(options)) => vault::list(options, context),
         Command::Vault(VaultCommand::Members(options)) => vault::members(options, context),
         Command::Vault(VaultCommand::Rename(options)) => vault::rename(options, context),
         Command::Vault(VaultCommand::Delete(options)) => vault::delete(options, context),
         Command::Vault(VaultCommand::Reconcile(options)) => {
             reconcile::bring_forward(options, context)
         }
+        Command::Vault(VaultCommand::Heads(options)) => repair::heads(options, context),
+        Command::Vault(VaultCommand::Repair(options)) => repair::bring_back(options, context),
+        Command::Vault(VaultCommand::Undelete(options)) => repair::undelete(options, context),
         Command::Vault(VaultCommand::Head(options)) => vault::head(options, context),
         Command::Vault(VaultCommand::Confirm(options)) => vault::confirm(options, context),
         Command::Recover(options) => recover::run(options, context),

@@ -167,10 +167,7 @@ struct Steps {
 impl Steps {
     fn account(&self, account: &Account) -> Result<BroughtFields, Failure> {
         let (done, head) = reconcile_account(account, self.parted, &self.cancellation)?;
-        let vault = VaultFields {
-            id: account.own_vault().to_string(),
-            name: None,
-        };
+        let vault = VaultFields::of_account(account);
         Ok(BroughtFields::of(vault, &done, head))
     }
 

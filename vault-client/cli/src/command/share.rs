@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use serde::Serialize;
 use vault_client::account::{Account, OfferSelector, OfferSummary};
 use vault_client::vault::{Upkeep, Vault};
+use vault_core::offer::{SCHEME, SealedOffer};
 use vault_proto::ids::AccountId;
 use vault_proto::vault_log::Role;
 
@@ -214,8 +215,11 @@ pub(super) fn accept(options: &ShareAccept, context: &Context) -> Result<Exit, F
     }
     let account = context.session()?.account;
     let selector = match options.offer.as_deref() {
-        Some(text) if text == "-" || text.starts_with("coffre-offer:") => {
-            OfferSelector::Text(input::secret(text, MAX_OFFER_BYTES)?.to_string())
+        Some(text) if text == "-" || text.starts_with(SCHEME) => {
+            let is_whole =
+                |text: &str| !text.starts_with(SCHEME) || SealedOffer::parse(text).is_ok();
+            let offer = input::pasted(text, MAX_OFFER_BYTES, is_whole)?;
+            OfferSelector::Text(offer.to_string())
         }
         wanted => OfferSelector::Id(select(&account, wanted)?.id),
     };

@@ -5,7 +5,9 @@ use vault_client::account::{Account, MemberSummary, Standing, VaultSummary};
 use vault_client::vault::Vault;
 
 use super::share::role_name;
-use crate::args::{NamedVault, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultRename};
+use crate::args::{
+    NamedVault, VaultConfirm, VaultCreate, VaultDelete, VaultHead, VaultList, VaultRename,
+};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
@@ -30,7 +32,8 @@ struct ListedFields {
     vault: VaultFields,
     hoster: String,
     /// What the hoster says of it: `listed`, `hidden` from its owner, or kept
-    /// `elsewhere`; the account is `out`, or it is `gone` without a proof of that.
+    /// `elsewhere`; the account is `out`, or it is `gone` without a proof of that; the
+    /// account has `deleted` it.
     standing: &'static str,
     /// Who has put the account out; itself where it has left.
     ended_by: Option<String>,
@@ -93,10 +96,7 @@ impl HeadFields {
 
     fn of_account(account: &Account) -> Result<Self, Failure> {
         Ok(Self {
-            vault: VaultFields {
-                id: account.own_vault().to_string(),
-                name: None,
-            },
+            vault: VaultFields::of_account(account),
             head: account.printed_head()?,
         })
     }
@@ -115,8 +115,11 @@ pub(super) fn create(options: &VaultCreate, context: &Context) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
-pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
+pub(super) fn list(options: &VaultList, context: &Context) -> Result<Exit, Failure> {
     let session = context.session()?;
+    if options.deleted {
+        return list_deleted(&session, context);
+    }
     let vaults = session.account.vaults()?;
     let fields = ListFields {
         vaults: vaults.iter().map(ListedFields::from).collect(),
@@ -165,6 +168,24 @@ pub(super) fn list(context: &Context) -> Result<Exit, Failure> {
         "l’hébergeur cache un coffre que ce compte possède",
     ));
     Ok(Exit::HosterMisbehaved)
+}
+
+fn list_deleted(session: &Session, context: &Context) -> Result<Exit, Failure> {
+    let deleted = session.account.deleted_vaults()?;
+    let fields = ListFields {
+        vaults: deleted.iter().map(ListedFields::from).collect(),
+    };
+    context.output.result(&fields, |out| {
+        let mut table = Table::new(match language() {
+            Language::English => &["VAULT", "ID"],
+            Language::French => &["COFFRE", "ID"],
+        });
+        for ListedFields { vault, .. } in &fields.vaults {
+            table.row(vec![vault.shown_name(), vault.id.clone()]);
+        }
+        table.write(out)
+    })?;
+    Ok(Exit::Done)
 }
 
 /// What is to be said of a vault that is not shown to this account any more.
@@ -295,8 +316,8 @@ pub(super) fn delete(options: &VaultDelete, context: &Context) -> Result<Exit, F
         )
     } else {
         say!(
-            "{name} is deleted; the hoster keeps what was in it for some weeks, then it is gone",
-            "{name} est supprimé ; l’hébergeur garde son contenu quelques semaines, puis il disparaît"
+            "{name} is deleted; the hoster keeps what was in it for some weeks, then it is gone. Until then `coffre vault undelete` brings it back",
+            "{name} est supprimé ; l’hébergeur garde son contenu quelques semaines, puis il disparaît. D’ici là, `coffre vault undelete` le ramène"
         )
     };
     let fields = DeleteFields {
@@ -377,6 +398,7 @@ impl From<&VaultSummary> for ListedFields {
                 Standing::Elsewhere => "elsewhere",
                 Standing::PutOut(_) => "out",
                 Standing::Gone => "gone",
+                Standing::Deleted => "deleted",
                 _ => "unknown",
             },
             ended_by: match summary.standing {

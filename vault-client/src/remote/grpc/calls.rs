@@ -15,8 +15,8 @@ use vault_rpc::hoster::{
 use super::session::Caller;
 use super::{GrpcRemote, convert};
 use crate::remote::{
-    CommitOutcome, CommitRequest, HeadNews, LinkStatus, MAX_PACKS_PER_CALL, NewLink, RemoteError,
-    SyncAnswer, SyncRequest, Usage,
+    CommitOutcome, CommitRequest, HeadNews, LinkStatus, MAX_PACKS_PER_CALL, NewLink, Presence,
+    RemoteError, SyncAnswer, SyncRequest, Usage,
 };
 
 impl GrpcRemote {
@@ -106,7 +106,7 @@ impl GrpcRemote {
         &self,
         vault: &VaultId,
         packs: &[PackId],
-    ) -> Result<Vec<bool>, RemoteError> {
+    ) -> Result<Vec<Presence>, RemoteError> {
         let mut there = Vec::with_capacity(packs.len());
         for some in packs.chunks(MAX_PACKS_PER_CALL) {
             let request = HavePacksRequest {

@@ -19,7 +19,7 @@ use vault_rpc::hoster::{
 use crate::remote::{
     CommitOutcome, CommitRequest, HeadNews, LinkBlocks, LinkStatus, LinkTicket, LogAnswer,
     MAX_MESSAGE_BYTES, MAX_OFFER_BYTES, MAX_OFFERS, Misbehaviour, NewLink, OpenedLink, PackRange,
-    Refusal, RefusalReason, RemoteError, SyncAnswer, SyncRequest, Usage,
+    Presence, Refusal, RefusalReason, RemoteError, SyncAnswer, SyncRequest, Usage,
 };
 
 /// What a login gives; sent with every call.
@@ -175,12 +175,18 @@ pub(super) fn usage(answer: &wire::UsageResponse) -> Usage {
     }
 }
 
-/// One byte a pack, which is 0 or 1.
-pub(super) fn there(bytes: &[u8], asked: usize) -> Result<Vec<bool>, RemoteError> {
-    if bytes.len() != asked || bytes.iter().any(|byte| *byte > 1) {
+/// One byte a pack.
+pub(super) fn there(bytes: &[u8], asked: usize) -> Result<Vec<Presence>, RemoteError> {
+    if bytes.len() != asked {
         return Err(MALFORMED);
     }
-    Ok(bytes.iter().map(|byte| *byte == 1).collect())
+    let presence = bytes.iter().map(|byte| match byte {
+        0 => Ok(Presence::Absent),
+        1 => Ok(Presence::There),
+        2 => Ok(Presence::Trash),
+        _ => Err(MALFORMED),
+    });
+    presence.collect()
 }
 
 pub(super) fn range(range: &PackRange) -> wire::PackRange {
@@ -338,9 +344,10 @@ mod tests {
 
     #[test]
     fn answers_have_the_shape_of_the_question() {
-        assert_eq!(there(&[1, 0], 2), Ok(vec![true, false]));
+        let all = vec![Presence::There, Presence::Absent, Presence::Trash];
+        assert_eq!(there(&[1, 0, 2], 3), Ok(all));
         assert_eq!(there(&[1], 2), Err(MALFORMED));
-        assert_eq!(there(&[2, 0], 2), Err(MALFORMED));
+        assert_eq!(there(&[3, 0], 2), Err(MALFORMED));
 
         let request = CommitRequest {
             head: Vec::new(),

@@ -12,7 +12,7 @@ use vault_rpc::hoster::{self as wire, commit_head_response::Outcome};
 
 use super::convert;
 use super::greeting::Greeting;
-use crate::remote::{CommitOutcome, CommitRequest, MAX_OFFERS};
+use crate::remote::{CommitOutcome, CommitRequest, MAX_OFFERS, Presence};
 
 /// The same bytes as an answer to every call, and as what comes with a status.
 pub(super) fn answer(bytes: &[u8]) {
@@ -127,7 +127,11 @@ fn have_packs(answer: wire::HavePacksResponse) {
     let asked = answer.there.len();
     assert!(convert::there(&answer.there, asked + 1).is_err());
     if let Ok(there) = convert::there(&answer.there, asked) {
-        let again = there.into_iter().map(u8::from);
+        let again = there.into_iter().map(|presence| match presence {
+            Presence::Absent => 0,
+            Presence::There => 1,
+            Presence::Trash => 2,
+        });
         assert_eq!(again.collect::<Vec<_>>(), answer.there);
     }
 }

@@ -37,7 +37,8 @@ use vault_proto::wire::{SignedEntry, VaultKind};
 
 use super::{
     CommitOutcome, CommitRequest, Connect, Credentials, HeadNews, HosterAddress, LinkStatus,
-    NewLink, PackRange, PutOutcome, Remote, RemoteError, SyncAnswer, SyncRequest, Usage, Visitor,
+    NewLink, PackRange, Presence, PutOutcome, Remote, RemoteError, SyncAnswer, SyncRequest, Usage,
+    Visitor,
 };
 use crate::platform::{Clock, Randomness};
 use meter::Meter;
@@ -197,7 +198,7 @@ impl Remote for GrpcRemote {
         self.run(self.do_sync_vault(request))
     }
 
-    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<bool>, RemoteError> {
+    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<Presence>, RemoteError> {
         self.run(self.do_have_packs(vault, packs))
     }
 

@@ -15,8 +15,8 @@ use super::faults::{self, Faults};
 use super::{Call, MemoryHoster};
 use crate::remote::{
     CommitOutcome, CommitRequest, HeadNews, LinkStatus, LinkTicket, LogAnswer, MAX_WAIT,
-    Misbehaviour, NewLink, OpenedLink, PackRange, PutOutcome, Remote, RemoteError, SyncAnswer,
-    SyncRequest, Traffic, Usage, Visitor,
+    Misbehaviour, NewLink, OpenedLink, PackRange, Presence, PutOutcome, Remote, RemoteError,
+    SyncAnswer, SyncRequest, Traffic, Usage, Visitor,
 };
 
 /// A handle on a hoster, or on the reason why there is none.
@@ -279,10 +279,10 @@ impl Remote for MemoryRemote {
         })
     }
 
-    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<bool>, RemoteError> {
+    fn have_packs(&self, vault: &VaultId, packs: &[PackId]) -> Result<Vec<Presence>, RemoteError> {
         self.call(Call::HavePacks(packs.len()), |desk| {
             let shelf = desk.books.shelf(&desk.account, vault)?;
-            Ok(packs.iter().map(|pack| shelf.has(pack)).collect())
+            Ok(packs.iter().map(|pack| shelf.presence(pack)).collect())
         })
     }
 

@@ -14,7 +14,7 @@ use vault_proto::wire::{SignedEntry, VaultKind};
 
 use super::books::{Books, invalid, newer, no_such_vault, refused};
 use crate::remote::{
-    CommitOutcome, CommitRequest, HeadNews, Misbehaviour, PackRange, PutOutcome, Refusal,
+    CommitOutcome, CommitRequest, HeadNews, Misbehaviour, PackRange, Presence, PutOutcome, Refusal,
     RefusalReason, RemoteError, SyncAnswer, SyncRequest, Usage,
 };
 
@@ -379,8 +379,15 @@ impl Books {
 
 impl Shelf {
     pub(super) fn has(&self, pack: &PackId) -> bool {
-        let pack = self.packs.get(pack);
-        pack.is_some_and(|pack| pack.place != Place::Trash)
+        self.packs.contains_key(pack)
+    }
+
+    pub(super) fn presence(&self, pack: &PackId) -> Presence {
+        match self.packs.get(pack).map(|pack| pack.place) {
+            None => Presence::Absent,
+            Some(Place::Unclaimed | Place::Committed) => Presence::There,
+            Some(Place::Trash) => Presence::Trash,
+        }
     }
 
     /// The bytes of a pack that a head holds.

@@ -15,7 +15,9 @@ use crate::{
         ledger::{Ledger, NewAccount, NewOffer, NewVault, QuotaRoom, Terms},
         memory::{MemoryBlobs, MemoryLedger},
         packs::{Begun, DiskReserve, Packs, PutError, Reconciled, Swept},
-        records::{Blob, Invitation, InvitationHash, OfferFrom, OfferHash, PackState, Usage},
+        records::{
+            Blob, Invitation, InvitationHash, OfferFrom, OfferHash, PackState, Presence, Usage,
+        },
     },
 };
 
@@ -217,9 +219,15 @@ pub(super) fn an_upload_is_there_when_it_is_finished(stores: &Stores) {
     let packs = stores.packs();
     for size in SIZES {
         let (blob, bytes) = blob(size);
-        assert_eq!(packs.have(&VAULT, &[blob.pack], NOW).unwrap(), [false]);
+        assert_eq!(
+            packs.have(&VAULT, &[blob.pack], NOW).unwrap(),
+            [Presence::Absent]
+        );
         assert!(put(&packs, &blob, &bytes, NOW).unwrap());
-        assert_eq!(packs.have(&VAULT, &[blob.pack], NOW).unwrap(), [true]);
+        assert_eq!(
+            packs.have(&VAULT, &[blob.pack], NOW).unwrap(),
+            [Presence::There]
+        );
         let mut read = vec![0; size];
         packs.read(&blob, 0, &mut read).unwrap();
         assert_eq!(read, bytes);
@@ -419,7 +427,10 @@ pub(super) fn what_has_no_bytes_is_lost_and_repaired(stores: &Stores) {
     assert!(put(&packs, &blob, &bytes, NOW).unwrap());
     stores.blobs.delete(&blob).unwrap();
     assert_eq!(packs.reconcile(&NEVER).unwrap().lost, 1);
-    assert_eq!(packs.have(&VAULT, &[blob.pack], NOW).unwrap(), [false]);
+    assert_eq!(
+        packs.have(&VAULT, &[blob.pack], NOW).unwrap(),
+        [Presence::Absent]
+    );
     assert!(put(&packs, &blob, &bytes, NOW).unwrap());
     packs.read(&blob, 0, &mut [0]).unwrap();
 }

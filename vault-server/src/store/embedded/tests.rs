@@ -26,7 +26,7 @@ use crate::{
             QuotaRoom, Reserve, Urgency, VaultCreation, VaultLedger,
         },
         packs::{Begun, DiskReserve, Packs},
-        records::{Blob, Invitation, InvitationHash, PackState},
+        records::{Blob, Invitation, InvitationHash, PackState, Presence},
     },
 };
 
@@ -132,7 +132,8 @@ fn a_directory_that_cannot_be_read_hides_no_other() {
     packs.reconcile(&NEVER).unwrap_err();
     assert!(!unknown.join(name).exists());
     let have = packs.have(&VAULT, &[lost.pack, hidden.pack], NOW).unwrap();
-    assert_eq!(have, [false, true], "one cannot be told yet");
+    let expected = [Presence::Absent, Presence::There];
+    assert_eq!(have, expected, "one cannot be told yet");
 }
 
 #[test]
@@ -143,7 +144,10 @@ fn what_cannot_be_removed_from_incoming_is_in_nobodys_way() {
     fs::create_dir(directory.path().join("blobs/incoming/0")).unwrap();
     let packs = packs_of(open_in(directory.path()));
     let blob = put(&packs, 1 << 20);
-    assert_eq!(packs.have(&VAULT, &[blob.pack], NOW).unwrap(), [true]);
+    assert_eq!(
+        packs.have(&VAULT, &[blob.pack], NOW).unwrap(),
+        [Presence::There]
+    );
 }
 
 #[test]
