@@ -217,6 +217,30 @@ pub fn check(
     })
 }
 
+/// How many packs that a vault needs, as it was last refreshed, are in the hoster's trash: a
+/// member's device has had them removed. One call for 8,192 packs, besides what of the
+/// index this device does not have.
+///
+/// # Errors
+/// See [`CheckError`].
+pub fn count_removed(vault: &Vault) -> Result<u64, CheckError> {
+    let contents = Contents::open(vault)?;
+    let mut check = Check {
+        vault,
+        contents: &contents,
+        meter: &Meter::default(),
+        cancellation: &Cancellation::new(),
+        report: CheckReport::default(),
+        packs: BTreeMap::new(),
+        missing: HashSet::new(),
+        doubtful: HashSet::new(),
+    };
+    check.packs()?;
+    let problems = check.report.problems.iter();
+    let removed = problems.filter(|problem| matches!(problem, Problem::PackRemoved(_)));
+    Ok(removed.count() as u64)
+}
+
 struct Check<'a> {
     vault: &'a Vault,
     contents: &'a Contents,

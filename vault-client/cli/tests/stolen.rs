@@ -52,3 +52,34 @@ fn what_a_thief_has_set_up_is_named_with_what_ends_it() {
     let (exit, _) = Device::new().json(&["recover", &place(&hoster), "--phrase-file", words]);
     assert_eq!(exit, 12);
 }
+
+/// What he has deleted is named, and comes back.
+#[test]
+fn what_a_thief_has_deleted_is_named_with_what_brings_it_back() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    let stolen = Device::new();
+    pair(&member.device, &stolen, &place(&hoster));
+    stolen.done(&["vault", "delete", "papers", "--yes"]);
+    let run = member
+        .device
+        .run(&["device", "remove", "desktop", "--json"]);
+    assert_eq!(run.exit, 3, "{run:?}");
+    let removed: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let damaged = &removed["left_behind"]["damaged_vaults"];
+    assert_eq!(damaged.as_array().unwrap().len(), 1, "{removed:#}");
+    assert_eq!(damaged[0]["damage"], "deleted", "{removed:#}");
+    assert!(
+        run.stderr.contains("coffre vault undelete 'papers'"),
+        "{run:?}"
+    );
+    member.device.done(&["vault", "undelete", "papers"]);
+    member.assert_restored_by(&member.device, &[]);
+    // Once it is there again, nothing is missing.
+    let gone = text(&removed, "device");
+    let removed = member.device.done(&["device", "remove", &gone[..8]]);
+    assert_eq!(
+        removed["left_behind"]["damaged_vaults"],
+        Value::Array(Vec::new())
+    );
+}

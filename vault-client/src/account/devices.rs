@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use vault_core::keys::AccountSecrets;
+use vault_core::settings::AccountSettings;
 use vault_proto::account_log::{AccountLog, DeviceRecord};
 use vault_proto::device::DeviceKind;
 use vault_proto::ids::{DeviceId, HosterId, VaultId};
@@ -244,6 +245,16 @@ impl Account {
             }
         };
         let vaults = vaults.into_iter().map(keep_up).collect();
+        let known = contacts.iter().flat_map(AccountSettings::vaults);
+        for deleted in known.filter(|known| known.deleted) {
+            let name = Some(deleted.name.clone());
+            // One that this account has left is not shown to it any more.
+            if let Ok(mut vault) = self.open_at(deleted.hoster, deleted.vault, name)
+                && vault.refresh().is_ok()
+            {
+                search.look_at_deleted(&vault);
+            }
+        }
         DeviceRemoval {
             guest_logs,
             vaults,

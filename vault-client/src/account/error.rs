@@ -11,6 +11,7 @@ use vault_proto::ids::{AccountId, HosterId, VaultId};
 use vault_proto::origin::Origin;
 
 use super::sign_up::PAPER_NAME;
+use crate::check::CheckError;
 use crate::error::ErrorCode;
 use crate::link::LinkError;
 use crate::remote::RemoteError;
@@ -84,6 +85,9 @@ pub enum AccountError {
     /// The links of the vault could not be listed.
     #[error(transparent)]
     Links(#[from] LinkError),
+    /// It could not be looked at whether all that the vault needs is there.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// The phrase is none of this account's, or none any more.
     #[error("this recovery phrase is none of this account's")]
     WrongPhrase,
@@ -257,6 +261,7 @@ impl AccountError {
             }
             Self::Transfer(error) => error.code(),
             Self::Links(error) => error.code(),
+            Self::Check(error) => error.code(),
             Self::WrongPhrase => ErrorCode::WrongKey,
             Self::NoSuchVault | Self::NoVault => ErrorCode::NoVault,
             Self::NotDeleted => ErrorCode::VaultExists,
@@ -292,6 +297,7 @@ impl AccountError {
             Self::Vault(error) => error.is_transient(),
             Self::Transfer(error) => error.is_transient(),
             Self::Links(error) => error.is_transient(),
+            Self::Check(error) => error.is_transient(),
             Self::Overtaken => true,
             _ => false,
         }

@@ -22,6 +22,8 @@ use vault_proto::wire::{MemberRef, VaultEntry, vault_entry::Body};
 
 use super::log::OwnLog;
 use super::{AccountError, Device};
+use crate::check;
+use crate::error::ErrorCode;
 use crate::link;
 use crate::vault::Vault;
 
@@ -36,8 +38,36 @@ pub struct LeftBehind {
     /// Links in the account's name that the hoster still serves. Which device has made
     /// one is not recorded.
     pub links: Vec<LeftLink>,
+    /// Vaults of which something is missing, or that one of these has deleted. Hosters keep
+    /// what was removed for a while, and [`repair`](crate::repair) brings it back.
+    pub damaged: Vec<DamagedVault>,
     /// Where it is not known what there is.
     pub unseen: Vec<UnseenVault>,
+}
+
+/// A vault of which something is missing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DamagedVault {
+    /// The vault.
+    pub vault: VaultId,
+    /// What the account calls it; `None` for the account's own.
+    pub name: Option<String>,
+    /// What is missing.
+    pub damage: Damage,
+}
+
+/// What is missing of a vault.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Damage {
+    /// So many packs that it needs are in the hoster's trash. Which device has had them
+    /// removed is not looked for.
+    Removed(u64),
+    /// What it holds cannot be read, and that is a member's doing.
+    Unreadable(Arc<AccountError>),
+    /// One of the devices has deleted it.
+    Deleted,
 }
 
 /// A member of a vault whom such a device added, or gave the role that he has.
@@ -91,6 +121,7 @@ impl LeftBehind {
     pub fn is_empty(&self) -> bool {
         self.devices.is_empty()
             && self.members.is_empty()
+            && self.damaged.is_empty()
             && self.unseen.is_empty()
             && self.links.iter().all(|link| link.is_listed)
     }
@@ -153,6 +184,15 @@ impl Search {
                 accepted: now.accepted,
             });
         }
+        match check::count_removed(vault) {
+            Ok(0) => {}
+            Ok(removed) => self.note(vault, Damage::Removed(removed)),
+            Err(error) if error.code() == ErrorCode::Corrupt => {
+                self.note(vault, Damage::Unreadable(Arc::new(error.into())));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
         let may_link = log.member(&self.account);
         if name.is_none() || may_link.is_none_or(|now| now.role < Role::Writer) {
             return Ok(());
@@ -171,6 +211,22 @@ impl Search {
         });
         self.found.links.extend(links);
         Ok(())
+    }
+
+    /// Looks at a vault that the account has deleted.
+    pub(super) fn look_at_deleted(&mut self, vault: &Vault) {
+        let maker = vault.newest_maker();
+        if maker.is_some_and(|(_, device)| self.brought_in.contains(&device)) {
+            self.note(vault, Damage::Deleted);
+        }
+    }
+
+    fn note(&mut self, vault: &Vault, damage: Damage) {
+        self.found.damaged.push(DamagedVault {
+            vault: vault.id(),
+            name: vault.name().map(str::to_owned),
+            damage,
+        });
     }
 
     /// Notes that a vault could not be looked into.

@@ -41,7 +41,7 @@ pub use error::AccountError;
 pub(crate) use fetch_log::fetch_log;
 use hosters::Elsewhere;
 pub use hosters::GuestLog;
-pub use left_behind::{LeftBehind, LeftLink, LeftMember, UnseenVault};
+pub use left_behind::{Damage, DamagedVault, LeftBehind, LeftLink, LeftMember, UnseenVault};
 pub use paper::PaperStanding;
 pub use share::{MemberSummary, OfferSelector, OfferSummary, Offers, Shared};
 pub use vault_core::settings::Contact;

@@ -59,6 +59,12 @@ pub(crate) enum PastRoot {
 }
 
 impl Vault {
+    /// Whose device has made the newest head, and which; `None` while there is none.
+    pub(crate) fn newest_maker(&self) -> Option<(AccountId, DeviceId)> {
+        let newest = self.view.seen.newest()?;
+        Some((newest.account, newest.device))
+    }
+
     /// What is known of heads, the newest first: of those from number `from` down, or from
     /// the newest, at most `count`. Two calls each.
     ///

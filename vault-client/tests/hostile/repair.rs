@@ -1,17 +1,18 @@
 //! What a member, or a thief of his device, spoils, and what brings it back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vault_client::account::{AccountError, OfferSelector, VaultSelector};
+use vault_client::account::{AccountError, Damage, OfferSelector, VaultSelector};
 use vault_client::backup::BackupError;
-use vault_client::check::Problem;
+use vault_client::check::{Problem, count_removed};
 use vault_client::error::ErrorCode;
 use vault_client::progress::Cancellation;
 use vault_client::remote::{CommitOutcome, CommitRequest, SyncRequest};
 use vault_client::repair::{RepairError, RepairOptions, Repaired, Unread, repair, repair_account};
 use vault_client::vault::{Held, Vault, VaultError};
 use vault_core::chunk::ChunkKind;
-use vault_core::keys::VaultKeys;
+use vault_core::keys::{DeviceKeys, VaultKeys};
 use vault_core::pack::PackBuilder;
 use vault_core::seal::Compressor;
 use vault_core::settings::AccountSettings;
@@ -350,9 +351,11 @@ fn what_is_in_the_trash_and_needed_is_told_and_taken_back() {
     found.retain(|problem| matches!(problem, Problem::PackRemoved(_)));
     assert_eq!(found.len(), packs.len());
     assert!(found.iter().all(|problem| !problem.is_the_hosters()));
+    assert_eq!(count_removed(&scene.vault).unwrap(), packs.len() as u64);
     let done = repaired(&mut scene.vault, None).unwrap();
     assert!(!done.nothing_missing && !done.left_out);
     assert_eq!((done.from, done.head), (2, 3));
+    assert_eq!(count_removed(&scene.vault).unwrap(), 0);
     scene.assert_honest_again();
     // Likewise where the catalog is another one, and the index the same.
     let nothing = Root {
@@ -510,4 +513,37 @@ fn an_epoch_that_is_closed_is_gone_back_from_when_a_member_says_so() {
     scene.assert_restores_as_before();
     backed_up(&mut scene.vault, &scene.files).unwrap();
     assert_whole(&mut scene.vault);
+}
+
+/// Who removes a device is told what it has spoiled.
+#[test]
+fn a_removal_names_vaults_that_are_not_whole() {
+    let mut scene = Scene::large();
+    let account = &scene.person.account;
+    let mut photos = account.create_vault("photos").unwrap();
+    backed_up(&mut photos, &scene.files).unwrap();
+    let paper = scene.person.paper(&scene.hostile);
+    let lost = DeviceKeys::generate(&mut rng());
+    paper.add_device(&lost, "a phone");
+    let id = lost.id();
+    let thief = scene.person.writer(&scene.hostile, lost);
+    let packs: Vec<_> = scene.packs().into_iter().map(|(id, _)| id).collect();
+    let root = scene.vault.root().unwrap().clone();
+    thief.commit_change(scene.vault.id(), &root, &[], &packs);
+    commit_unreadable(&thief, photos.id());
+    let left = account.remove_device(&id).unwrap().left_behind;
+    let damage: BTreeMap<_, _> = left
+        .damaged
+        .iter()
+        .map(|damaged| (damaged.name.as_deref().unwrap(), &damaged.damage))
+        .collect();
+    assert_eq!(damage.len(), 2, "{damage:?}");
+    let count = packs.len() as u64;
+    assert_matches!(damage["documents"], Damage::Removed(removed) if *removed == count);
+    assert_matches!(damage["photos"], Damage::Unreadable(_));
+    assert!(!left.is_empty() && left.unseen.is_empty());
+    for vault in [&mut scene.vault, &mut photos] {
+        assert!(!repaired(vault, None).unwrap().nothing_missing);
+        assert_whole(vault);
+    }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use vault_client::account::{Device, LeftBehind, LeftLink, LeftMember, UnseenVault};
+use vault_client::account::{
+    Damage, DamagedVault, Device, LeftBehind, LeftLink, LeftMember, UnseenVault,
+};
 use vault_proto::device::DeviceKind;
 use vault_proto::ids::VaultId;
 
@@ -13,7 +15,7 @@ use crate::exit::Exit;
 use crate::language::say;
 use crate::message::Message;
 use crate::session::{Context, VaultFields};
-use crate::show::printable;
+use crate::show::{Noun, counted, printable};
 
 /// What the removed device had set up, it or what it had brought in.
 #[derive(Default, Serialize)]
@@ -24,8 +26,22 @@ pub(super) struct LeftBehindFields {
     members: Vec<MemberFields>,
     /// Links of this account that are live; which device made one is not recorded.
     links: Vec<LinkFields>,
+    /// Vaults of which something is missing.
+    damaged_vaults: Vec<DamagedFields>,
     /// Vaults that could not be looked into.
     unseen_vaults: Vec<UnseenFields>,
+}
+
+#[derive(Serialize)]
+struct DamagedFields {
+    /// Without a name, the account's own.
+    vault: VaultFields,
+    /// `packs-removed`, `unreadable` or `deleted`.
+    damage: &'static str,
+    /// Packs that it needs and that were removed.
+    packs: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +82,7 @@ impl From<&LeftBehind> for LeftBehindFields {
             devices: left.devices.iter().map(DeviceFields::from).collect(),
             members: left.members.iter().map(MemberFields::from).collect(),
             links: left.links.iter().map(LinkFields::from).collect(),
+            damaged_vaults: left.damaged.iter().map(DamagedFields::from).collect(),
             unseen_vaults: left.unseen.iter().map(UnseenFields::from).collect(),
         }
     }
@@ -103,6 +120,23 @@ impl From<&LeftLink> for LinkFields {
     }
 }
 
+impl From<&DamagedVault> for DamagedFields {
+    fn from(damaged: &DamagedVault) -> Self {
+        let (damage, packs, error) = match &damaged.damage {
+            Damage::Removed(packs) => ("packs-removed", Some(*packs), None),
+            Damage::Unreadable(error) => ("unreadable", None, Some(error.to_string())),
+            Damage::Deleted => ("deleted", None, None),
+            _ => ("unknown", None, None),
+        };
+        Self {
+            vault: vault(&damaged.vault, damaged.name.as_ref()),
+            damage,
+            packs,
+            error,
+        }
+    }
+}
+
 impl From<&UnseenVault> for UnseenFields {
     fn from(unseen: &UnseenVault) -> Self {
         Self {
@@ -128,6 +162,9 @@ pub(super) fn tell(left: &LeftBehind, context: &Context) -> Exit {
         .iter()
         .for_each(|member| tell_member(member, context));
     tell_links(&left.links, context);
+    left.damaged
+        .iter()
+        .for_each(|damaged| tell_damage(damaged, context));
     for unseen in &left.unseen {
         let name = match &unseen.name {
             Some(name) => printable(name),
@@ -172,6 +209,36 @@ fn tell_member(member: &LeftMember, context: &Context) {
         "it had made {who} a {role} of {vault}; if that was not you: `coffre unshare '{vault}' {account}`",
         "il avait fait de {who} un membre de {vault} ({role}) ; si ce n’était pas vous : `coffre unshare '{vault}' {account}`",
     ));
+}
+
+fn tell_damage(damaged: &DamagedVault, context: &Context) {
+    let Some(name) = damaged.name.as_deref().map(printable) else {
+        context.output.warn(&say!(
+            "what your account holds (names of vaults, contacts) is not whole: `coffre vault repair` brings back what was there before",
+            "ce que contient votre compte (noms des coffres, contacts) n’est pas entier : `coffre vault repair` ramène ce qu’il y avait avant",
+        ));
+        return;
+    };
+    context.output.warn(&match &damaged.damage {
+        Damage::Removed(packs) => removed_packs(&name, *packs),
+        Damage::Deleted => say!(
+            "it had deleted {name}; if that was not you: `coffre vault undelete '{name}'` brings it back",
+            "il avait supprimé {name} ; si ce n’était pas vous : `coffre vault undelete '{name}'` le ramène",
+        ),
+        _ => say!(
+            "{name} cannot be read any more; `coffre vault repair '{name}'` brings back what was there before",
+            "{name} n’est plus lisible ; `coffre vault repair '{name}'` ramène ce qu’il y avait avant",
+        ),
+    });
+}
+
+/// What is said where packs that a vault needs were removed.
+pub(super) fn removed_packs(name: &str, packs: u64) -> String {
+    let packs = counted(packs, Noun::Pack);
+    say!(
+        "{name}: removed, and needed: {packs}. The hoster keeps them for some weeks; `coffre vault repair '{name}'` takes them back",
+        "{name} : retirés, et nécessaires : {packs}. L’hébergeur les garde quelques semaines ; `coffre vault repair '{name}'` les reprend",
+    )
 }
 
 fn tell_links(links: &[LeftLink], context: &Context) {

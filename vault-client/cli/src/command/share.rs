@@ -4,12 +4,14 @@ use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 use vault_client::account::{Account, OfferSelector, OfferSummary};
+use vault_client::check;
 use vault_client::vault::{Upkeep, Vault};
 use vault_core::offer::{SCHEME, SealedOffer};
 use vault_proto::ids::AccountId;
 use vault_proto::vault_log::Role;
 
 use super::contact::{self, ContactFields};
+use super::left_behind;
 use crate::args::{RoleArgument, ShareAccept, ShareDecline, ShareWith, Unshare};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -153,7 +155,17 @@ pub(super) fn unshare(options: &Unshare, context: &Context) -> Result<Exit, Fail
         )
     };
     context.output.summary(&fields, &text)?;
-    Ok(Exit::Done)
+    // Whoever is taken out may have gone before.
+    match check::count_removed(&vault).map_err(Failure::from) {
+        Ok(0) => Ok(Exit::Done),
+        Ok(packs) => {
+            context
+                .output
+                .warn(&left_behind::removed_packs(&name, packs));
+            Ok(Exit::Partly)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Whoever has made a vault pays for its room, and does not get it back.
