@@ -26,6 +26,7 @@
 
 mod catalog;
 mod contents;
+mod earlier;
 mod links;
 
 use vault_core::{author::AuthorError, root::FORMAT_VERSION};
@@ -40,8 +41,7 @@ use crate::{
     vault::{CommitPlan, CommitResult, Over, Shown, Upkeep, Vault, VaultError, empty_root},
 };
 
-use contents::{Committed, Parts};
-use links::Capsules;
+pub(crate) use earlier::{BroughtBack, bring_back, leads_to_nothing};
 
 pub use crate::vault::Parted;
 
@@ -289,52 +289,6 @@ fn root_now(vault: &Vault, over: Over) -> Result<Root, VaultError> {
         }),
         (root, _) => root.cloned(),
     }
-}
-
-/// What came of bringing back what an earlier root leads to.
-pub(crate) enum BroughtBack {
-    /// It stands.
-    Done {
-        /// Whether all of it was there.
-        nothing_missing: bool,
-        /// Whether what was there cannot be read, and is left out.
-        left_out: bool,
-        uploaded: Vec<PackId>,
-        gone: Vec<PackId>,
-    },
-    /// What it leads to cannot be read, and that is a member's doing.
-    Unreadable,
-    /// Another device was first.
-    LostRace,
-}
-
-/// Commits a head that leads to what an earlier root of the vault leads to, and to what is
-/// there.
-pub(crate) fn bring_back(
-    vault: &mut Vault,
-    earlier: Root,
-    over: Over,
-) -> Result<BroughtBack, ReconcileError> {
-    let Some(parts) = Parts::with_earlier(vault, earlier, over)? else {
-        return Ok(BroughtBack::Unreadable);
-    };
-    let mut packs = parts.find_packs(vault)?;
-    let links = parts.standing_links(vault, &mut packs, Capsules::Send)?;
-    let nothing_missing = match parts.commit(vault, &packs, links)? {
-        Committed::LostRace => return Ok(BroughtBack::LostRace),
-        committed => committed == Committed::Nothing,
-    };
-    Ok(BroughtBack::Done {
-        nothing_missing,
-        left_out: parts.left_out,
-        uploaded: packs.uploaded,
-        gone: packs.gone.into_iter().collect(),
-    })
-}
-
-/// Whether nothing is in a vault with this root.
-pub(crate) fn leads_to_nothing(root: &Root) -> bool {
-    root.catalog.is_none() && root.settings.is_none()
 }
 
 fn newest(vault: &Vault) -> u64 {

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use vault_core::{
     chunk::ChunkKind,
     index::IndexEntry,
-    links::Links,
     pack::{FinishedPack, PackBuilder},
     settings::AccountSettings,
 };
@@ -28,12 +27,11 @@ use super::{
 };
 use crate::{
     contents::{ContentsError, Opened, read_catalog},
-    error::ErrorCode,
     index::{IndexError, PlacedAt, Tail, VaultIndex, located, rewrite_segments},
     platform::Rng,
     remote::{MAX_PACKS_PER_CALL, Presence},
     transfer::{Reader, TransferError, read_alone, seal_alone},
-    vault::{CommitPlan, Over, Vault, empty_root},
+    vault::{CommitPlan, Over, Vault},
 };
 
 /// One state of a vault: what its root leads to.
@@ -51,15 +49,15 @@ pub(super) struct Parts {
     pub(super) now: Part,
     /// What the vault's root was where the hoster stood, as far as that is known.
     pub(super) before: Root,
-    over: Over,
-    series: Series,
+    pub(super) over: Over,
+    pub(super) series: Series,
     /// Whether some of what is there cannot be read, and is not among [`Self::now`].
     pub(super) left_out: bool,
 }
 
 /// Whose series stays, and with it the names of its snapshots, where two have one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Series {
+pub(super) enum Series {
     /// That of what is there.
     Standing,
     /// That of what is brought back.
@@ -194,68 +192,6 @@ impl Parts {
             over: Over::Spoiled,
             series: Series::Standing,
             left_out: false,
-        }))
-    }
-
-    /// What an earlier root leads to, and what is there; `None` where the former cannot be
-    /// read, and that is a member's doing. What is there counts for nothing as far as it
-    /// cannot be read for such a reason, or, over anything, for good.
-    pub(super) fn with_earlier(
-        vault: &Vault,
-        earlier: Root,
-        over: Over,
-    ) -> Result<Option<Self>, ReconcileError> {
-        let mut now = root_now(vault, over)?;
-        let mut left_out = vault.root().is_err();
-        let directory = vault.directory().map_err(crate::vault::VaultError::from)?;
-        let apart = tempfile::tempdir_in(directory).map_err(TransferError::Cache)?;
-        let Some(opened) = unspoiled(Opened::at(vault, &earlier), Over::Spoiled)? else {
-            return Ok(None);
-        };
-        let part = Part::of(earlier, &opened.reader, &opened.index);
-        let Some(mut earlier) = unspoiled(part, Over::Spoiled)? else {
-            return Ok(None);
-        };
-        if !are_settings(vault, &earlier.root.settings, Over::Spoiled)? {
-            return Ok(None);
-        }
-        if !are_settings(vault, &now.settings, over)? {
-            left_out = true;
-            now.settings = None;
-        }
-        let links_stand = is_list_of_links(&opened, &now.links, over)?;
-        if !links_stand {
-            left_out = true;
-            now.links = None;
-        }
-        if links_stand && vault.root().is_ok() {
-            // None comes back that was revoked since.
-            earlier.root.links.clone_from(&now.links);
-        } else if !is_list_of_links(&opened, &earlier.root.links, Over::Any)? {
-            earlier.root.links = None;
-        }
-        let nothing = Root {
-            links: now.links.clone(),
-            settings: now.settings.clone(),
-            ..empty_root()
-        };
-        let read = Part::apart(vault, now, &opened, &apart.path().join("now"));
-        let now = match unspoiled(read, over)? {
-            Some(now) => now,
-            None => {
-                left_out = true;
-                let directory = apart.path().join("nothing");
-                Part::apart(vault, nothing, &opened, &directory).map_err(told)?
-            }
-        };
-        Ok(Some(Self {
-            opened,
-            lost: vec![earlier],
-            now,
-            before: Root::default(),
-            over,
-            series: Series::Lost,
-            left_out,
         }))
     }
 
@@ -509,7 +445,11 @@ impl Parts {
 }
 
 impl Part {
-    fn of(root: Root, reader: &Reader, index: &VaultIndex) -> Result<Self, ContentsError> {
+    pub(super) fn of(
+        root: Root,
+        reader: &Reader,
+        index: &VaultIndex,
+    ) -> Result<Self, ContentsError> {
         let listed = Listed::read(read_catalog(&root, reader)?, reader.clone())?;
         let mut entries = Vec::new();
         let all = index.for_each(|entry| {
@@ -525,7 +465,7 @@ impl Part {
     }
 
     /// Reads a part with an index of its own.
-    fn apart(
+    pub(super) fn apart(
         vault: &Vault,
         root: Root,
         opened: &Opened,
@@ -587,40 +527,6 @@ fn settings(vault: &Vault, at: &Located) -> Result<Option<AccountSettings>, Reco
     Ok(read.and_then(|bytes| AccountSettings::decode(&bytes).ok()))
 }
 
-/// Whether settings stand there, or none are named; as [`unspoiled`] what cannot be read.
-fn are_settings(vault: &Vault, at: &Option<Located>, over: Over) -> Result<bool, ReconcileError> {
-    let Some(at) = at else { return Ok(true) };
-    let read = read_alone(vault, ChunkKind::Settings, at);
-    let read = unspoiled(read.map_err(ContentsError::from), over)?;
-    Ok(read.is_some_and(|bytes| AccountSettings::decode(&bytes).is_ok()))
-}
-
-/// Likewise a list of links.
-fn is_list_of_links(
-    opened: &Opened,
-    at: &Option<Located>,
-    over: Over,
-) -> Result<bool, ReconcileError> {
-    let Some(at) = at else { return Ok(true) };
-    let read = unspoiled(opened.reader.read_located(ChunkKind::Links, at), over)?;
-    Ok(read.is_some_and(|bytes| Links::decode(&bytes).is_ok()))
-}
-
-/// What can be read; `None` where a member has spoiled it, and, over anything, where it
-/// cannot be read for good. What a hoster withholds is not taken for spoiled: it could
-/// have an older state put in the place of the newest.
-fn unspoiled<T, E: Into<ContentsError>>(
-    read: Result<T, E>,
-    over: Over,
-) -> Result<Option<T>, ReconcileError> {
-    match read.map_err(Into::into) {
-        Err(error) if over == Over::Spoiled && error.code() != ErrorCode::Corrupt => {
-            Err(told(error))
-        }
-        read => readable(read),
-    }
-}
-
 /// What can be read; `None` of what is gone or malformed.
 pub(super) fn readable<T, E: Into<ContentsError>>(
     read: Result<T, E>,
@@ -633,7 +539,7 @@ pub(super) fn readable<T, E: Into<ContentsError>>(
     }
 }
 
-fn told(error: ContentsError) -> ReconcileError {
+pub(super) fn told(error: ContentsError) -> ReconcileError {
     match error {
         ContentsError::Transfer(error) => error.into(),
         error => ReconcileError::Contents(error),
