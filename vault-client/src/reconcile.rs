@@ -41,7 +41,7 @@ use crate::{
     vault::{CommitPlan, CommitResult, Over, Shown, Upkeep, Vault, VaultError, empty_root},
 };
 
-pub(crate) use earlier::{BroughtBack, bring_back, leads_to_nothing};
+pub(crate) use earlier::{Beside, BroughtBack, bring_back, leads_to_nothing};
 
 pub use crate::vault::Parted;
 
@@ -118,6 +118,9 @@ pub enum ReconcileError {
     /// What a member's device has put into the vault is malformed.
     #[error(transparent)]
     Contents(#[from] ContentsError),
+    /// What was there and what is there now do not fit into one vault.
+    #[error("there is no room for both what was in the vault and what is in it now")]
+    NoRoom,
     /// Somebody else commits. Repeating the call goes on where it was.
     #[error("other devices keep committing; try again later")]
     Overtaken,
@@ -131,6 +134,7 @@ impl ReconcileError {
             Self::Vault(error) => error.code(),
             Self::Transfer(error) => error.code(),
             Self::Contents(error) => error.code(),
+            Self::NoRoom => ErrorCode::Corrupt,
             Self::Overtaken => ErrorCode::VaultBusy,
         }
     }
@@ -142,6 +146,7 @@ impl ReconcileError {
             Self::Vault(error) => error.is_transient(),
             Self::Transfer(error) => error.is_transient(),
             Self::Contents(error) => error.is_transient(),
+            Self::NoRoom => false,
             Self::Overtaken => true,
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     account::Account,
     error::ErrorCode,
     progress::Cancellation,
-    reconcile::{BroughtBack, ReconcileError, bring_back, leads_to_nothing},
+    reconcile::{Beside, BroughtBack, ReconcileError, bring_back, leads_to_nothing},
     transfer::TransferError,
     vault::{Over, PastRoot, Upkeep, Vault, VaultError},
 };
@@ -30,7 +30,8 @@ const RACES: usize = 16;
 const MAX_LOOKS: u64 = 1_000;
 
 /// What is done where others may be able to read what this device cannot: a newer program
-/// has written it, its keys are closed to this device, or the hoster has lost some of it.
+/// has written it, its keys are closed to this device, or the hoster has lost some of it;
+/// and where there is no room for what is there beside what was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unread {
@@ -49,6 +50,9 @@ pub struct RepairOptions {
     pub head: Option<u64>,
     /// [`Unread::Refuse`] unless something else is said.
     pub unread: Unread,
+    /// Whether it is to be from before the vault was last emptied, if it was: what has been
+    /// saved since stays beside it.
+    pub before_emptied: bool,
 }
 
 impl RepairOptions {
@@ -58,6 +62,7 @@ impl RepairOptions {
         Self {
             head,
             unread: Unread::Refuse,
+            before_emptied: false,
         }
     }
 
@@ -110,6 +115,12 @@ pub enum RepairError {
         /// Its number.
         seq: u64,
     },
+    /// What that head leads to does not fit beside what is there.
+    #[error("there is no room for what head {seq} leads to beside what is there now")]
+    NoRoom {
+        /// Its number.
+        seq: u64,
+    },
     /// As of a vault that is brought forward.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -123,9 +134,10 @@ impl RepairError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NothingReadable { .. } | Self::Unreadable { .. } | Self::Dropped { .. } => {
-                ErrorCode::Corrupt
-            }
+            Self::NothingReadable { .. }
+            | Self::NoRoom { .. }
+            | Self::Unreadable { .. }
+            | Self::Dropped { .. } => ErrorCode::Corrupt,
             Self::Vault(error) => error.code(),
             Self::Reconcile(error) => error.code(),
         }
@@ -173,7 +185,9 @@ pub fn repair(
     if let Some(seq) = options.head {
         let earlier = match vault.past_head(seq)?.root {
             PastRoot::Readable(root) => *root,
-            PastRoot::Unreadable(_) => return Err(RepairError::Unreadable { seq }),
+            PastRoot::Unreadable(_) | PastRoot::NotInOrder => {
+                return Err(RepairError::Unreadable { seq });
+            }
             PastRoot::Dropped => return Err(RepairError::Dropped { seq }),
         };
         check_writer(&earlier).map_err(VaultError::from)?;
@@ -181,17 +195,30 @@ pub fn repair(
         return repaired.ok_or(RepairError::Unreadable { seq });
     }
     let oldest = newest.saturating_sub(MAX_LOOKS) + 1;
+    let mut was_emptied = false;
+    let mut since = Vec::new();
     for seq in (oldest..=newest).rev() {
         stop_if(cancellation)?;
         let earlier = match vault.past_head(seq)?.root {
-            PastRoot::Readable(root) if !leads_to_nothing(&root) => *root,
-            PastRoot::Readable(_) | PastRoot::Unreadable(_) => continue,
+            PastRoot::Readable(root) if leads_to_nothing(&root) => {
+                was_emptied = true;
+                continue;
+            }
+            PastRoot::Readable(root) if check_writer(&root).is_ok() => *root,
             // Those before it are older.
             PastRoot::Dropped => break,
+            _ => continue,
         };
-        if check_writer(&earlier).is_err() {
+        if options.before_emptied && !was_emptied {
+            since.push((seq, earlier));
             continue;
         }
+        if let Some(done) = bring_back_from(vault, seq, earlier, options, cancellation)? {
+            return Ok(done);
+        }
+    }
+    // It was not emptied, as far as can be seen.
+    for (seq, earlier) in since {
         if let Some(done) = bring_back_from(vault, seq, earlier, options, cancellation)? {
             return Ok(done);
         }
@@ -230,13 +257,14 @@ fn bring_back_from(
     options: &RepairOptions,
     cancellation: &Cancellation,
 ) -> Result<Option<Repaired>, RepairError> {
+    let mut beside = Beside::Everything;
     for _ in 0..RACES {
         stop_if(cancellation)?;
         if vault.keep_up()? == Upkeep::Due {
             return Err(VaultError::RotationDue.into());
         }
         vault.keys()?.check_current().map_err(VaultError::from)?;
-        match bring_back(vault, earlier.clone(), options.over())? {
+        match bring_back(vault, earlier.clone(), options.over(), beside)? {
             BroughtBack::Done {
                 nothing_missing,
                 left_out,
@@ -253,6 +281,13 @@ fn bring_back_from(
                 }));
             }
             BroughtBack::Unreadable => return Ok(None),
+            BroughtBack::NoRoom if beside == Beside::Nothing => {
+                return Err(ReconcileError::NoRoom.into());
+            }
+            BroughtBack::NoRoom if options.unread == Unread::LeaveOut => {
+                beside = Beside::Nothing;
+            }
+            BroughtBack::NoRoom => return Err(RepairError::NoRoom { seq }),
             BroughtBack::LostRace => {}
         }
     }

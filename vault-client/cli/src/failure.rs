@@ -136,6 +136,14 @@ impl Failure {
         Self::io(words("standard output", "sortie standard"), &error)
     }
 
+    /// None where nothing is told.
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Told { code, .. } => Some(*code),
+            Self::PipeClosed => None,
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Told { code, .. } => Exit::of(*code),
@@ -411,8 +419,18 @@ impl From<vault_client::repair::RepairError> for Failure {
                     "`coffre vault heads` montre lesquelles sont lisibles ; --head TÊTE en prend une autre",
                 ))
             }
+            RepairError::NoRoom { .. } => failure.with_hint(words(
+                "--leave-out leaves out what is there now; what was saved since can be saved again",
+                "--leave-out laisse de côté ce qu’il y a maintenant ; ce qui a été sauvegardé depuis peut l’être encore",
+            )),
             RepairError::Vault(error) | RepairError::Reconcile(ReconcileError::Vault(error)) => {
                 failure.about(Some(error))
+            }
+            RepairError::Reconcile(error) if error.code() == ErrorCode::HosterMisbehaved => {
+                failure.with_hint(words(
+                    "ask the hoster, and keep this message. Where it has lost that for good, or a member has named what never was: --leave-out leaves it out",
+                    "demandez à l’hébergeur, et gardez ce message. S’il l’a perdu pour de bon, ou si un membre a nommé ce qui n’a jamais existé : --leave-out le laisse de côté",
+                ))
             }
             _ => failure,
         }

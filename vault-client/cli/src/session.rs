@@ -158,6 +158,17 @@ impl Session {
             .open_vault(&VaultSelector::Name(name.to_owned()))?)
     }
 
+    /// Likewise one that was deleted, where there is no other of that name.
+    pub(crate) fn vault_or_deleted(&self, name: &str) -> Result<Vault, Failure> {
+        match self.vault_named(name) {
+            Err(failure) if failure.code() == Some(ErrorCode::NoVault) => {
+                let deleted = self.account.open_deleted_vault(name);
+                deleted.map_err(|_| failure)
+            }
+            found => found,
+        }
+    }
+
     /// What a member is called here: by a contact's name, or else by the beginning of his
     /// account's id.
     pub(crate) fn name_of(&self, account: &AccountId) -> Result<String, Failure> {

@@ -21,6 +21,10 @@ fn a_vault_that_was_deleted_comes_back() {
     let (exit, _) = device.json(&["snapshots"]);
     assert_eq!(exit, 10);
 
+    // What it held can be looked at all the same.
+    let document = device.done(&["vault", "heads", "papers"]);
+    assert!(heads(&document).len() > 1, "{document:#}");
+
     let document = device.done(&["vault", "undelete", "papers"]);
     assert_eq!(document["vault"]["name"], "papers");
     assert_eq!(document["from"], 1);

@@ -86,6 +86,12 @@ pub(super) struct Packs {
     pub(super) there: BTreeMap<PackId, u32>,
     /// Those of them that a head has removed.
     pub(super) trashed: BTreeSet<PackId>,
+    /// Lists of links and settings that are in the trash because something was put in their
+    /// place.
+    superseded: BTreeSet<PackId>,
+    /// Whether something else is missing that the catalog or the index of what is there
+    /// stands in. Both are written anew.
+    lists_missing: bool,
     pub(super) gone: BTreeSet<PackId>,
     pub(super) uploaded: Vec<PackId>,
 }
@@ -208,10 +214,18 @@ impl Parts {
             return Ok(Committed::Nothing);
         }
         let (mut adds, root) = self.write(vault, packs, links, joined)?;
+        // The first to be added: what the roots on the way name, too.
+        let small = root.links.iter().chain(&root.settings);
+        let small: BTreeSet<_> = small
+            .filter_map(|at| PackId::from_slice(&at.pack).ok())
+            .collect();
+        adds.sort_by_key(|pack| small.contains(pack));
         while adds.len() > MAX_PACKS_PER_CALL {
             let some = adds.split_off(adds.len() - MAX_PACKS_PER_CALL);
             let same = Root {
                 last_removal_seq: newest(vault) + 1,
+                links: root.links.clone(),
+                settings: root.settings.clone(),
                 ..stamped(vault, root_now(vault, self.over)?)
             };
             if !commit(vault, plan(some, same), self.over)? {
@@ -264,6 +278,12 @@ impl Parts {
                 packs.there.insert(*pack, size);
             }
         }
+        let lists: Vec<_> = self.now.lists().collect();
+        for ids in lists.chunks(MAX_PACKS_PER_CALL) {
+            let there = self.opened.remote.have_packs(&vault.id(), ids);
+            let there = there.map_err(TransferError::from)?;
+            packs.lists_missing |= there.iter().any(|there| *there != Presence::There);
+        }
         self.forget_superseded(&mut packs);
         Ok(packs)
     }
@@ -277,28 +297,38 @@ impl Parts {
             .filter_map(|at| PackId::from_slice(&at.pack).ok())
             .collect();
         let indexed: BTreeSet<_> = self.all().flat_map(Part::indexed).collect();
-        let Packs { there, trashed, .. } = packs;
-        trashed.retain(|pack| {
-            let is_needed = chosen.contains(pack) || indexed.contains(pack);
-            if !is_needed {
-                there.remove(pack);
+        for pack in std::mem::take(&mut packs.trashed) {
+            if chosen.contains(&pack) || indexed.contains(&pack) {
+                packs.trashed.insert(pack);
+            } else {
+                packs.there.remove(&pack);
+                packs.superseded.insert(pack);
             }
-            is_needed
-        });
+        }
+    }
+
+    /// Whether what is there goes on being indexed where the hoster says that it has lost
+    /// it: nobody has said that it went back.
+    fn trusts_no_loss(&self) -> bool {
+        self.series == Series::Lost && self.over == Over::Spoiled
     }
 
     /// Whether what is there lacks something, or leads to what is gone.
     fn lack_something(&self, packs: &Packs, links: &StandingLinks) -> bool {
         let now: HashSet<_> = self.now.entries.iter().collect();
-        let lacks_entries = self
-            .entries()
-            .iter()
-            .any(|entry| packs.gone.contains(&entry.pack) == now.contains(entry));
+        let lacks_entries = self.entries().iter().any(|entry| {
+            let is_gone = packs.gone.contains(&entry.pack);
+            match now.contains(entry) {
+                true => is_gone && !self.trusts_no_loss(),
+                false => !is_gone,
+            }
+        });
         let (_, settings) = self.small(packs);
         let mut lost = self.lost.iter();
         lacks_entries
             || !packs.uploaded.is_empty()
             || !packs.trashed.is_empty()
+            || packs.lists_missing
             || links.at != self.now.root.links
             || settings != self.now.root.settings
             || !lost.all(|part| self.now.listed.holds(&self.opened.keys, &part.listed))
@@ -330,8 +360,12 @@ impl Parts {
                 continue;
             }
             if let Some(lost) = settings(vault, at)? {
-                // Without room for both, what is there stays.
-                joined = joined.joined_with(&lost).unwrap_or(joined);
+                joined = match joined.joined_with(&lost) {
+                    Ok(both) => both,
+                    Err(_) if self.series == Series::Lost => return Err(ReconcileError::NoRoom),
+                    // What is there stays.
+                    Err(_) => joined,
+                };
             }
         }
         if joined == now {
@@ -350,7 +384,13 @@ impl Parts {
                 return now.clone();
             }
             let is_there = |at: &Located| {
-                PackId::from_slice(&at.pack).is_ok_and(|pack| !packs.gone.contains(&pack))
+                PackId::from_slice(&at.pack).is_ok_and(|pack| {
+                    // Where a hoster went back, somebody has brought it forward, and then
+                    // put something in its place.
+                    let in_trash = self.series == Series::Standing && packs.trashed.contains(&pack);
+                    let superseded = in_trash || packs.superseded.contains(&pack);
+                    !superseded && !packs.gone.contains(&pack)
+                })
             };
             match self.lost.first().map(|part| of(&part.root)) {
                 // The last link was revoked.
@@ -375,8 +415,12 @@ impl Parts {
         let open = PackBuilder::new(keys.clone(), keys.current_epoch());
         let mut tail = Tail::new(keys.clone(), open, Rng::new(vault.randomness()));
         let catalog = self.write_catalog(&mut tail)?;
+        let now: HashSet<_> = self.now.entries.iter().collect();
         let mut entries = self.entries();
-        entries.retain(|entry| !packs.gone.contains(&entry.pack));
+        entries.retain(|entry| {
+            let stays = self.trusts_no_loss() && now.contains(entry);
+            stays || !packs.gone.contains(&entry.pack)
+        });
         let segments = rewrite_segments(&mut tail, entries)?;
         let (mut new, places) = tail.finish();
 
@@ -496,6 +540,14 @@ impl Part {
     fn small(&self) -> impl Iterator<Item = (PackId, u32)> {
         let small = self.root.settings.iter().chain(&self.root.links);
         small.filter_map(|at| Some((PackId::from_slice(&at.pack).ok()?, at.pack_size)))
+    }
+
+    /// Those in which its catalog and its index stand.
+    fn lists(&self) -> impl Iterator<Item = PackId> {
+        let segments = self.root.segments.iter();
+        let segments = segments.filter_map(|segment| segment.at.as_ref());
+        let lists = segments.chain(&self.root.catalog);
+        lists.filter_map(|at| PackId::from_slice(&at.pack).ok())
     }
 
     /// Those that the index names.

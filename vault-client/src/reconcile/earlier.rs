@@ -3,7 +3,10 @@
 //! As after a hoster went back, but that nothing was lost: what is there is a vault's own
 //! history, of which a member may have spoiled the end.
 
-use vault_core::{chunk::ChunkKind, links::Links, settings::AccountSettings};
+use vault_core::{
+    author::AuthorError, chunk::ChunkKind, links::Links, root::SealRootError,
+    settings::AccountSettings,
+};
 use vault_proto::{
     ids::PackId,
     wire::{Located, Root},
@@ -22,6 +25,15 @@ use crate::{
     vault::{Over, Vault, VaultError, empty_root},
 };
 
+/// What an earlier state is put beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// What is there.
+    Everything,
+    /// Nothing: there is no room for both.
+    Nothing,
+}
+
 /// What came of bringing back what an earlier root leads to.
 pub(crate) enum BroughtBack {
     /// It stands.
@@ -33,8 +45,10 @@ pub(crate) enum BroughtBack {
         uploaded: Vec<PackId>,
         gone: Vec<PackId>,
     },
-    /// What it leads to cannot be read, and that is a member's doing.
+    /// What it leads to cannot be read: a member's doing, or, over anything, for good.
     Unreadable,
+    /// There is no room for it beside what is there.
+    NoRoom,
     /// Another device was first.
     LostRace,
 }
@@ -45,15 +59,18 @@ pub(crate) fn bring_back(
     vault: &mut Vault,
     earlier: Root,
     over: Over,
+    beside: Beside,
 ) -> Result<BroughtBack, ReconcileError> {
-    let Some(parts) = Parts::with_earlier(vault, earlier, over)? else {
+    let Some(parts) = Parts::with_earlier(vault, earlier, over, beside)? else {
         return Ok(BroughtBack::Unreadable);
     };
     let mut packs = parts.find_packs(vault)?;
     let links = parts.standing_links(vault, &mut packs, Capsules::Send)?;
-    let nothing_missing = match parts.commit(vault, &packs, links)? {
-        Committed::LostRace => return Ok(BroughtBack::LostRace),
-        committed => committed == Committed::Nothing,
+    let nothing_missing = match parts.commit(vault, &packs, links) {
+        Ok(Committed::LostRace) => return Ok(BroughtBack::LostRace),
+        Ok(committed) => committed == Committed::Nothing,
+        Err(error) if has_no_room(&error) => return Ok(BroughtBack::NoRoom),
+        Err(error) => return Err(error),
     };
     Ok(BroughtBack::Done {
         nothing_missing,
@@ -63,6 +80,17 @@ pub(crate) fn bring_back(
     })
 }
 
+/// Whether two states, each of which can be read, do not fit into one.
+fn has_no_room(error: &ReconcileError) -> bool {
+    match error {
+        ReconcileError::NoRoom | ReconcileError::Contents(ContentsError::Catalog(_)) => true,
+        ReconcileError::Vault(VaultError::Author(AuthorError::Root(error))) => {
+            matches!(error, SealRootError::TooLong { .. })
+        }
+        _ => false,
+    }
+}
+
 /// Whether nothing is in a vault with this root.
 pub(crate) fn leads_to_nothing(root: &Root) -> bool {
     root.catalog.is_none() && root.settings.is_none()
@@ -70,28 +98,29 @@ pub(crate) fn leads_to_nothing(root: &Root) -> bool {
 
 impl Parts {
     /// What an earlier root leads to, and what is there; `None` where the former cannot be
-    /// read, and that is a member's doing. What is there counts for nothing as far as it
-    /// cannot be read for such a reason, or, over anything, for good.
+    /// read, and that is a member's doing, or, over anything, is so for good. What is there
+    /// counts for nothing as far as the same holds of it.
     pub(super) fn with_earlier(
         vault: &Vault,
         earlier: Root,
         over: Over,
+        beside: Beside,
     ) -> Result<Option<Self>, ReconcileError> {
         let mut now = root_now(vault, over)?;
-        let mut left_out = vault.root().is_err();
+        let mut left_out = vault.root().is_err() || beside == Beside::Nothing;
         let directory = vault.directory().map_err(VaultError::from)?;
         let apart = tempfile::tempdir_in(directory).map_err(TransferError::Cache)?;
-        let Some(opened) = unspoiled(Opened::at(vault, &earlier), Over::Spoiled)? else {
+        let Some(opened) = unspoiled(Opened::at(vault, &earlier), over)? else {
             return Ok(None);
         };
         let part = Part::of(earlier, &opened.reader, &opened.index);
-        let Some(mut earlier) = unspoiled(part, Over::Spoiled)? else {
+        let Some(mut earlier) = unspoiled(part, over)? else {
             return Ok(None);
         };
-        if !are_settings(vault, &earlier.root.settings, Over::Spoiled)? {
+        if !are_settings(vault, &earlier.root.settings, over)? {
             return Ok(None);
         }
-        if !are_settings(vault, &now.settings, over)? {
+        if beside == Beside::Nothing || !are_settings(vault, &now.settings, over)? {
             left_out = true;
             now.settings = None;
         }
@@ -111,6 +140,9 @@ impl Parts {
             settings: now.settings.clone(),
             ..empty_root()
         };
+        if beside == Beside::Nothing {
+            now = nothing.clone();
+        }
         let read = Part::apart(vault, now, &opened, &apart.path().join("now"));
         let now = match unspoiled(read, over)? {
             Some(now) => now,

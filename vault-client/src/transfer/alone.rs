@@ -97,7 +97,11 @@ pub(crate) fn read_alone(
         .get(at.offset as usize..end as usize)
         .ok_or(TransferError::Altered)?;
     if blake3::hash(sealed).as_bytes()[..] != at.sealed_hash {
-        return Err(TransferError::Altered);
+        // Who named it so, or who sends it.
+        return Err(match PackId::of(&bytes) == pack {
+            true => TransferError::Unknown,
+            false => TransferError::Altered,
+        });
     }
     let plaintext = vault
         .keys()?

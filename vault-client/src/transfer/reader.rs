@@ -128,8 +128,8 @@ impl Reader {
         kind: ChunkKind,
         at: &Located,
     ) -> Result<Vec<u8>, TransferError> {
-        let pack = PackId::from_slice(&at.pack).map_err(|_| TransferError::Altered)?;
-        let id = ChunkId::from_slice(&at.chunk_id).ok_or(TransferError::Altered)?;
+        let pack = PackId::from_slice(&at.pack).map_err(|_| TransferError::Unknown)?;
+        let id = ChunkId::from_slice(&at.chunk_id).ok_or(TransferError::Unknown)?;
         let checked = |sealed: &[u8]| {
             (blake3::hash(sealed).as_bytes() == at.sealed_hash.as_slice())
                 .then(|| self.keys.open_chunk(at.epoch, kind, &id, sealed).ok())

@@ -41,6 +41,9 @@ pub enum Held {
     },
     /// Its maker has sealed something that is not read.
     Unreadable(RootError),
+    /// Its maker may not have made it: it stands in the chain because a later one builds on
+    /// it.
+    NotInOrder,
     /// The hoster keeps it no longer: the grace period after the next head is over.
     Dropped,
 }
@@ -55,6 +58,7 @@ pub(crate) struct PastHead {
 pub(crate) enum PastRoot {
     Readable(Box<Root>),
     Unreadable(RootError),
+    NotInOrder,
     Dropped,
 }
 
@@ -105,10 +109,12 @@ impl Vault {
             return Err(VaultError::Answer("not the head that was asked for"));
         }
         self.check_comes_after(view, head.position())?;
-        head.verify_author(&view.vault_log, &view.accounts)
-            .map_err(VaultError::Head)?;
+        let is_in_order = head.verify_author(&view.vault_log, &view.accounts).is_ok();
         let head = head.claims().clone();
-        let root = read_past_root(view, &head, &answer.root)?;
+        let root = match is_in_order {
+            true => read_past_root(view, &head, &answer.root)?,
+            false => PastRoot::NotInOrder,
+        };
         Ok(PastHead { head, root })
     }
 }
@@ -140,6 +146,7 @@ impl HeadSummary {
                 pack_bytes: root.pack_bytes,
             },
             PastRoot::Unreadable(error) => Held::Unreadable(*error),
+            PastRoot::NotInOrder => Held::NotInOrder,
             PastRoot::Dropped => Held::Dropped,
         };
         Self {

@@ -206,3 +206,19 @@ fn a_link_that_was_revoked_since_is_told_of() {
     assert_eq!((listed.links.len(), listed.unlisted.len()), (0, 1));
     revoke(&mut first, &link.id()).unwrap();
 }
+
+/// The list was empty then, and is not what the second device remembers.
+#[test]
+fn a_link_that_was_revoked_after_it_came_back_stays_revoked() {
+    let two = Two::new();
+    let link = two.link_of_first();
+    two.list_on_both();
+    done(&mut two.first(), Parted::Refuse);
+    let mut first = two.first();
+    revoke(&mut first, &link.id()).unwrap();
+    assert_eq!(first.root().unwrap().links, None);
+    drop(first);
+    done(&mut two.second(), Parted::Refuse);
+    assert_eq!(two.second().root().unwrap().links, None);
+    two.assert_clean();
+}

@@ -15,7 +15,7 @@ use vault_core::chunk::ChunkKind;
 use vault_core::keys::{DeviceKeys, VaultKeys};
 use vault_core::pack::PackBuilder;
 use vault_core::seal::Compressor;
-use vault_core::settings::AccountSettings;
+use vault_core::settings::{AccountSettings, KnownHoster, KnownVault};
 use vault_proto::head::HeadError;
 use vault_proto::ids::{PackId, VaultId};
 use vault_proto::vault_log::Role;
@@ -366,6 +366,15 @@ fn what_is_in_the_trash_and_needed_is_told_and_taken_back() {
     let done = repaired(&mut scene.vault, None).unwrap();
     assert_eq!(done.from, 3);
     scene.assert_honest_again();
+    // And of packs in which nothing stands but the catalog and the index.
+    let all: Vec<_> = scene.front().packs().into_keys().collect();
+    let root = scene.vault.root().unwrap().clone();
+    thief.commit_change(scene.vault.id(), &root, &[], &all);
+    scene.vault.refresh().unwrap();
+    assert!(count_removed(&scene.vault).unwrap() > packs.len() as u64);
+    assert!(!repaired(&mut scene.vault, None).unwrap().nothing_missing);
+    assert_eq!(count_removed(&scene.vault).unwrap(), 0);
+    scene.assert_honest_again();
 }
 
 /// A catalog, a list of links or settings in the place of which something else is: they are
@@ -427,33 +436,11 @@ fn names_and_contacts_that_a_thief_has_taken_out_come_back() {
             .unwrap();
         let thief = scene.person.paper(&scene.hostile);
         let own = account.own_vault();
-        let sight = thief.look(own);
-        let keys = Arc::new(sight.keys);
         let content = match malformed {
             true => b"none".to_vec(),
             false => AccountSettings::default().encode(),
         };
-        let mut pack = PackBuilder::new(keys.clone(), 1);
-        let id = keys.chunk_id(ChunkKind::Settings, &content);
-        let mut compressor = Compressor::default();
-        pack.push_chunk(
-            ChunkKind::Settings,
-            &id,
-            &content,
-            &mut compressor,
-            &mut rng(),
-        )
-        .unwrap();
-        let pack = pack.finish(&mut rng());
-        thief
-            .remote
-            .put_pack(&own, &pack.id, pack.bytes.clone().into())
-            .unwrap();
-        let root = Root {
-            settings: Some(located(&pack, 0)),
-            ..sight.root
-        };
-        thief.commit_change(own, &root, &[pack.id], &[]);
+        commit_settings(&thief, own, &content);
         let newest = account.heads(None, 1);
         assert_eq!(account.contacts().map_or(0, |contacts| contacts.len()), 0);
         let seq = newest.unwrap()[0].seq;
@@ -546,4 +533,111 @@ fn a_removal_names_vaults_that_are_not_whole() {
         assert!(!repaired(vault, None).unwrap().nothing_missing);
         assert_whole(vault);
     }
+}
+
+/// Commits these bytes as what the account's devices agree on.
+fn commit_settings(thief: &Other, own: VaultId, content: &[u8]) {
+    let sight = thief.look(own);
+    let keys = Arc::new(sight.keys);
+    let kind = ChunkKind::Settings;
+    let mut pack = PackBuilder::new(keys.clone(), 1);
+    let id = keys.chunk_id(kind, content);
+    let mut compressor = Compressor::default();
+    let pushed = pack.push_chunk(kind, &id, content, &mut compressor, &mut rng());
+    pushed.unwrap();
+    let pack = pack.finish(&mut rng());
+    let bytes = pack.bytes.clone().into();
+    thief.remote.put_pack(&own, &pack.id, bytes).unwrap();
+    let root = Root {
+        settings: Some(located(&pack, 0)),
+        ..sight.root
+    };
+    thief.commit_change(own, &root, &[pack.id], &[]);
+}
+
+/// As full as settings can be: there is no room for what was there before.
+#[test]
+fn what_has_no_room_beside_what_is_there_is_told() {
+    let scene = Scene::small();
+    let account = &scene.person.account;
+    let thief = scene.person.paper(&scene.hostile);
+    let mut settings = AccountSettings::default();
+    let hoster = account.vaults().unwrap()[0].hoster;
+    let at = account.hoster_of(&scene.vault).unwrap();
+    let known = KnownHoster {
+        hoster,
+        origin: at.origin.to_string(),
+        tls: at.tls,
+    };
+    settings.set_hoster(known).unwrap();
+    for number in 0_u32.. {
+        let junk = KnownVault {
+            vault: VaultId::from_array(*blake3::hash(&number.to_le_bytes()).as_bytes()),
+            hoster,
+            name: number.to_string(),
+            deleted: true,
+            shared_by: None,
+        };
+        if settings.set_vault(junk).is_err() {
+            break;
+        }
+    }
+    commit_settings(&thief, account.own_vault(), &settings.encode());
+    assert_eq!(account.vaults().unwrap().len(), 0);
+    let newest = account.heads(None, 1).unwrap()[0].seq;
+    let mut options = RepairOptions::new(Some(newest - 1));
+    let error = repair_account(account, &options, &Cancellation::new()).unwrap_err();
+    assert_matches!(error, RepairError::NoRoom { seq } if seq == newest - 1);
+    options.unread = Unread::LeaveOut;
+    let done = repair_account(account, &options, &Cancellation::new()).unwrap();
+    assert!(done.left_out);
+    assert_eq!(account.vaults().unwrap().len(), 1);
+}
+
+/// It looks as if the hoster had lost it.
+#[test]
+fn what_never_was_is_left_out_when_a_member_says_so() {
+    let mut scene = Scene::small();
+    let thief = scene.person.paper(&scene.hostile);
+    let root = scene.vault.root().unwrap().clone();
+    let never = Located {
+        pack: vec![7; 32],
+        ..root.catalog.clone().unwrap()
+    };
+    let root = Root {
+        catalog: Some(never),
+        ..root
+    };
+    thief.commit_change(scene.vault.id(), &root, &[], &[]);
+    scene.vault.refresh().unwrap();
+    let head = scene.vault.head();
+    let error = repaired(&mut scene.vault, None).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
+    assert_eq!(scene.vault.head(), head);
+    let mut options = RepairOptions::new(None);
+    options.unread = Unread::LeaveOut;
+    let done = repair(&mut scene.vault, &options, &Cancellation::new()).unwrap();
+    assert_eq!((done.from, done.left_out), (1, true));
+    scene.assert_restores_as_before();
+}
+
+/// Its timer goes on: it has not heard of the deletion.
+#[test]
+fn what_another_device_saves_after_a_deletion_stays_beside_what_comes_back() {
+    let scene = Scene::small();
+    let second = SecondDevice::of(&scene.person, &scene.hostile);
+    let mut theirs = second.vault();
+    let account = &scene.person.account;
+    account.delete_vault(&scene.vault.id()).unwrap();
+    scene.files.write("more", &noise(9, 2_000));
+    backed_up(&mut theirs, &scene.files).unwrap();
+    let mut vault = account.open_deleted_vault("documents").unwrap();
+    let mut options = RepairOptions::new(None);
+    options.before_emptied = true;
+    for is_first in [true, false] {
+        let done = repair(&mut vault, &options, &Cancellation::new()).unwrap();
+        assert_eq!(done.nothing_missing, !is_first, "{done:?}");
+    }
+    assert_eq!(snapshots(&vault).len(), 2);
+    assert_whole(&mut vault);
 }

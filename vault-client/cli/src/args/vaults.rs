@@ -141,6 +141,13 @@ pub(crate) struct VaultUndelete {
     /// The vault, by the name that it had, or its id
     #[arg(value_name = "NAME")]
     pub(crate) vault: String,
+    /// What it held at this head, as `coffre vault heads` numbers them; without it, before
+    /// it was deleted
+    #[arg(long, value_name = "HEAD")]
+    pub(crate) head: Option<u64>,
+    /// As of `coffre vault repair`
+    #[arg(long)]
+    pub(crate) leave_out: bool,
 }
 
 #[derive(Debug, Args)]

@@ -29,7 +29,8 @@ struct HeadFields {
     device: String,
     /// What its member calls it; only of this account's.
     device_name: Option<String>,
-    /// `readable`, `unreadable`, `put-out` where its maker may have made it after he was
+    /// `readable`: its list of what there is opens. `unreadable`, `not-in-order` where its
+    /// maker may not have made it, `put-out` where its maker may have made it after he was
     /// put out, or `dropped` where the hoster keeps no longer what it leads to.
     state: &'static str,
     committed: Option<String>,
@@ -61,6 +62,7 @@ impl HeadFields {
                 pack_bytes,
             } => ("readable", Some((committed, packs, pack_bytes))),
             Held::Unreadable(RootError::PutOut) => ("put-out", None),
+            Held::NotInOrder => ("not-in-order", None),
             Held::Dropped => ("dropped", None),
             _ => ("unreadable", None),
         };
@@ -82,7 +84,7 @@ pub(super) fn heads(options: &VaultHeads, context: &Context) -> Result<Exit, Fai
     let session = context.session()?;
     let (vault, summaries) = match &options.vault {
         Some(name) => {
-            let mut vault = session.vault_named(name)?;
+            let mut vault = session.vault_or_deleted(name)?;
             vault.refresh()?;
             let heads = vault.heads(options.from, options.limit)?;
             (VaultFields::of(&vault), heads)
@@ -150,6 +152,7 @@ fn remark(state: &str) -> String {
             "not read: its maker was removed there",
             "non lue : son auteur y a été retiré"
         ),
+        "not-in-order" => say!("not in order", "irrégulière"),
         "dropped" => say!("kept no longer", "n’est plus gardée"),
         _ => String::new(),
     }
@@ -158,7 +161,7 @@ fn remark(state: &str) -> String {
 pub(super) fn bring_back(options: &VaultRepair, context: &Context) -> Result<Exit, Failure> {
     let session = context.session()?;
     let mut named = match &options.vault {
-        Some(name) => Some(session.vault_named(name)?),
+        Some(name) => Some(session.vault_or_deleted(name)?),
         None => None,
     };
     if !options.yes {
@@ -172,10 +175,7 @@ pub(super) fn bring_back(options: &VaultRepair, context: &Context) -> Result<Exi
         );
         input::agree(&question, instead)?;
     }
-    let mut repairs = RepairOptions::new(options.head);
-    if options.leave_out {
-        repairs.unread = Unread::LeaveOut;
-    }
+    let repairs = repairs(options.head, options.leave_out);
     let remote = match &named {
         Some(vault) => vault.remote(),
         None => session.account.remote(),
@@ -198,6 +198,14 @@ pub(super) fn bring_back(options: &VaultRepair, context: &Context) -> Result<Exi
     RepairFields::of(vault, &done).tell(&name, context)
 }
 
+fn repairs(head: Option<u64>, leave_out: bool) -> RepairOptions {
+    let mut repairs = RepairOptions::new(head);
+    if leave_out {
+        repairs.unread = Unread::LeaveOut;
+    }
+    repairs
+}
+
 pub(super) fn undelete(options: &VaultUndelete, context: &Context) -> Result<Exit, Failure> {
     let session = context.session()?;
     let opened = session.account.open_deleted_vault(&options.vault);
@@ -209,7 +217,10 @@ pub(super) fn undelete(options: &VaultUndelete, context: &Context) -> Result<Exi
         error => error.into(),
     })?;
     let cancellation = interrupt::cancellation(vault.remote(), &context.output)?;
-    let done = repair(&mut vault, &RepairOptions::new(None), &cancellation)?;
+    let mut repairs = repairs(options.head, options.leave_out);
+    // Another device may have saved to it since.
+    repairs.before_emptied = true;
+    let done = repair(&mut vault, &repairs, &cancellation)?;
     session.account.list_vault_again(&vault.id())?;
     let fields = VaultFields::of(&vault);
     let name = fields.shown_name();
@@ -259,8 +270,8 @@ impl RepairFields {
         }
         let gone = counted(self.gone_packs.len() as u64, Noun::Pack);
         context.output.warn(&say!(
-            "{name}: gone for good: {gone}; the next backup of the same files stores them again, `coffre check` shows which snapshots miss something",
-            "{name} : perdus pour de bon : {gone} ; la prochaine sauvegarde des mêmes fichiers les renverra, `coffre check` montre quels instantanés sont incomplets",
+            "{name}: the hoster does not have: {gone}; the next backup of the same files stores them again, `coffre check` shows which snapshots miss something",
+            "{name} : absents chez l’hébergeur : {gone} ; la prochaine sauvegarde des mêmes fichiers les renverra, `coffre check` montre quels instantanés sont incomplets",
         ));
         Ok(Exit::Partly)
     }
