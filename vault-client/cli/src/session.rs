@@ -162,8 +162,10 @@ impl Session {
     pub(crate) fn vault_or_deleted(&self, name: &str) -> Result<Vault, Failure> {
         match self.vault_named(name) {
             Err(failure) if failure.code() == Some(ErrorCode::NoVault) => {
-                let deleted = self.account.open_deleted_vault(name);
-                deleted.map_err(|_| failure)
+                match self.account.open_deleted_vault(name) {
+                    Err(AccountError::NoSuchVault | AccountError::NotDeleted) => Err(failure),
+                    deleted => Ok(deleted?),
+                }
             }
             found => found,
         }

@@ -1,6 +1,10 @@
 //! Vaults that are brought back, as members type it.
 
 use serde_json::{Value, json};
+use vault_client::account::{Account, Setup, VaultSelector};
+use vault_client::vault::CommitPlan;
+use vault_proto::ids::PackId;
+use vault_proto::wire::Root;
 
 use crate::hoster::{Device, Hoster, Run};
 use crate::members::Member;
@@ -144,4 +148,48 @@ fn links_end_with_their_vault() {
     // It is there, and not to be brought back once more.
     let (exit, document) = device.json(&["vault", "undelete", "papers"]);
     assert_eq!((exit, &document["code"]), (1, &json!("vault-exists")));
+}
+
+/// Who takes him out learns of it, in the one document and the words beside it.
+#[test]
+fn what_a_member_has_spoiled_is_told_when_he_is_taken_out() {
+    let hoster = Hoster::start();
+    let member = Member::new(&hoster);
+    let marie = &member.device;
+    marie.done(&["whoami", "--name", "marie"]);
+    let says = |what: &str, spoil: fn(&mut Root) -> Vec<PackId>| {
+        let paul = hoster.member();
+        let whoami = paul.done(&["whoami", "--name", what]);
+        let address = whoami["address"].as_str().unwrap();
+        marie.done(&["share", "papers", address, "--role", "writer"]);
+        paul.done(&["share", "accept"]);
+        let account = Account::open(&Setup::new(paul.home.path()).unwrap()).unwrap();
+        let mut vault = account.open_vault(&VaultSelector::Only).unwrap();
+        vault.refresh().unwrap();
+        let mut root = vault.root().unwrap().clone();
+        let removes = spoil(&mut root);
+        let plan = CommitPlan {
+            adds: Vec::new(),
+            removes,
+            root,
+        };
+        vault.commit(plan).unwrap();
+        let (exit, document) = marie.json(&["unshare", "papers", what]);
+        assert_eq!(
+            (exit, &document["rotated"]),
+            (3, &json!(true)),
+            "{document:#}"
+        );
+        let run = marie.run(&["vault", "repair", "papers", "--yes"]);
+        assert_eq!(run.exit, 0, "{run:?}");
+        member.assert_restored_by(marie, &[]);
+    };
+    says("remover", |root| {
+        let catalog = root.catalog.as_ref().unwrap();
+        vec![PackId::from_slice(&catalog.pack).unwrap()]
+    });
+    says("spoiler", |root| {
+        root.catalog.as_mut().unwrap().sealed_hash = vec![7; 32];
+        Vec::new()
+    });
 }

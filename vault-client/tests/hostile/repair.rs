@@ -37,6 +37,13 @@ fn repaired(vault: &mut Vault, head: Option<u64>) -> Result<Repaired, RepairErro
     repair(vault, &RepairOptions::new(head), &Cancellation::new())
 }
 
+/// Likewise, of a member who says that what cannot be read is left out.
+fn leaving_out(vault: &mut Vault, head: Option<u64>) -> Repaired {
+    let mut options = RepairOptions::new(head);
+    options.unread = Unread::LeaveOut;
+    repair(vault, &options, &Cancellation::new()).unwrap()
+}
+
 /// Commits a root that is sealed under keys that nobody has.
 fn commit_unreadable(thief: &Other, vault: VaultId) {
     let mut sight = thief.look(vault);
@@ -279,9 +286,7 @@ fn a_vault_that_says_it_needs_a_newer_program_is_repaired_when_a_member_says_so(
             assert_eq!(error.code(), ErrorCode::TooNew, "{error}");
         }
         assert_eq!(scene.vault.head(), head);
-        let mut options = RepairOptions::new(None);
-        options.unread = Unread::LeaveOut;
-        let done = repair(&mut scene.vault, &options, &Cancellation::new()).unwrap();
+        let done = leaving_out(&mut scene.vault, None);
         assert_eq!(done.left_out, minimum_reader == 2);
         let now = scene.vault.root().unwrap();
         assert_eq!(now.minimum_writer, root.minimum_writer);
@@ -484,9 +489,7 @@ fn what_the_hoster_withholds_is_not_taken_for_spoiled() {
     let error = repaired(&mut theirs, Some(1)).unwrap_err();
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
     assert_eq!(theirs.head(), head);
-    let mut options = RepairOptions::new(Some(1));
-    options.unread = Unread::LeaveOut;
-    let done = repair(&mut theirs, &options, &Cancellation::new()).unwrap();
+    let done = leaving_out(&mut theirs, Some(1));
     assert!(done.left_out);
     assert_eq!(snapshots(&theirs).len(), 1);
 }
@@ -502,9 +505,7 @@ fn an_epoch_that_is_closed_is_gone_back_from_when_a_member_says_so() {
     commit_unreadable(&thief, scene.vault.id());
     let error = repaired(&mut scene.vault, None).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Corrupt, "{error}");
-    let mut options = RepairOptions::new(None);
-    options.unread = Unread::LeaveOut;
-    let done = repair(&mut scene.vault, &options, &Cancellation::new()).unwrap();
+    let done = leaving_out(&mut scene.vault, None);
     assert_eq!((done.from, done.left_out), (1, true));
     scene.assert_restores_as_before();
     backed_up(&mut scene.vault, &scene.files).unwrap();
@@ -623,9 +624,7 @@ fn what_never_was_is_left_out_when_a_member_says_so() {
     let error = repaired(&mut scene.vault, None).unwrap_err();
     assert_eq!(error.code(), ErrorCode::HosterMisbehaved, "{error}");
     assert_eq!(scene.vault.head(), head);
-    let mut options = RepairOptions::new(None);
-    options.unread = Unread::LeaveOut;
-    let done = repair(&mut scene.vault, &options, &Cancellation::new()).unwrap();
+    let done = leaving_out(&mut scene.vault, None);
     assert_eq!((done.from, done.left_out), (1, true));
     scene.assert_restores_as_before();
 }

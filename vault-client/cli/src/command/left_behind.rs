@@ -225,11 +225,16 @@ fn tell_damage(damaged: &DamagedVault, context: &Context) {
             "it had deleted {name}; if that was not you: `coffre vault undelete '{name}'` brings it back",
             "il avait supprimé {name} ; si ce n’était pas vous : `coffre vault undelete '{name}'` le ramène",
         ),
-        _ => say!(
-            "{name} cannot be read any more; `coffre vault repair '{name}'` brings back what was there before",
-            "{name} n’est plus lisible ; `coffre vault repair '{name}'` ramène ce qu’il y avait avant",
-        ),
+        _ => unreadable(&name),
     });
+}
+
+/// What is said of a vault that a member has made unreadable.
+pub(super) fn unreadable(name: &str) -> String {
+    say!(
+        "{name} cannot be read any more; `coffre vault repair '{name}'` brings back what was there before",
+        "{name} n’est plus lisible ; `coffre vault repair '{name}'` ramène ce qu’il y avait avant",
+    )
 }
 
 /// What is said where packs that a vault needs were removed.

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use serde::Serialize;
 use vault_client::account::{Account, OfferSelector, OfferSummary};
 use vault_client::check;
+use vault_client::error::ErrorCode;
 use vault_client::vault::{Upkeep, Vault};
 use vault_core::offer::{SCHEME, SealedOffer};
 use vault_proto::ids::AccountId;
@@ -156,16 +157,20 @@ pub(super) fn unshare(options: &Unshare, context: &Context) -> Result<Exit, Fail
     };
     context.output.summary(&fields, &text)?;
     // Whoever is taken out may have gone before.
-    match check::count_removed(&vault).map_err(Failure::from) {
-        Ok(0) => Ok(Exit::Done),
-        Ok(packs) => {
-            context
-                .output
-                .warn(&left_behind::removed_packs(&name, packs));
-            Ok(Exit::Partly)
+    context.output.warn(&match check::count_removed(&vault) {
+        Ok(0) => return Ok(Exit::Done),
+        Ok(packs) => left_behind::removed_packs(&name, packs),
+        Err(error) if error.code() == ErrorCode::Corrupt => left_behind::unreadable(&name),
+        Err(error) => {
+            let error = Message::of(&error);
+            let error = error.shown();
+            say!(
+                "{name}: it is not known whether all of it is there ({error}); `coffre check` looks",
+                "{name} : on ne sait pas si tout y est ({error}) ; `coffre check` le vérifie",
+            )
         }
-        Err(failure) => Err(failure),
-    }
+    });
+    Ok(Exit::Partly)
 }
 
 /// Whoever has made a vault pays for its room, and does not get it back.
